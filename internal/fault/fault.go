@@ -42,19 +42,19 @@ type Reason string
 
 // The reasons, spelled as on the wire.
 const (
-	AccessDenied                 Reason = "AccessDenied"
-	ForbiddenByPolicy            Reason = "ForbiddenByPolicy"
-	ForbiddenByRbac              Reason = "ForbiddenByRbac"
-	ForbiddenByFirewall          Reason = "ForbiddenByFirewall"
-	ForbiddenByConnection        Reason = "ForbiddenByConnection"
-	SecretDisabled               Reason = "SecretDisabled"
-	KeyDisabled                  Reason = "KeyDisabled"
-	KeyManagedByKeyVault         Reason = "KeyManagedByKeyVault"
-	SecretManagedByKeyVault      Reason = "SecretManagedByKeyVault"
-	KeyTypeNotSupported          Reason = "KeyTypeNotSupported"
-	KeySizeNotSupported          Reason = "KeySizeNotSupported"
+	AccessDenied                  Reason = "AccessDenied"
+	ForbiddenByPolicy             Reason = "ForbiddenByPolicy"
+	ForbiddenByRbac               Reason = "ForbiddenByRbac"
+	ForbiddenByFirewall           Reason = "ForbiddenByFirewall"
+	ForbiddenByConnection         Reason = "ForbiddenByConnection"
+	SecretDisabled                Reason = "SecretDisabled"
+	KeyDisabled                   Reason = "KeyDisabled"
+	KeyManagedByKeyVault          Reason = "KeyManagedByKeyVault"
+	SecretManagedByKeyVault       Reason = "SecretManagedByKeyVault"
+	KeyTypeNotSupported           Reason = "KeyTypeNotSupported"
+	KeySizeNotSupported           Reason = "KeySizeNotSupported"
 	ObjectIsDeletedButRecoverable Reason = "ObjectIsDeletedButRecoverable"
-	MalformedBackup              Reason = "MalformedBackup" // a backup blob that does not open
+	MalformedBackup               Reason = "MalformedBackup" // a backup blob that does not open
 )
 
 // Error is a failure that the caller can act on.
