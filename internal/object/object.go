@@ -160,3 +160,22 @@ type Page struct {
 
 // Second cuts t to what is stored and shown: UTC, whole seconds.
 func Second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// Head is the row that a name has whatever its versions: certificates, keys and
+// secrets alike.
+type Head struct {
+	Vault    VaultID
+	Name     Name
+	Managed  bool      // owned by the certificate of the same name
+	Current  Version   // "" when no version exists yet
+	Deletion *Deletion // nil: live
+}
+
+// What a transaction answers when a row is not there, or already is.
+var (
+	ErrNotFound = errors.New("object: not found")
+	ErrExists   = errors.New("object: already exists")
+	// ErrChanged reports a compare-and-swap that lost: the row is no longer in
+	// the state that the writer saw.
+	ErrChanged = errors.New("object: changed meanwhile")
+)

@@ -1,0 +1,134 @@
+package issuance
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"coffer/internal/pki"
+)
+
+// Policy says how the next version of a certificate is made. There is one for
+// each name, shared by all versions (contract certificates.md, 6). Text is kept
+// as the caller wrote it. nil lists were never given; empty lists were given
+// empty: answers tell them apart. The field names are the storage format.
+type Policy struct {
+	Key            KeyProps
+	ContentType    string // of the secret: PKCS12 or PEM
+	X509           X509Props
+	Actions        []LifetimeAction // empty: none
+	Issuer         IssuerRef
+	Enabled        bool // false: no renewal and no mail
+	Created        time.Time
+	Updated        time.Time
+	PlatformManage *PlatformManaged `json:",omitempty"`
+}
+
+// KeyProps describes the key pair.
+type KeyProps struct {
+	Type       string    // kty: RSA, EC
+	Size       int       // bits
+	Curve      pki.Curve // "" for RSA
+	Exportable bool
+	Reuse      bool // the next version keeps the key pair
+}
+
+// X509Props describes the certificate.
+type X509Props struct {
+	Subject        string // X.500 text; "" when only SANs were given
+	SANs           *SANs  // nil: none given
+	EKUs           []string
+	KeyUsage       []string // canonical words, sorted
+	ValidityMonths int
+	CA             bool
+	PathLen        *int // only with CA
+}
+
+// SANs are the subject alternative names of a policy.
+type SANs = pki.SANs
+
+// LifetimeAction is what happens before a certificate expires: exactly one of
+// Percentage and Days is not zero.
+type LifetimeAction struct {
+	Percentage int // 1 to 99 of the lifetime
+	Days       int // before expiry
+	Action     ActionType
+}
+
+// ActionType is what a lifetime action does.
+type ActionType string
+
+// The action types.
+const (
+	AutoRenew     ActionType = "AutoRenew"
+	EmailContacts ActionType = "EmailContacts"
+)
+
+// IssuerRef names the issuer of a policy.
+type IssuerRef struct {
+	Name            string  // as the caller wrote it
+	CertificateType *string // cty; nil when not given
+	Transparency    *bool   // cert_transparency; nil when not given
+}
+
+// PlatformManaged is stored and shown at the versions that know it; it has no
+// effect (contract certificates.md, 6.8).
+type PlatformManaged struct {
+	CertificateUsage string
+	Metadata         string
+}
+
+// The built-in issuers; names compare without case.
+const (
+	Self    = "Self"
+	Unknown = "Unknown"
+)
+
+// IsSelf reports whether the vault signs by itself.
+func (r IssuerRef) IsSelf() bool { return strings.EqualFold(r.Name, Self) }
+
+// IsUnknown reports whether a caller brings the certificate by merging.
+func (r IssuerRef) IsUnknown() bool { return strings.EqualFold(r.Name, Unknown) }
+
+// The content types of a certificate's secret.
+const (
+	PKCS12 = "application/x-pkcs12"
+	PEM    = "application/x-pem-file"
+)
+
+// Spec is the key pair that the policy asks for.
+func (k KeyProps) Spec() pki.KeySpec {
+	return pki.KeySpec{Algorithm: pki.Algorithm(k.Type), Size: k.Size, Curve: k.Curve}
+}
+
+// Template is what the policy asks of the certificate.
+func (x X509Props) Template() pki.Template {
+	return pki.Template{Subject: x.Subject, SANs: x.SANs, EKUs: x.EKUs, KeyUsage: x.KeyUsage, CA: x.CA, PathLen: x.PathLen}
+}
+
+// NextAction is when the policy's lifetime action is due for a certificate with
+// these dates, zero when there is none (contract certificates.md, 12.1).
+func (p *Policy) NextAction(notBefore, notAfter time.Time) time.Time {
+	if !p.Enabled || len(p.Actions) == 0 {
+		return time.Time{}
+	}
+	a := p.Actions[0]
+	if a.Days > 0 {
+		return notAfter.AddDate(0, 0, -a.Days).UTC()
+	}
+	life := notAfter.Unix() - notBefore.Unix() // seconds: a duration of nanoseconds overflows after 292 years
+	return time.Unix(notBefore.Unix()+life/100*int64(a.Percentage)+life%100*int64(a.Percentage)/100, 0).UTC()
+}
+
+// Clone copies the policy so that a change of the copy leaves p alone.
+func (p *Policy) Clone() *Policy {
+	c := *p
+	if p.X509.SANs != nil {
+		s := *p.X509.SANs
+		c.X509.SANs = &s
+	}
+	c.X509.EKUs = slices.Clone(p.X509.EKUs)
+	c.X509.KeyUsage = slices.Clone(p.X509.KeyUsage)
+	c.Actions = slices.Clone(p.Actions)
+	return &c
+}

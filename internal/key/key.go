@@ -1,0 +1,84 @@
+package key
+
+import (
+	"context"
+
+	"coffer/internal/object"
+	"coffer/internal/pki"
+	"coffer/internal/seal"
+)
+
+// Op is an operation that a key may be used for (contract keys.md).
+type Op string
+
+// The operations, in the order in which answers list them.
+const (
+	Sign      Op = "sign"
+	Verify    Op = "verify"
+	WrapKey   Op = "wrapKey"
+	UnwrapKey Op = "unwrapKey"
+	Encrypt   Op = "encrypt"
+	Decrypt   Op = "decrypt"
+)
+
+// Version is one version of a key.
+type Version struct {
+	Vault   object.VaultID
+	Name    object.Name
+	Version object.Version
+
+	Spec       pki.KeySpec
+	Public     []byte   // SubjectPublicKeyInfo, DER
+	Private    seal.Box // PKCS#8, bound to PrivatePlace
+	Ops        []Op
+	Exportable bool
+
+	Attributes object.Attributes
+	Tags       object.Tags
+}
+
+// PrivatePlace is where the private key of a version is sealed to.
+func PrivatePlace(v object.VaultID, n object.Name, ver object.Version) seal.Place {
+	return seal.Place{Kind: "key", Vault: v, Name: n.Key(), Version: string(ver), Column: "private"}
+}
+
+// Listed is a key as lists show it: its head and the attributes of the version.
+type Listed struct {
+	Head    object.Head
+	Version Version // Private is not filled
+}
+
+// Tx is what keys need of one open transaction. Every method is bound to one
+// vault; names are compared by their canonical form.
+type Tx interface {
+	// InsertKey fails with object.ErrExists when the name is taken, also by a
+	// deleted key.
+	InsertKey(ctx context.Context, h object.Head) error
+	// KeyHead answers object.ErrNotFound when the name is not known. A deleted
+	// key is found, with its Deletion set.
+	KeyHead(ctx context.Context, v object.VaultID, n object.Name) (object.Head, error)
+	// UpdateKeyHead stores Current and Deletion.
+	UpdateKeyHead(ctx context.Context, h object.Head) error
+	// InsertKeyVersion fails with object.ErrExists for a version that exists.
+	InsertKeyVersion(ctx context.Context, v *Version) error
+	// KeyVersion answers object.ErrNotFound when there is none; it does not look
+	// at deletion.
+	KeyVersion(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Version, error)
+	// UpdateKeyVersion stores Attributes, Tags and Ops.
+	UpdateKeyVersion(ctx context.Context, v *Version) error
+	// Keys lists live keys that have a version, by canonical name, from after
+	// page.After (a canonical name).
+	Keys(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
+	// KeyVersions lists the versions of a live name in order of creation, from
+	// after page.After (a version). With an empty Limit of 0 it lists all,
+	// whether the name is live or deleted.
+	KeyVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
+	// PurgeKey removes the head and every version; absent is not an error.
+	PurgeKey(ctx context.Context, v object.VaultID, n object.Name) error
+}
+
+// DB opens transactions. Update may run fn again after a conflict.
+type DB interface {
+	View(ctx context.Context, fn func(Tx) error) error
+	Update(ctx context.Context, fn func(Tx) error) error
+}

@@ -1,0 +1,6 @@
+// Package seal keeps what is secret unreadable at rest. A root key wraps one
+// data key per scope (a vault, or the installation); a data key seals values
+// into boxes with AES-256-GCM. A box is bound to its place, so that a row copied
+// elsewhere does not open. Storage is untrusted by design: it holds boxes and
+// wrapped keys only.
+package seal

@@ -1,0 +1,54 @@
+package secret
+
+import (
+	"context"
+
+	"coffer/internal/object"
+	"coffer/internal/seal"
+)
+
+// Version is one version of a secret.
+type Version struct {
+	Vault   object.VaultID
+	Name    object.Name
+	Version object.Version
+
+	ContentType string         // "" when none was given
+	Value       seal.Box       // bound to ValuePlace
+	Previous    object.Version // managed secrets: the version before this one; "" for the first
+
+	Attributes object.Attributes
+	Tags       object.Tags
+}
+
+// ValuePlace is where the value of a version is sealed to.
+func ValuePlace(v object.VaultID, n object.Name, ver object.Version) seal.Place {
+	return seal.Place{Kind: "secret", Vault: v, Name: n.Key(), Version: string(ver), Column: "value"}
+}
+
+// Listed is a secret as lists show it.
+type Listed struct {
+	Head    object.Head
+	Version Version // Value is not filled
+}
+
+// Tx is what secrets need of one open transaction; the words of key.Tx hold
+// here too.
+type Tx interface {
+	InsertSecret(ctx context.Context, h object.Head) error
+	SecretHead(ctx context.Context, v object.VaultID, n object.Name) (object.Head, error)
+	UpdateSecretHead(ctx context.Context, h object.Head) error
+	InsertSecretVersion(ctx context.Context, v *Version) error
+	SecretVersion(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Version, error)
+	// UpdateSecretVersion stores Attributes, Tags and ContentType.
+	UpdateSecretVersion(ctx context.Context, v *Version) error
+	Secrets(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
+	SecretVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
+	PurgeSecret(ctx context.Context, v object.VaultID, n object.Name) error
+}
+
+// DB opens transactions. Update may run fn again after a conflict.
+type DB interface {
+	View(ctx context.Context, fn func(Tx) error) error
+	Update(ctx context.Context, fn func(Tx) error) error
+}
