@@ -1,0 +1,13 @@
+// Package audit records every attempt and what came of it: one JSON line each,
+// in an append-only file of mode 0600. No record, no operation: who cannot be
+// recorded is not served.
+//
+// An [Entry] is one request being served. What changes state or reveals a
+// secret calls [Entry.Intent] first, which is durable on return; [Entry.Finish]
+// then writes the one record with the outcome. An intent that a crash left
+// without its record is emitted by the next [Open], as "Unknown".
+//
+// Records are built from named fields, never from bodies: nothing here can hold
+// a secret value, a password, a token or a key. The form is contract
+// observability.md, 1 to 3.
+package audit

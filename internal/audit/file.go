@@ -1,0 +1,198 @@
+package audit
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// File is what the log needs of a file that is open for appending; *os.File is
+// one. Stat and Truncate must see the same file that Write appends to.
+type File interface {
+	io.Writer
+	Stat() (fs.FileInfo, error)
+	Sync() error
+	Truncate(size int64) error
+	Close() error
+}
+
+// openFile opens for appending, and creates with mode 0600.
+func openFile(path string) (File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+}
+
+var errClosed = errors.New("audit: the log is closed")
+
+// appender appends whole lines to one file. Callers that come while a write is
+// under way share the next one, and its fsync. A write that fails leaves no part
+// of a line behind: the file is cut back at once or, if that fails too, before
+// the next write.
+type appender struct {
+	path   string
+	open   func(path string) (File, error)
+	sync   bool         // a write is durable on return
+	before func(n int)  // called with the turn, before a write of n bytes
+	after  func(*batch) // called with the turn, after a write that succeeded
+
+	turn   sync.Mutex // held by the one who writes; guards the rest of this group
+	file   File       // nil after a failure, until it is opened again
+	size   int64      // bytes of whole lines
+	closed bool
+
+	mu   sync.Mutex // guards the rest; taken after turn, never before
+	next *batch     // collects what is written next; nil: nobody waits
+	err  error      // what became of the last write
+}
+
+// batch is what one write carries. Who starts it writes it; err is valid once
+// done is closed.
+type batch struct {
+	data []byte
+	keys []string // of the intents that these records settle
+	done chan struct{}
+	err  error
+}
+
+// append returns when line is written, and durable if so configured. A key of
+// "" is not handed on.
+func (a *appender) append(line []byte, key string) error {
+	a.mu.Lock()
+	b := a.next
+	mine := b == nil
+	if mine {
+		b = &batch{done: make(chan struct{})}
+		a.next = b
+	}
+	b.data = append(b.data, line...)
+	if key != "" {
+		b.keys = append(b.keys, key)
+	}
+	a.mu.Unlock()
+	if !mine {
+		<-b.done
+		return b.err
+	}
+
+	a.turn.Lock()
+	a.mu.Lock()
+	a.next = nil // from here on nobody joins
+	a.mu.Unlock()
+	b.err = a.write(b)
+	a.mu.Lock()
+	a.err = b.err
+	a.mu.Unlock()
+	a.turn.Unlock()
+	close(b.done)
+	return b.err
+}
+
+func (a *appender) write(b *batch) error {
+	if a.closed {
+		return errClosed
+	}
+	if a.before != nil {
+		a.before(len(b.data))
+	}
+	if err := a.ready(); err != nil {
+		return err
+	}
+	n, err := a.file.Write(b.data)
+	if err == nil && n < len(b.data) {
+		err = io.ErrShortWrite
+	}
+	if err == nil && a.sync {
+		err = a.file.Sync()
+	}
+	if err != nil {
+		// After a failed fsync nothing is known about the pages, so the file is
+		// opened anew in any case. What cannot be cut now is cut by ready.
+		a.file.Truncate(a.size)
+		a.drop()
+		return err
+	}
+	a.size += int64(len(b.data))
+	if a.after != nil {
+		a.after(b)
+	}
+	return nil
+}
+
+// ready opens the file if it is not, and cuts what a failed write has left.
+func (a *appender) ready() error {
+	if a.file != nil {
+		return nil
+	}
+	f, err := a.open(a.path)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > a.size {
+		err = f.Truncate(a.size)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	a.file, a.size = f, min(a.size, info.Size())
+	return nil
+}
+
+// drop forgets the open file.
+func (a *appender) drop() {
+	if a.file != nil {
+		a.file.Close()
+		a.file = nil
+	}
+}
+
+// start opens the file at its present size.
+func (a *appender) start() error {
+	f, err := a.open(a.path)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	a.file, a.size = f, info.Size()
+	return syncDir(a.path)
+}
+
+// failure is what became of the last write.
+func (a *appender) failure() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.err
+}
+
+// recover tries whether writing would work again.
+func (a *appender) recover() error {
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	if a.closed {
+		return errClosed
+	}
+	if err := a.ready(); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = nil
+	return nil
+}
+
+// syncDir makes a created or renamed entry of path's directory durable.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,308 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Mode says which 401s are recorded.
+type Mode string
+
+// The modes. Each SDK conversation begins with a request without a token, so
+// that All grows with the number of clients that start.
+const (
+	WithToken Mode = "with-token" // those that carried a token; the default
+	All       Mode = "all"
+	None      Mode = "none"
+)
+
+// Config describes a log.
+type Config struct {
+	Path string // of the log; beside it lie Path.intent, rotated files and what was torn
+
+	// Sync makes intents survive a loss of power, not only of the process. A
+	// server sets it; an intent then costs an fsync, shared by all who wait.
+	Sync bool
+
+	Unauthenticated Mode  // "": WithToken
+	MaxBytes        int64 // the file is rotated before it grows beyond; 0: 256 MiB
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // for the operator; nil: nowhere
+
+	// OpenFile opens path for appending and creates it with mode 0600. nil: as
+	// the operating system does.
+	OpenFile func(path string) (File, error)
+}
+
+const (
+	defaultMaxBytes = 256 << 20
+
+	// intentBytes is how far the intent file grows before what is settled is
+	// dropped from it. About 1,500 intents, so that the fsync of the log that
+	// must come first is rare.
+	intentBytes = 1 << 20
+)
+
+// Log is an open audit log. One process at a time has it open.
+type Log struct {
+	cfg     Config
+	records appender
+	intents appender
+
+	mu       sync.Mutex        // guards open; taken last
+	open     map[string][]byte // intents without a record, by request id
+	compacts int64             // size of the intent file beyond which it is compacted; guarded by records.turn
+	rotates  int64             // size of the log beyond which it is rotated; guarded by records.turn
+}
+
+// Open opens the log and repairs what a crash has left: a torn last line is
+// moved aside to Path.torn, and intents without outcome are emitted as records
+// of result type "Unknown".
+func Open(cfg Config) (*Log, error) {
+	if cfg.Path == "" {
+		return nil, errors.New("audit: the path is empty")
+	}
+	switch cfg.Unauthenticated {
+	case "":
+		cfg.Unauthenticated = WithToken
+	case WithToken, All, None:
+	default:
+		return nil, fmt.Errorf("audit: unauthenticated is %q, %q or %q", WithToken, All, None)
+	}
+	if cfg.MaxBytes < 0 {
+		return nil, errors.New("audit: the maximum size is negative")
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = defaultMaxBytes
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OpenFile == nil {
+		cfg.OpenFile = openFile
+	}
+	l := &Log{cfg: cfg, open: map[string][]byte{}, compacts: intentBytes, rotates: cfg.MaxBytes}
+	l.records = appender{path: cfg.Path, open: cfg.OpenFile, before: l.rotateFor, after: l.settle}
+	l.intents = appender{path: cfg.Path + ".intent", open: cfg.OpenFile, sync: cfg.Sync}
+	if err := l.start(); err != nil {
+		l.records.drop()
+		l.intents.drop()
+		return nil, fmt.Errorf("audit: opening %s: %w", cfg.Path, err)
+	}
+	return l, nil
+}
+
+func (l *Log) start() error {
+	for _, a := range []*appender{&l.records, &l.intents} {
+		if err := l.mend(a.path); err != nil {
+			return err
+		}
+		if err := a.start(); err != nil {
+			return err
+		}
+	}
+	return l.emitUnfinished()
+}
+
+// Close writes nothing more. Intents without outcome stay for the next Open.
+func (l *Log) Close() error {
+	l.records.turn.Lock()
+	defer l.records.turn.Unlock()
+	if l.records.closed {
+		return nil
+	}
+	err := l.compact()
+	l.intents.turn.Lock()
+	defer l.intents.turn.Unlock()
+	l.records.closed, l.intents.closed = true, true
+	l.records.drop()
+	l.intents.drop()
+	return err
+}
+
+// Healthy returns nil when records can be written. After a failure it tries
+// whether that has passed.
+func (l *Log) Healthy() error {
+	if l.records.failure() == nil && l.intents.failure() == nil {
+		return nil
+	}
+	if err := l.probe(); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := errors.Join(l.records.recover(), l.intents.recover()); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}
+
+// probe writes and removes a block beside the log: a cut file can be opened on a
+// full disk, but not written.
+func (l *Log) probe() error {
+	path := l.cfg.Path + ".probe"
+	f, err := l.cfg.OpenFile(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 4096))
+	return errors.Join(err, f.Close(), os.Remove(path))
+}
+
+// skips tells whether a 401 stays without a record.
+func (l *Log) skips(tokenless bool) bool {
+	switch l.cfg.Unauthenticated {
+	case All:
+		return false
+	case None:
+		return true
+	}
+	return tokenless
+}
+
+// record appends lines in one write and settles the intent of that key, if any.
+func (l *Log) record(lines []byte, key string) error {
+	if err := l.records.append(lines, key); err != nil {
+		return fmt.Errorf("audit: writing the record: %w", err)
+	}
+	return nil
+}
+
+// intend makes an intent durable. Until its record is written it is open: it
+// survives compaction and, without a record, the process.
+func (l *Log) intend(key string, line []byte) error {
+	l.mu.Lock()
+	earlier, again := l.open[key]
+	l.open[key] = line
+	l.mu.Unlock()
+	err := l.intents.append(line, "")
+	if err == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if again {
+		l.open[key] = earlier
+	} else {
+		delete(l.open, key)
+	}
+	return fmt.Errorf("audit: writing the intent: %w", err)
+}
+
+// settle closes the intents whose records were just written. The caller has the
+// turn of the records.
+func (l *Log) settle(b *batch) {
+	l.mu.Lock()
+	for _, key := range b.keys {
+		delete(l.open, key)
+	}
+	l.mu.Unlock()
+	if len(b.keys) == 0 {
+		return
+	}
+	l.intents.turn.Lock()
+	full := l.intents.size > l.compacts
+	l.intents.turn.Unlock()
+	if full {
+		if err := l.compact(); err != nil {
+			l.cfg.Logger.Warn("audit: compacting the intents", "err", err)
+		}
+	}
+}
+
+// compact drops the settled intents. Their records are made durable first: until
+// then the intents vouch for them. The caller has the turn of the records.
+//
+// A crash before the rename leaves the old file, whose settled intents are found
+// in the log; after it, the new one.
+func (l *Log) compact() (err error) {
+	l.intents.turn.Lock()
+	defer l.intents.turn.Unlock()
+	if l.intents.size == 0 {
+		return nil
+	}
+	// Whatever comes of it, the next attempt waits until as much has been added.
+	defer func() { l.compacts = intentBytes + l.intents.size }()
+	if err := l.records.ready(); err != nil {
+		return err
+	}
+	if l.cfg.Sync {
+		if err := l.records.file.Sync(); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	left := slices.Concat(slices.Collect(maps.Values(l.open))...)
+	l.mu.Unlock()
+	if len(left) == 0 {
+		if err := l.intents.ready(); err != nil {
+			return err
+		}
+		if err := l.intents.file.Truncate(0); err != nil {
+			return err
+		}
+		l.intents.size = 0
+		return l.syncIntents()
+	}
+	fresh := l.intents.path + ".new"
+	os.Remove(fresh) // of an attempt that a crash ended
+	w := appender{path: fresh, open: l.cfg.OpenFile, sync: l.cfg.Sync}
+	if err := w.append(left, ""); err != nil {
+		w.drop()
+		return errors.Join(err, os.Remove(fresh))
+	}
+	w.drop()
+	if err := os.Rename(fresh, l.intents.path); err != nil {
+		return err
+	}
+	l.intents.drop()
+	l.intents.size = int64(len(left))
+	return syncDir(l.intents.path)
+}
+
+func (l *Log) syncIntents() error {
+	if !l.cfg.Sync {
+		return nil
+	}
+	return l.intents.file.Sync()
+}
+
+// rotateFor begins a new file when n more bytes do not fit. When that fails the
+// old file grows on: a full log that is complete beats a small one that is not.
+// The caller has the turn of the records.
+func (l *Log) rotateFor(n int) {
+	if l.records.size == 0 || l.records.size+int64(n) <= l.rotates {
+		return
+	}
+	if err := l.rotate(); err != nil {
+		l.rotates = l.records.size + l.cfg.MaxBytes/16
+		l.cfg.Logger.Error("audit: rotating the log", "err", err)
+	}
+}
+
+// rotate moves the log to Path.<time>. Settled intents are dropped before, so
+// that only the current file has to be searched for the records of those left.
+func (l *Log) rotate() error {
+	if err := l.compact(); err != nil {
+		return err
+	}
+	old := l.cfg.Path + "." + l.cfg.Now().UTC().Format("20060102T150405.000000000Z")
+	if _, err := os.Lstat(old); err == nil {
+		return fmt.Errorf("%s exists", old) // never write over a record
+	}
+	if err := os.Rename(l.cfg.Path, old); err != nil {
+		return err
+	}
+	l.records.drop()
+	l.records.size = 0
+	l.rotates = l.cfg.MaxBytes
+	return errors.Join(l.records.ready(), syncDir(l.cfg.Path))
+}

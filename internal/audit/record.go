@@ -1,0 +1,180 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// record is one line of the log (contract observability.md, 1.2).
+type record struct {
+	Time              string     `json:"time"`
+	Category          string     `json:"category"`
+	ResourceID        string     `json:"resourceId"`
+	OperationName     string     `json:"operationName"`
+	OperationVersion  string     `json:"operationVersion"`
+	ResultType        string     `json:"resultType"`
+	ResultSignature   string     `json:"resultSignature"`
+	ResultDescription string     `json:"resultDescription"`
+	DurationMs        string     `json:"durationMs"` // whole milliseconds, as a string
+	CallerIPAddress   string     `json:"callerIpAddress"`
+	CorrelationID     string     `json:"correlationId"`
+	Identity          identity   `json:"identity"`
+	Properties        properties `json:"properties"`
+}
+
+// timeForm has the seven decimals of the service's own records.
+const timeForm = "2006-01-02T15:04:05.0000000Z"
+
+type identity struct {
+	Claim Claims `json:"claim"`
+}
+
+// Claims say who called; empty ones are left out. All are empty when the caller
+// was not authenticated.
+type Claims struct {
+	ObjectID string `json:"http://schemas.microsoft.com/identity/claims/objectidentifier,omitempty"`
+	UPN      string `json:"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn,omitempty"`
+	AppID    string `json:"appid,omitempty"`
+}
+
+type properties struct {
+	ID                       string `json:"id"`
+	ClientInfo               string `json:"clientInfo"`
+	RequestURI               string `json:"requestUri"`
+	HTTPStatusCode           int    `json:"httpStatusCode,omitempty"`
+	TLSVersion               string `json:"tlsVersion,omitempty"`
+	SubnetID                 string `json:"subnetId"`
+	IsRbacAuthorized         *bool  `json:"isRbacAuthorized,omitempty"`
+	IsAccessPolicyMatch      *bool  `json:"isAccessPolicyMatch,omitempty"`
+	IsAddressAuthorized      *bool  `json:"isAddressAuthorized,omitempty"`
+	AddressAuthorizationType string `json:"addressAuthorizationType,omitempty"`
+	AppliedAssignmentID      string `json:"appliedAssignmentId,omitempty"`
+	Algorithm                string `json:"algorithm,omitempty"`
+	RequestID                string `json:"requestId"`
+	ErrorCode                string `json:"errorCode,omitempty"`
+	InnerErrorCode           string `json:"innerErrorCode,omitempty"`
+	AuthenticationFailure    string `json:"authenticationFailure,omitempty"`
+	Details
+	Before *Details `json:"before,omitempty"`
+}
+
+// Details are the members that belong to some operations only. A nil member is
+// left out. None has room for a secret.
+type Details struct {
+	Key         *KeyProperties         `json:"keyProperties,omitempty"`
+	Secret      *SecretProperties      `json:"secretProperties,omitempty"`
+	Certificate *CertificateProperties `json:"certificateProperties,omitempty"`
+	Policy      *PolicyProperties      `json:"certificatePolicyProperties,omitempty"`
+	Issuer      *IssuerProperties      `json:"certificateIssuerProperties,omitempty"`
+	Request     *RequestProperties     `json:"certificateRequestProperties,omitempty"`
+
+	Vault             *VaultProperties   `json:"vaultProperties,omitempty"`
+	Network           *NetworkProperties `json:"networkAcls,omitempty"`
+	RetentionDays     *int               `json:"softDeleteRetentionInDays,omitempty"`
+	PurgeProtection   *bool              `json:"enablePurgeProtection,omitempty"`
+	RBACAuthorization *bool              `json:"enableRbacAuthorization,omitempty"`
+}
+
+// merge takes over the members that d has.
+func (t *Details) merge(d Details) {
+	take(&t.Key, d.Key)
+	take(&t.Secret, d.Secret)
+	take(&t.Certificate, d.Certificate)
+	take(&t.Policy, d.Policy)
+	take(&t.Issuer, d.Issuer)
+	take(&t.Request, d.Request)
+	take(&t.Vault, d.Vault)
+	take(&t.Network, d.Network)
+	take(&t.RetentionDays, d.RetentionDays)
+	take(&t.PurgeProtection, d.PurgeProtection)
+	take(&t.RBACAuthorization, d.RBACAuthorization)
+}
+
+func take[T any](to **T, from *T) {
+	if from != nil {
+		*to = from
+	}
+}
+
+// KeyProperties describe a key that was created, imported or rotated.
+type KeyProperties struct {
+	Type  string   `json:"type"`
+	Size  int      `json:"size,omitempty"` // bits
+	Curve string   `json:"curve,omitempty"`
+	Ops   []string `json:"ops,omitempty"`
+}
+
+// SecretProperties describe a secret that was set: never its value or length.
+type SecretProperties struct {
+	ContentType string `json:"contentType"`
+}
+
+// CertificateProperties describe a certificate version. Fingerprints are hex.
+type CertificateProperties struct {
+	Subject string `json:"subject"`
+	SHA1    string `json:"sha1"`
+	SHA256  string `json:"sha256"`
+	NBF     int64  `json:"nbf"` // seconds since 1970
+	EXP     int64  `json:"exp"` // seconds since 1970
+	Enabled bool   `json:"enabled"`
+}
+
+// PolicyProperties describe a certificate policy.
+type PolicyProperties struct {
+	Key            *KeyProperties `json:"keyProperties,omitempty"`
+	Exportable     *bool          `json:"exportable,omitempty"`
+	ReuseKey       *bool          `json:"reuseKey,omitempty"`
+	Subject        string         `json:"subject,omitempty"`
+	DNSNames       []string       `json:"dnsNames,omitempty"`
+	Emails         []string       `json:"emails,omitempty"`
+	UPNs           []string       `json:"upns,omitempty"`
+	EKUs           []string       `json:"ekus,omitempty"`
+	KeyUsage       []string       `json:"keyUsage,omitempty"`
+	ValidityMonths int            `json:"validityMonths,omitempty"`
+	Issuer         string         `json:"issuer,omitempty"`
+}
+
+// IssuerProperties describe an issuer: never its account or password.
+type IssuerProperties struct {
+	Provider       string `json:"provider"`
+	OrganizationID string `json:"organizationId,omitempty"`
+}
+
+// RequestProperties describe a pending certificate operation.
+type RequestProperties struct {
+	Status                string `json:"status"`
+	RequestID             string `json:"requestId"`
+	CancellationRequested bool   `json:"cancellationRequested"`
+}
+
+// VaultProperties describe a vault's settings beside those with members of
+// their own.
+type VaultProperties struct {
+	SKU            string `json:"sku,omitempty"`
+	AccessPolicies int    `json:"accessPolicies"` // how many entries
+}
+
+// NetworkProperties describe a vault's firewall.
+type NetworkProperties struct {
+	PublicNetworkAccess string   `json:"publicNetworkAccess,omitempty"`
+	DefaultAction       string   `json:"defaultAction"`
+	Bypass              string   `json:"bypass"`
+	IPRules             []string `json:"ipRules,omitempty"`
+}
+
+// line is the record as it is written: one line, no HTML escapes.
+func (r *record) line() ([]byte, error) { return jsonLine(r) }
+
+func jsonLine(v any) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(1024)
+	enc := json.NewEncoder(&b) // ends with a line feed, and has none within
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(timeForm) }
