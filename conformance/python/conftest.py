@@ -1,0 +1,84 @@
+"""What every test gets: the clients, an unused name, and the means to tidy up."""
+
+import os
+import uuid
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.identity import ClientSecretCredential, DefaultAzureCredential
+from azure.keyvault.certificates import CertificateClient
+from azure.keyvault.keys import KeyClient
+from azure.keyvault.secrets import SecretClient
+
+import outside
+
+
+@pytest.fixture(scope="session")
+def vault_url():
+    return os.environ["VAULT_URL"]
+
+
+@pytest.fixture(scope="session")
+def credential():
+    with DefaultAzureCredential() as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def certificates(vault_url, credential):
+    with CertificateClient(vault_url, credential) as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def secrets(vault_url, credential):
+    with SecretClient(vault_url, credential) as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def keys(vault_url, credential):
+    with KeyClient(vault_url, credential) as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def limited(vault_url):
+    """A client that may list certificates and nothing else."""
+    credential = ClientSecretCredential(
+        os.environ["AZURE_TENANT_ID"], os.environ["LIMITED_CLIENT_ID"], os.environ["LIMITED_CLIENT_SECRET"]
+    )
+    with credential, CertificateClient(vault_url, credential) as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A CA that the vault knows nothing of: a root and an intermediate."""
+    return outside.Authority()
+
+
+@pytest.fixture
+def new_name(certificates):
+    """Hands out unused names; afterwards nothing of them is left in the vault."""
+    given = []
+
+    def new():
+        given.append("py-" + uuid.uuid4().hex[:20])
+        return given[-1]
+
+    yield new
+    for name in given:
+        try:
+            certificates.begin_delete_certificate(name)
+        except ResourceNotFoundError:
+            pass  # never made, or deleted by the test
+        try:
+            certificates.purge_deleted_certificate(name)
+        except ResourceNotFoundError:
+            pass  # purged by the test
+
+
+@pytest.fixture
+def name(new_name):
+    return new_name()
