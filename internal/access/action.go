@@ -1,0 +1,150 @@
+package access
+
+import (
+	"slices"
+
+	"coffer/internal/object"
+)
+
+// Action is one thing that a caller can ask for: one row of contract
+// access-control.md, 4. The zero Action is none.
+type Action uint8
+
+// The actions on certificates, their policies, operations, contacts and issuers.
+const (
+	CertificateCreate Action = iota + 1
+	CertificateImport
+	CertificateGet
+	CertificateList
+	CertificateListVersions
+	CertificateUpdate
+	CertificateDelete
+	CertificateGetDeleted
+	CertificateListDeleted
+	CertificateRecover
+	CertificatePurge
+	CertificateBackup
+	CertificateRestore
+	CertificatePolicyGet
+	CertificatePolicyUpdate
+	CertificatePendingGet
+	CertificatePendingUpdate
+	CertificatePendingDelete
+	CertificatePendingMerge
+	CertificateContactsGet
+	CertificateContactsSet
+	CertificateContactsDelete
+	CertificateIssuersList
+	CertificateIssuerGet
+	CertificateIssuerSet
+	CertificateIssuerUpdate
+	CertificateIssuerDelete
+)
+
+// The actions on keys.
+const (
+	KeyCreate Action = iota + 64
+	KeyImport
+	KeyGet
+	KeyGetAttestation
+	KeyList
+	KeyListVersions
+	KeyUpdate
+	KeyRotate
+	KeyRotationPolicyGet
+	KeyRotationPolicySet
+	KeyDelete
+	KeyGetDeleted
+	KeyListDeleted
+	KeyRecover
+	KeyPurge
+	KeyBackup
+	KeyRestore
+	KeyEncrypt
+	KeyDecrypt
+	KeyWrap
+	KeyUnwrap
+	KeySecureWrap
+	KeySecureUnwrap
+	KeySign
+	KeyVerify
+	KeyRelease
+	KeyGetRandomBytes
+)
+
+// The actions on secrets.
+const (
+	SecretGet Action = iota + 128
+	SecretList
+	SecretListVersions
+	SecretSet
+	SecretUpdate
+	SecretDelete
+	SecretGetDeleted
+	SecretListDeleted
+	SecretRecover
+	SecretPurge
+	SecretBackup
+	SecretRestore
+)
+
+// The vault's own work. No permission covers it: only [Gate.System] grants it.
+const (
+	CertificateEnroll Action = iota + 192
+	CertificateRenew
+	KeyRotateIfDue
+)
+
+// row is what the contract says of an action.
+type row struct {
+	operation   string
+	family      object.Family
+	permissions []string // words of an access policy, any suffices
+	data        string   // data action, without dataPrefix
+	onObject    bool
+	durable     bool
+	publicData  string // data action that suffices with the public half of a key; "" if none
+}
+
+// Operation is the name in the audit record (contract observability.md, 2).
+func (a Action) Operation() string { return rows[a].operation }
+
+// Family is the kind of object whose permissions count.
+func (a Action) Family() object.Family { return rows[a].family }
+
+// Permissions are the words of an access policy of which any suffices. The first
+// is named in refusals.
+func (a Action) Permissions() []string { return slices.Clone(rows[a].permissions) }
+
+// dataPrefix begins every data action.
+const dataPrefix = "Microsoft.KeyVault/vaults/"
+
+// DataAction is what a role must allow; "" for the vault's own work.
+func (a Action) DataAction() string {
+	if rows[a].data == "" {
+		return ""
+	}
+	return dataPrefix + rows[a].data
+}
+
+// OnObject tells whether roles are asked about the object; else about the vault.
+func (a Action) OnObject() bool { return rows[a].onObject }
+
+// Durable tells whether the action changes state or reveals a secret, so that
+// its intent must be on record, durably, before it has an effect.
+func (a Action) Durable() bool { return rows[a].durable }
+
+// String is the operation's name.
+func (a Action) String() string { return rows[a].operation }
+
+// Actions returns every action that a caller can ask for, in the order of the
+// contract's tables.
+func Actions() []Action {
+	var all []Action
+	for i, r := range rows {
+		if r.data != "" {
+			all = append(all, Action(i))
+		}
+	}
+	return all
+}

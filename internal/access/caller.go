@@ -1,0 +1,47 @@
+package access
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Caller is who asks, as a verified token says (contract access-control.md, 3).
+type Caller struct {
+	TenantID    string
+	ObjectID    string   // of the user, service principal or managed identity
+	AppID       string   // the client application
+	Issuer      string   // quoted in refusals
+	UPN         string   // of a user; for the record only
+	TokenID     string   // for the record only
+	Delegated   bool     // a user acting through the application
+	Groups      []string // ids of all groups, transitively; compared without case
+	TokenGroups int      // how many groups the token itself named
+	System      bool     // the vault's own background work; grants nothing by itself
+}
+
+// String is the caller as refusals quote it.
+func (c Caller) String() string {
+	return "appid=" + c.AppID + ";oid=" + c.ObjectID + ";iss=" + c.Issuer
+}
+
+// counted is the caller as refusals by access policies quote it.
+func (c Caller) counted() string {
+	return "appid=" + c.AppID + ";oid=" + c.ObjectID + ";numgroups=" + strconv.Itoa(c.TokenGroups) + ";iss=" + c.Issuer
+}
+
+// is tells whether id names the caller or one of its groups. The empty id names
+// nobody.
+func (c Caller) is(id string) bool {
+	if id == "" {
+		return false
+	}
+	if strings.EqualFold(id, c.ObjectID) {
+		return true
+	}
+	for _, g := range c.Groups {
+		if strings.EqualFold(id, g) {
+			return true
+		}
+	}
+	return false
+}
