@@ -1,0 +1,161 @@
+package certificate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"coffer/internal/bundle"
+	"coffer/internal/issuance"
+	"coffer/internal/key"
+	"coffer/internal/object"
+	"coffer/internal/pki"
+	"coffer/internal/seal"
+	"coffer/internal/secret"
+)
+
+// parents is what a new version is made of.
+type parents struct {
+	vault    object.VaultID
+	name     object.Name
+	policy   *issuance.Policy
+	leaf     *pki.Certificate
+	others   []*pki.Certificate // in input order, without the leaf
+	leafAt   int                // where the leaf stood in the input
+	private  seal.Value         // PKCS#8
+	preserve bool
+	enabled  bool
+	tags     object.Tags
+	created  time.Time
+}
+
+// newborn is a complete version of all three families, sealed and ready to be
+// stored.
+type newborn struct {
+	certificate *Version
+	key         *key.Version
+	secret      *secret.Version
+}
+
+// conceive builds and seals a new version, outside of any transaction: a PFX
+// costs milliseconds.
+func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
+	ver := object.NewVersion()
+	notBefore, notAfter := p.leaf.NotBefore.UTC(), p.leaf.NotAfter.UTC()
+	attributes := object.Attributes{
+		Enabled: p.enabled, NotBefore: &notBefore, Expires: &notAfter,
+		Created: p.created, Updated: p.created,
+	}
+	if !p.preserve {
+		p.others, p.leafAt = pki.SortChain(p.leaf, p.others), 0
+	}
+	chain := make([][]byte, len(p.others))
+	for i, c := range p.others {
+		chain[i] = c.Raw
+	}
+
+	spec, err := pki.SpecOf(p.leaf.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	thumb := p.leaf.Thumbprint()
+	n := &newborn{
+		certificate: &Version{
+			Vault: p.vault, Name: p.name, Version: ver, Completed: true,
+			Leaf: p.leaf.Raw, Chain: chain, Thumbprint: thumb[:], PreserveOrder: p.preserve,
+			Attributes: attributes, Tags: p.tags,
+			NextAction: p.policy.NextAction(notBefore, notAfter),
+		},
+		key: &key.Version{
+			Vault: p.vault, Name: p.name, Version: ver,
+			Spec: spec, Public: p.leaf.RawSubjectPublicKeyInfo,
+			Ops: key.OpsFor(p.policy.X509.KeyUsage, spec.Algorithm), Exportable: p.policy.Key.Exportable,
+			Attributes: attributes,
+		},
+		secret: &secret.Version{
+			Vault: p.vault, Name: p.name, Version: ver, ContentType: p.policy.ContentType,
+			Attributes: attributes,
+		},
+	}
+	if n.key.Private, err = s.cfg.Sealer.Seal(ctx, key.PrivatePlace(p.vault, p.name, ver), p.private.Reveal()); err != nil {
+		return nil, err
+	}
+	value, err := s.secretValue(p, chain)
+	if err != nil {
+		return nil, fmt.Errorf("building the secret of %s: %w", p.name, err)
+	}
+	if n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(p.vault, p.name, ver), []byte(value)); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// secretValue is the PFX or PEM of the version; without the key when the policy
+// says that it is not exportable (contract certificates.md, 7.4 to 7.6).
+func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
+	var private []byte
+	if p.policy.Key.Exportable {
+		private = p.private.Reveal()
+	}
+	if p.policy.ContentType == issuance.PEM {
+		all := slices.Insert(slices.Clone(chain), p.leafAt, p.leaf.Raw)
+		return bundle.WritePEM(private, all[0], all[1:]), nil
+	}
+	return bundle.WritePKCS12(private, p.leaf.Raw, chain, s.cfg.ModernPKCS12)
+}
+
+// bear stores a newborn as the current version of its name: all three rows and
+// heads, in the caller's transaction. st is the state that the same transaction
+// read; st.cert must exist.
+func bear(ctx context.Context, tx Tx, st state, n *newborn) error {
+	v, name, ver := n.certificate.Vault, st.cert.Head.Name, n.certificate.Version
+	sec := *n.secret // Previous depends on this run of the transaction
+	if st.current != nil {
+		if st.current.Completed {
+			sec.Previous = st.current.Version
+			old := *st.current
+			old.NextAction = time.Time{} // renewal is the current version's business
+			if err := tx.UpdateVersion(ctx, &old); err != nil {
+				return err
+			}
+		} else if err := tx.DeleteVersion(ctx, v, name, st.current.Version); err != nil {
+			return err
+		}
+	}
+	if err := tx.InsertVersion(ctx, n.certificate); err != nil {
+		return err
+	}
+	if err := tx.InsertKeyVersion(ctx, n.key); err != nil {
+		return err
+	}
+	if err := tx.InsertSecretVersion(ctx, &sec); err != nil {
+		return err
+	}
+	st.cert.Head.Current = ver
+	if err := tx.UpdateCertificate(ctx, st.cert); err != nil {
+		return err
+	}
+	h := object.Head{Vault: v, Name: name, Managed: true, Current: ver}
+	if err := tx.UpdateKeyHead(ctx, h); err != nil {
+		return err
+	}
+	return tx.UpdateSecretHead(ctx, h)
+}
+
+// placeholder is the disabled stand-in for a first version (contract
+// certificates.md, 8.1 rule 4).
+func placeholder(op *issuance.Operation, now time.Time) *Version {
+	notBefore := now.Add(-backdate)
+	notAfter := pki.AddMonths(now, op.Policy.X509.ValidityMonths)
+	return &Version{
+		Vault: op.Vault, Name: op.Name, Version: object.NewVersion(),
+		PreserveOrder: op.PreserveOrder,
+		Attributes:    object.Attributes{NotBefore: &notBefore, Expires: &notAfter, Created: now, Updated: now},
+		Tags:          op.Tags,
+	}
+}
+
+// backdate is how long before its issuance a certificate's validity begins
+// (contract certificates.md, 10.2).
+const backdate = 10 * time.Minute

@@ -1,0 +1,234 @@
+package certificate
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/issuance"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/object"
+	"coffer/internal/pki"
+)
+
+// CreateParams is the body of a create. nil means absent.
+type CreateParams struct {
+	Policy        *issuance.Patch
+	Enabled       *bool
+	Tags          object.Tags
+	PreserveOrder bool
+}
+
+// Create begins the next version of a name: it stores the policy, a sealed key,
+// the request made with it and a job, in one transaction. A crash before the
+// commit leaves nothing; after it the job goes on at the next start.
+func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*issuance.Operation, error) {
+	g.Must(access.CertificateCreate)
+	return s.begin(ctx, g.Vault().ID, g.Name(), p)
+}
+
+func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p CreateParams) (*issuance.Operation, error) {
+	if err := p.Tags.Check(); err != nil {
+		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
+	}
+	now := s.now()
+	var policy *issuance.Policy
+	if p.Policy != nil {
+		var err error
+		if policy, err = issuance.NewPolicy(p.Policy, now); err != nil {
+			return nil, err
+		}
+	}
+	// The first look spares a key that could not be used; the transaction below
+	// looks again.
+	var st state
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		if st, err = load(ctx, tx, v, n); err != nil {
+			return err
+		}
+		if err := st.mayBegin(ctx, tx, v, n); err != nil {
+			return err
+		}
+		if policy == nil && st.cert != nil {
+			policy = st.cert.Policy
+			if err := policy.Check(); err != nil {
+				return err
+			}
+		}
+		if policy == nil {
+			return fault.InvalidField("policy", "")
+		}
+		return issuerExists(ctx, tx, v, policy.Issuer)
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	op := &issuance.Operation{
+		Vault: v, Name: n, RequestID: object.NewRequestID(), Status: issuance.InProgress,
+		Policy: policy, Spec: policy.Issuer, PreserveOrder: p.PreserveOrder,
+		Enabled: p.Enabled == nil || *p.Enabled, Tags: p.Tags,
+		Created: now, Updated: now,
+	}
+	if st.cert != nil {
+		op.Name = st.cert.Head.Name // the casing of the first use
+		if p.Tags == nil {
+			op.Tags = st.current.Tags
+		}
+	}
+	if err := s.request(ctx, op, st); err != nil {
+		return nil, err
+	}
+
+	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+		st, err := load(ctx, tx, v, n)
+		if err != nil {
+			return err
+		}
+		if err := st.mayBegin(ctx, tx, v, n); err != nil {
+			return err
+		}
+		if err := s.storePolicy(ctx, tx, &st, op, p.Policy != nil); err != nil {
+			return err
+		}
+		if err := tx.PutOperation(ctx, op); err != nil {
+			return err
+		}
+		if op.Spec.IsUnknown() {
+			return nil // it waits for a merge
+		}
+		due := s.cfg.Now()
+		if op.Spec.IsSelf() {
+			due = due.Add(s.cfg.SelfDelay)
+		}
+		return tx.EnqueueJob(ctx, jobs.Job{ID: object.NewRequestID(), Kind: IssueJob,
+			Vault: v, Name: n.Key(), Ref: op.RequestID, Due: due})
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Wake()
+	return op, nil
+}
+
+// storePolicy makes the name, or changes its policy and placeholder, for a new
+// operation.
+func (s *Service) storePolicy(ctx context.Context, tx Tx, st *state, op *issuance.Operation, given bool) error {
+	if st.completed() {
+		if !given {
+			return nil
+		}
+		return setPolicy(ctx, tx, *st, op.Policy)
+	}
+	stand := placeholder(op, op.Created)
+	if st.cert == nil {
+		c := &Certificate{Head: object.Head{Vault: op.Vault, Name: op.Name, Current: stand.Version}, Policy: op.Policy}
+		if err := insertHeads(ctx, tx, c); err != nil {
+			return err
+		}
+		return tx.InsertVersion(ctx, stand)
+	}
+	if err := tx.DeleteVersion(ctx, op.Vault, op.Name, st.current.Version); err != nil {
+		return err
+	}
+	if err := tx.InsertVersion(ctx, stand); err != nil {
+		return err
+	}
+	st.cert.Head.Current = stand.Version
+	if given {
+		return setPolicy(ctx, tx, *st, op.Policy)
+	}
+	return tx.UpdateCertificate(ctx, st.cert)
+}
+
+// setPolicy replaces the policy of a name. Its creation time survives; what it
+// says of the lifetime holds for the current version at once.
+func setPolicy(ctx context.Context, tx Tx, st state, p *issuance.Policy) error {
+	p = p.Clone()
+	p.Created = st.cert.Policy.Created
+	st.cert.Policy = p
+	if st.completed() {
+		cur := *st.current
+		cur.NextAction = p.NextAction(*cur.Attributes.NotBefore, *cur.Attributes.Expires)
+		if err := tx.UpdateVersion(ctx, &cur); err != nil {
+			return err
+		}
+		st.current.NextAction = cur.NextAction
+	}
+	return tx.UpdateCertificate(ctx, st.cert)
+}
+
+// request makes the key and the CSR of an operation and seals the key.
+func (s *Service) request(ctx context.Context, op *issuance.Operation, st state) error {
+	private, err := s.keyFor(ctx, op.Policy, st)
+	if err != nil {
+		return err
+	}
+	if op.CSR, err = pki.CreateCSR(op.Policy.X509.Template(), private); err != nil {
+		return fmt.Errorf("building the request of %s: %w", op.Name, err)
+	}
+	if op.Public, err = pki.MarshalPublic(private.Public()); err != nil {
+		return err
+	}
+	der, err := pki.MarshalPKCS8(private)
+	if err != nil {
+		return err
+	}
+	op.Private, err = s.cfg.Sealer.Seal(ctx, issuance.PendingPlace(op.Vault, op.Name, op.RequestID), der)
+	return err
+}
+
+// keyFor is the current key when the policy says reuse and it still fits, else a
+// new one.
+func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (crypto.Signer, error) {
+	if p.Key.Reuse && st.completed() {
+		v, n, ver := st.cert.Head.Vault, st.cert.Head.Name, st.current.Version
+		var kv *key.Version
+		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+			kv, err = tx.KeyVersion(ctx, v, n, ver)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("reading the key to reuse for %s: %w", n, err)
+		}
+		if kv.Spec == p.Key.Spec() {
+			value, err := s.cfg.Sealer.Open(ctx, key.PrivatePlace(v, n, ver), kv.Private)
+			if err != nil {
+				return nil, fmt.Errorf("opening the key to reuse for %s: %w", n, err)
+			}
+			return pki.ParsePKCS8(value.Reveal())
+		}
+	}
+	return s.cfg.Keys.Generate(ctx, p.Key.Spec())
+}
+
+// issuerExists reports an issuer name that is neither built in nor stored.
+func issuerExists(ctx context.Context, tx Tx, v object.VaultID, ref issuance.IssuerRef) error {
+	if ref.IsSelf() || ref.IsUnknown() {
+		return nil
+	}
+	n, err := object.ParseName(ref.Name)
+	if err == nil {
+		_, err = tx.Issuer(ctx, v, n)
+	}
+	if errors.Is(err, object.ErrName) || errors.Is(err, object.ErrNotFound) {
+		return issuerNotFound()
+	}
+	return err
+}
+
+func issuerNotFound() error {
+	return &fault.Error{Kind: fault.NotFound, Subject: fault.CertificateIssuer, Msg: "Issuer not found"}
+}
+
+// selfSigned signs the operation's request under its own key.
+func selfSigned(op *issuance.Operation, private crypto.Signer) func(notBefore, notAfter time.Time) ([]byte, error) {
+	return func(notBefore, notAfter time.Time) ([]byte, error) {
+		return pki.SelfSign(op.Policy.X509.Template(), private, notBefore, notAfter)
+	}
+}

@@ -1,0 +1,128 @@
+package certificate
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"coffer/internal/access"
+	"coffer/internal/bundle"
+	"coffer/internal/fault"
+	"coffer/internal/issuance"
+	"coffer/internal/object"
+	"coffer/internal/pki"
+	"coffer/internal/seal"
+)
+
+// ImportParams is the body of an import. nil means absent.
+type ImportParams struct {
+	Value         string // PFX in base64, PEM, or PEM in base64
+	Password      string
+	Policy        *issuance.Patch
+	Enabled       *bool
+	Tags          object.Tags
+	PreserveOrder bool
+}
+
+// maxPassword is the longest password of an import, in characters.
+const maxPassword = 200
+
+// Import stores a certificate with its key as the current version of a name. A
+// crash before the commit leaves nothing of it.
+func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*Bundle, error) {
+	g.Must(access.CertificateImport)
+	if err := p.Tags.Check(); err != nil {
+		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
+	}
+	if p.Value == "" {
+		return nil, fault.MissingField("value")
+	}
+	if utf8.RuneCountInString(p.Password) > maxPassword {
+		return nil, fault.InvalidField("pwd", "A password has at most 200 characters.")
+	}
+	v, n, now := g.Vault().ID, g.Name(), s.now()
+
+	want, err := wantedFormat(p.Policy)
+	if err != nil {
+		return nil, err
+	}
+	in, err := bundle.ReadImport(p.Value, p.Password, want)
+	if err != nil {
+		return nil, content("value", err)
+	}
+	private, err := pki.ParsePKCS8(in.KeyPKCS8)
+	if err != nil {
+		return nil, invalid("value", msgContent)
+	}
+	certs, err := parseCertificates(in.Certificates)
+	if err != nil {
+		return nil, invalid("value", msgContent)
+	}
+	m, err := match("value", certs, private.Public(), in.LeafHint, now)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := issuance.Derive(m.leaf, in.Format.String(), p.Policy, now)
+	if err != nil {
+		return nil, err
+	}
+	der, err := pki.MarshalPKCS8(private) // one form, whatever came in
+	if err != nil {
+		return nil, err
+	}
+	born, err := s.conceive(ctx, parents{
+		vault: v, name: n, policy: policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
+		private: seal.NewValue(der), preserve: p.PreserveOrder,
+		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	var out *Bundle
+	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+		st, err := load(ctx, tx, v, n)
+		if err != nil {
+			return err
+		}
+		if err := st.mayBegin(ctx, tx, v, n); err != nil {
+			return err
+		}
+		kept := policy.Clone()
+		if st.cert == nil {
+			st.cert = &Certificate{Head: object.Head{Vault: v, Name: n}, Policy: kept}
+			if err := insertHeads(ctx, tx, st.cert); err != nil {
+				return err
+			}
+		} else {
+			kept.Created = st.cert.Policy.Created
+			st.cert.Policy = kept
+			if err := tx.DeleteOperation(ctx, v, n); err != nil {
+				return err
+			}
+		}
+		if err := bear(ctx, tx, st, born); err != nil {
+			return err
+		}
+		st.cert.Pending = false
+		out = &Bundle{st.cert, born.certificate}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// wantedFormat is the format that the caller states, nil when none is.
+func wantedFormat(p *issuance.Patch) (*bundle.Format, error) {
+	if p == nil || p.Secret == nil || p.Secret.ContentType == nil {
+		return nil, nil
+	}
+	for _, f := range []bundle.Format{bundle.PKCS12, bundle.PEM} {
+		if strings.EqualFold(f.String(), *p.Secret.ContentType) {
+			return &f, nil
+		}
+	}
+	return nil, fault.InvalidField("policy.secret_props", "contentType is "+issuance.PKCS12+" or "+issuance.PEM+".")
+}

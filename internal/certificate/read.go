@@ -1,0 +1,90 @@
+package certificate
+
+import (
+	"context"
+	"errors"
+
+	"coffer/internal/access"
+	"coffer/internal/object"
+)
+
+// Get reads one version; "" means the current one, which for a first create is
+// its placeholder.
+func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
+	g.Must(access.CertificateGet)
+	out := &Bundle{}
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		if ver == "" {
+			out.Certificate, out.Version, err = tx.CurrentCertificate(ctx, g.Vault().ID, g.Name())
+		} else {
+			out.Certificate, out.Version, err = version(ctx, tx, g.Vault().ID, g.Name(), ver)
+		}
+		if errors.Is(err, object.ErrNotFound) || err == nil && out.Certificate.Head.Deletion != nil {
+			return notFound(g.Name(), ver)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// version reads the head of a name and one of its versions.
+func version(ctx context.Context, tx Tx, v object.VaultID, n object.Name, ver object.Version) (*Certificate, *Version, error) {
+	c, err := tx.Certificate(ctx, v, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	cv, err := tx.CertificateVersion(ctx, v, n, ver)
+	return c, cv, err
+}
+
+// List lists live or deleted names; more tells that others follow.
+func (s *Service) List(ctx context.Context, g access.Grant, q ListQuery) (items []Listed, more bool, err error) {
+	if q.Deleted {
+		g.Must(access.CertificateListDeleted)
+	} else {
+		g.Must(access.CertificateList)
+	}
+	limit := q.Page.Limit
+	q.Page = q.Page.Ahead()
+	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		items, err = tx.Certificates(ctx, g.Vault().ID, q)
+		return err
+	})
+	items, more = object.Cut(items, limit)
+	return items, more, err
+}
+
+// ListVersions lists the completed versions of a name in order of creation; none
+// when the name is not known or deleted.
+func (s *Service) ListVersions(ctx context.Context, g access.Grant, page object.Page) (vs []*Version, more bool, err error) {
+	g.Must(access.CertificateListVersions)
+	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		vs, err = tx.CertificateVersions(ctx, g.Vault().ID, g.Name(), page.Ahead())
+		if errors.Is(err, object.ErrNotFound) {
+			vs, err = nil, nil
+		}
+		return err
+	})
+	vs, more = object.Cut(vs, page.Limit)
+	return vs, more, err
+}
+
+// Policy reads the policy of a name.
+func (s *Service) Policy(ctx context.Context, g access.Grant) (*Certificate, error) {
+	g.Must(access.CertificatePolicyGet)
+	var c *Certificate
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		c, err = tx.Certificate(ctx, g.Vault().ID, g.Name())
+		if errors.Is(err, object.ErrNotFound) || err == nil && c.Head.Deletion != nil {
+			return notFound(g.Name(), "")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
