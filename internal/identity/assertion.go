@@ -3,9 +3,9 @@ package identity
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -166,7 +166,7 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*Credential, jws *j
 	now := v.now()
 	var matching []*Credential
 	for _, c := range creds {
-		if c.Kind == Federated && c.Issuer == issuer && subtle.ConstantTimeCompare([]byte(c.Subject), []byte(subject)) == 1 && !c.expired(now) {
+		if c.Kind == Federated && c.Issuer == issuer && c.Subject == subject && !c.expired(now) {
 			matching = append(matching, c)
 		}
 	}
@@ -174,22 +174,18 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*Credential, jws *j
 		return NotFederated
 	}
 	header := jws.Signatures[0].Header
-	allowed := asymmetric
-	key := v.foreignKeys
-	if i := v.issuer(issuer); i != nil {
-		allowed, key = i.algorithms, func(ctx context.Context, _, kid, x5t string) any {
-			k, err := i.key(ctx, kid, x5t)
-			if err != nil {
-				return nil
-			}
-			return k
-		}
+	i := v.issuer(issuer)
+	if i == nil {
+		i = v.foreignIssuer(issuer)
 	}
-	if !slices.Contains(allowed, jose.SignatureAlgorithm(header.Algorithm)) {
+	if !slices.Contains(i.algorithms, jose.SignatureAlgorithm(header.Algorithm)) {
 		return BadSignature
 	}
 	x5t, _ := header.ExtraHeaders["x5t"].(string)
-	public := key(ctx, issuer, header.KeyID, x5t)
+	public, err := i.key(ctx, header.KeyID, x5t)
+	if err != nil {
+		return err
+	}
 	if public == nil {
 		return BadSignature
 	}
@@ -215,12 +211,15 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*Credential, jws *j
 	return nil
 }
 
-// foreignKeys gives a key of an issuer that only federated credentials name.
-func (v *Verifier) foreignKeys(ctx context.Context, issuer, kid, x5t string) any {
-	keys, ok := v.foreign.get(issuer)
+// foreignIssuer is an issuer that only federated credentials name. It may sign
+// with any algorithm that is not symmetric; its bearer tokens are not accepted.
+func (v *Verifier) foreignIssuer(url string) *issuer {
+	keys, ok := v.foreign.get(url)
 	if !ok {
-		keys = v.newKeySet(issuer, "")
-		v.foreign.set(issuer, keys)
+		keys = v.newKeySet(url, "")
+		v.foreign.set(url, keys)
 	}
-	return keys.find(ctx, kid, x5t)
+	return &issuer{url: url, algorithms: asymmetric, key: func(ctx context.Context, kid, x5t string) (crypto.PublicKey, error) {
+		return keys.find(ctx, kid, x5t), nil
+	}}
 }

@@ -1,0 +1,62 @@
+package login
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// maxSources bounds how many addresses are counted in each of two generations.
+// One who has more addresses than that is not held up by a limit per address.
+const maxSources = 5000
+
+// limits is a token bucket for each source address.
+type limits struct {
+	perSec rate.Limit
+	burst  int
+
+	mu         sync.Mutex
+	young, old map[netip.Prefix]*rate.Limiter // guarded by mu
+}
+
+func newLimits(perSec rate.Limit, burst int) *limits {
+	return &limits{perSec: perSec, burst: burst, young: map[netip.Prefix]*rate.Limiter{}}
+}
+
+// allow takes one from the source's bucket. A source is an IPv4 address, or the
+// /64 that an IPv6 host usually has to itself.
+func (l *limits) allow(remote string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	source := sourceOf(remote)
+	b, ok := l.young[source]
+	if !ok {
+		if b, ok = l.old[source]; !ok {
+			b = rate.NewLimiter(l.perSec, l.burst)
+		}
+		if len(l.young) >= maxSources {
+			l.young, l.old = map[netip.Prefix]*rate.Limiter{}, l.young
+		}
+		l.young[source] = b
+	}
+	return b.AllowN(now, 1)
+}
+
+// sourceOf reads RemoteAddr; what is not an address shares one bucket.
+func sourceOf(remote string) netip.Prefix {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr, bits := ap.Addr().Unmap().WithZone(""), 32
+	if addr.Is6() {
+		bits = 64
+	}
+	p, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
