@@ -1,0 +1,335 @@
+package seal
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// RootFile is a Keeper whose root keys live in one file of mode 0600: in clear,
+// or sealed by a passphrase. It is safe for concurrent use.
+//
+// A file holds one root key; during a rotation it holds the new one and the old
+// one, so that a crash at any line leaves every data key with its root key.
+type RootFile struct {
+	path       string
+	passphrase string // "" keeps the keys in clear
+
+	mu   sync.RWMutex
+	keys []rootKey // guarded by mu; the first one is current
+}
+
+type rootKey struct {
+	ID      string    `json:"id"` // 16 hex digits
+	Key     []byte    `json:"key"`
+	Created time.Time `json:"created"`
+
+	aead cipher.AEAD
+}
+
+// rootDoc is the file. Exactly one of Keys and Sealed is there.
+type rootDoc struct {
+	Format int       `json:"format"`
+	Note   string    `json:"note,omitempty"`
+	Keys   []rootKey `json:"keys,omitempty"`
+	Sealed *sealed   `json:"sealed,omitempty"`
+}
+
+// sealed is the list of keys under a key that Argon2id (RFC 9106) derives from
+// the passphrase.
+type sealed struct {
+	Salt    []byte `json:"salt"`    // 16 bytes
+	Time    uint32 `json:"time"`    // passes
+	Memory  uint32 `json:"memory"`  // KiB
+	Threads uint8  `json:"threads"` // lanes
+	Box     []byte `json:"box"`
+}
+
+// Argon2id of new files: the second recommended option of RFC 9106, section 4
+// (64 MiB, three passes, four lanes). The bounds are what a file may ask for.
+const (
+	argonTime      = 3
+	argonMemory    = 64 << 10
+	argonThreads   = 4
+	maxArgonTime   = 16
+	maxArgonMemory = 1 << 20
+)
+
+const (
+	rootFormat   = 1
+	rootNote     = "Whoever has this file and the database has every secret of the vault. Keep a copy apart from the database's."
+	maxRootBytes = 64 << 10
+)
+
+var rootPlace = Place{Kind: "root", Column: "keys"}
+
+// ErrPassphrase reports a sealed root key file that the passphrase does not open.
+var ErrPassphrase = errors.New("seal: the passphrase does not open the root key file")
+
+// CreateRootFile makes a root key and its file; an existing file is an error
+// (fs.ErrExist), for it may be the only way to somebody's data. An empty
+// passphrase keeps the key in clear.
+func CreateRootFile(path, passphrase string, now time.Time) (*RootFile, error) {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+		return nil, err
+	}
+	k, err := newRootKey(now)
+	if err != nil {
+		return nil, err
+	}
+	r := &RootFile{path: path, passphrase: passphrase}
+	return r, r.replace([]rootKey{k})
+}
+
+// OpenRootFile reads the root keys. It refuses a file that others can read.
+func OpenRootFile(path, passphrase string) (*RootFile, error) {
+	r := &RootFile{path: path, passphrase: passphrase}
+	keys, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	r.keys = keys
+	return r, nil
+}
+
+func newRootKey(now time.Time) (rootKey, error) {
+	var id [8]byte
+	rand.Read(id[:])
+	k := rootKey{ID: hex.EncodeToString(id[:]), Key: make([]byte, 32), Created: now.UTC().Truncate(time.Second)}
+	rand.Read(k.Key)
+	var err error
+	k.aead, err = newAEAD(k.Key)
+	return k, err
+}
+
+func (r *RootFile) read() ([]rootKey, error) {
+	f, err := os.Open(r.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("the root key file %s can be read by others (mode %#o): run chmod 600 %s", r.path, info.Mode().Perm(), r.path)
+	}
+	raw, err := io.ReadAll(io.LimitReader(f, maxRootBytes))
+	if err != nil {
+		return nil, err
+	}
+	var doc rootDoc
+	if err := json.Unmarshal(raw, &doc); err != nil || doc.Format != rootFormat {
+		return nil, fmt.Errorf("%s is not a root key file of format %d", r.path, rootFormat) // the cause could quote key bytes
+	}
+	if doc.Sealed != nil {
+		if doc.Keys, err = doc.Sealed.open(r.passphrase); err != nil {
+			return nil, err
+		}
+	} else if r.passphrase != "" {
+		return nil, fmt.Errorf("%s is not sealed by a passphrase, but one is configured", r.path)
+	}
+	if len(doc.Keys) == 0 {
+		return nil, fmt.Errorf("%s holds no root key", r.path)
+	}
+	for i := range doc.Keys {
+		k := &doc.Keys[i]
+		if len(k.Key) != 32 || len(k.ID) != 16 {
+			return nil, fmt.Errorf("%s holds a root key that is not of 32 bytes", r.path)
+		}
+		if k.aead, err = newAEAD(k.Key); err != nil {
+			return nil, err
+		}
+	}
+	return doc.Keys, nil
+}
+
+// replace writes the file anew and only then uses the keys. The rename is atomic:
+// a crash leaves the old file or the new one, whole.
+func (r *RootFile) replace(keys []rootKey) error {
+	doc := rootDoc{Format: rootFormat, Note: rootNote, Keys: keys}
+	if r.passphrase != "" {
+		s, err := sealKeys(keys, r.passphrase)
+		if err != nil {
+			return err
+		}
+		doc.Keys, doc.Sealed = nil, s
+	}
+	raw, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(r.path, append(raw, '\n')); err != nil {
+		return fmt.Errorf("writing the root key file: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys = keys
+	return nil
+}
+
+// writeFile replaces path durably: the content, then the name.
+func writeFile(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, ".root-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(content); err != nil {
+		return errors.Join(err, tmp.Close())
+	}
+	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func passphraseAEAD(passphrase string, s *sealed) (cipher.AEAD, error) {
+	return newAEAD(argon2.IDKey([]byte(passphrase), s.Salt, s.Time, s.Memory, s.Threads, 32))
+}
+
+func sealKeys(keys []rootKey, passphrase string) (*sealed, error) {
+	s := &sealed{Salt: make([]byte, 16), Time: argonTime, Memory: argonMemory, Threads: argonThreads}
+	rand.Read(s.Salt)
+	aead, err := passphraseAEAD(passphrase, s)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	s.Box = sealBox(aead, [keyIDBytes]byte{}, rootPlace, plain)
+	return s, nil
+}
+
+func (s *sealed) open(passphrase string) ([]rootKey, error) {
+	if passphrase == "" {
+		return nil, errors.New("the root key file is sealed by a passphrase, and none is given")
+	}
+	if s.Time < 1 || s.Time > maxArgonTime || s.Memory > maxArgonMemory || s.Threads < 1 || len(s.Salt) < 8 || len(s.Box) < boxHeader {
+		return nil, errors.New("the root key file asks for impossible Argon2id parameters")
+	}
+	aead, err := passphraseAEAD(passphrase, s)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := openBox(aead, rootPlace, s.Box)
+	if err != nil {
+		return nil, ErrPassphrase
+	}
+	var keys []rootKey
+	if err := json.Unmarshal(plain, &keys); err != nil {
+		return nil, errors.New("the root key file is damaged")
+	}
+	return keys, nil
+}
+
+// dataKeyPlace binds a wrapped data key to the scope that it serves.
+func dataKeyPlace(scope, keyID string) Place {
+	return Place{Kind: "data-key", Name: scope, Version: keyID, Column: "wrapped"}
+}
+
+// Wrap seals a data key under the current root key.
+func (r *RootFile) Wrap(scope, keyID string, dataKey []byte) (string, []byte, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	k := r.keys[0]
+	return k.ID, sealBox(k.aead, [keyIDBytes]byte{}, dataKeyPlace(scope, keyID), dataKey), nil
+}
+
+// Unwrap opens a data key. When another process has rotated the root key, the
+// file is read again.
+func (r *RootFile) Unwrap(d DataKey) ([]byte, error) {
+	aead := r.find(d.RootID)
+	if aead == nil {
+		keys, err := r.read()
+		if err != nil {
+			return nil, err
+		}
+		r.mu.Lock()
+		r.keys = keys
+		r.mu.Unlock()
+		if aead = r.find(d.RootID); aead == nil {
+			return nil, ErrRootKey
+		}
+	}
+	if len(d.Wrapped) < boxHeader {
+		return nil, ErrBox
+	}
+	return openBox(aead, dataKeyPlace(d.Scope, d.ID), d.Wrapped)
+}
+
+func (r *RootFile) find(id string) cipher.AEAD {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, k := range r.keys {
+		if k.ID == id {
+			return k.aead
+		}
+	}
+	return nil
+}
+
+// Rotate puts a new root key in front of the old ones. Call rewrap, then Retire.
+// A crash in between leaves both in the file, and Rotate may be run again.
+func (r *RootFile) Rotate(now time.Time) error {
+	k, err := newRootKey(now)
+	if err != nil {
+		return err
+	}
+	r.mu.RLock()
+	keys := append([]rootKey{k}, r.keys...)
+	r.mu.RUnlock()
+	return r.replace(keys)
+}
+
+// Retire forgets all root keys but the current one: only after every data key
+// has been wrapped anew.
+func (r *RootFile) Retire() error {
+	r.mu.RLock()
+	keys := r.keys[:1:1]
+	r.mu.RUnlock()
+	return r.replace(keys)
+}
+
+// Seal changes the passphrase of the file; "" keeps the keys in clear from now
+// on.
+func (r *RootFile) Seal(passphrase string) error {
+	r.mu.Lock()
+	r.passphrase = passphrase
+	keys := r.keys
+	r.mu.Unlock()
+	return r.replace(keys)
+}
+
+// CurrentID names the current root key.
+func (r *RootFile) CurrentID() string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.keys[0].ID
+}
+
