@@ -3,7 +3,6 @@ package bundle
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -143,7 +142,7 @@ func readPEM(content []byte, password string) (*Material, error) {
 		case "EC PRIVATE KEY":
 			key, err = fromSEC1(b.Bytes, curve)
 		default:
-			return nil, &Error{Msg: msgPEMUnexpected, Err: fmt.Errorf("a block of type %.40q", b.Type)}
+			return nil, &Error{Msg: msgPEMUnexpected, Err: errBlockType}
 		}
 		if err != nil {
 			return nil, &Error{Msg: msgPEMUnreadable, Err: err}

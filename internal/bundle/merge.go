@@ -42,7 +42,7 @@ func ReadMerge(elements []string) ([][]byte, error) {
 		if err != nil {
 			msg := msgInvalid
 			if refusal, ok := errors.AsType[*Error](err); ok {
-				msg, err = refusal.Msg, refusal.Err
+				msg = refusal.Msg
 			}
 			return nil, &Error{Msg: msg, Err: fmt.Errorf("x5c[%d]: %w", i, err)}
 		}
@@ -80,7 +80,7 @@ func readElement(e string) ([][]byte, error) {
 			}
 			certs = append(certs, more...)
 		default:
-			return nil, &Error{Msg: msgPEMUnexpected, Err: fmt.Errorf("a block of type %.40q", b.Type)}
+			return nil, &Error{Msg: msgPEMUnexpected, Err: errBlockType}
 		}
 	}
 	return certs, nil

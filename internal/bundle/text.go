@@ -22,6 +22,7 @@ const marker = "-----BEGIN "
 var (
 	errNoLineBreaks = errors.New("a PEM block without line breaks")
 	errBlock        = errors.New("a PEM block that cannot be decoded")
+	errBlockType    = errors.New("a PEM block of an unexpected type")
 	errHeaders      = errors.New("a PEM block with headers: the old encryption of OpenSSL, or another kind of message")
 )
 

@@ -162,14 +162,15 @@ func (p *parser) parseEncryptedData(value cryptobyte.String) (*sealed, error) {
 		return nil, err
 	}
 	out := &sealed{scheme: scheme}
-	var pieces cryptobyte.String
-	switch {
-	case info.ReadASN1Bytes(&out.ciphertext, tagOctetsImplicit0):
-	case info.ReadASN1(&pieces, tagExplicit0): // the same tag, constructed: a string in pieces
+	if info.PeekASN1Tag(tagExplicit0) { // the implicit tag, constructed: a string in pieces
+		var pieces cryptobyte.String
+		if !info.ReadASN1(&pieces, tagExplicit0) {
+			return nil, badFormat("encrypted data")
+		}
 		if out.ciphertext, err = ber.Octets(pieces); err != nil {
 			return nil, badFormat("encrypted data: %v", err)
 		}
-	default:
+	} else if !info.ReadASN1Bytes(&out.ciphertext, tagOctetsImplicit0) {
 		return nil, badFormat("encrypted data")
 	}
 	if !info.Empty() {
