@@ -1,0 +1,283 @@
+package identitytest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coffer/internal/identity"
+	"coffer/internal/object"
+)
+
+// TestDB checks that a DB keeps what identity.Tx promises. newDB makes an empty
+// one; it registers its own clean-up.
+func TestDB(t *testing.T, newDB func(t *testing.T) identity.DB) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, identity.Tx) conflicts
+	}{
+		{"principals", testPrincipals},
+		{"credentials", testCredentials},
+		{"memberships", testMemberships},
+		{"deleting a principal takes what is its own along", testDelete},
+		{"signing keys", testSigningKeys},
+		{"assertions", testAssertions},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			db := newDB(t)
+			var taken conflicts
+			do(t, db.Update(t.Context(), func(tx identity.Tx) error {
+				taken = c.run(t, tx)
+				return nil
+			}))
+			for _, insert := range taken {
+				want(t, db.Update(t.Context(), insert), object.ErrExists)
+			}
+		})
+	}
+	t.Run("a transaction that fails leaves nothing", func(t *testing.T) { testRollback(t, newDB(t)) })
+}
+
+// conflicts are inserts that must each fail with object.ErrExists, in a
+// transaction of its own: PostgreSQL lets none go on after such a failure.
+type conflicts []func(identity.Tx) error
+
+var then = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+
+// id makes a GUID that sorts by n.
+func id(n int) string { return fmt.Sprintf("%08d-0000-4000-8000-000000000000", n) }
+
+func principal(n int, kind identity.Kind) *identity.Principal {
+	p := &identity.Principal{ObjectID: id(n), Name: "Name ünd '\"%", Kind: kind, Enabled: true, Created: then}
+	if kind != identity.Group {
+		p.AppID = id(n + 1000)
+	}
+	return p
+}
+
+func hash(s string) []byte {
+	h := sha256.Sum256([]byte(s))
+	return h[:]
+}
+
+func do(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t *testing.T, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Errorf("got error %v, want %v", err, target)
+	}
+}
+
+func same[T any](t *testing.T, got, want T, err error) {
+	t.Helper()
+	do(t, err)
+	if d := cmp.Diff(want, got, cmp.Transformer("utc", func(t time.Time) time.Time { return t.UTC() })); d != "" {
+		t.Error(d)
+	}
+}
+
+func testPrincipals(t *testing.T, tx identity.Tx) conflicts {
+	ctx := t.Context()
+	a, b, g, h := principal(1, identity.ServicePrincipal), principal(2, identity.ManagedIdentity), principal(3, identity.Group), principal(4, identity.Group)
+	for _, p := range []*identity.Principal{h, b, a, g} { // two groups without AppID are no conflict
+		do(t, tx.InsertPrincipal(ctx, p))
+	}
+	got, err := tx.Principal(ctx, a.ObjectID)
+	same(t, got, a, err)
+	got, err = tx.PrincipalByAppID(ctx, b.AppID)
+	same(t, got, b, err)
+	for _, absent := range []string{id(9), "", strings.ToUpper("abc")} {
+		_, err = tx.Principal(ctx, absent)
+		want(t, err, object.ErrNotFound)
+		_, err = tx.PrincipalByAppID(ctx, absent)
+		want(t, err, object.ErrNotFound)
+	}
+	list, err := tx.Principals(ctx, "", 3)
+	same(t, list, []*identity.Principal{a, b, g}, err)
+	list, err = tx.Principals(ctx, g.ObjectID, 3)
+	same(t, list, []*identity.Principal{h}, err)
+
+	a.Enabled, a.Name = false, "another"
+	do(t, tx.UpdatePrincipal(ctx, a))
+	got, err = tx.Principal(ctx, a.ObjectID)
+	same(t, got, a, err)
+	want(t, tx.UpdatePrincipal(ctx, principal(9, identity.User)), object.ErrNotFound)
+
+	list, err = tx.Principals(ctx, "", 10)
+	same(t, list, []*identity.Principal{a, b, g, h}, err)
+	return conflicts{
+		func(tx identity.Tx) error {
+			return tx.InsertPrincipal(ctx, &identity.Principal{ObjectID: a.ObjectID, AppID: id(7), Kind: identity.User, Created: then})
+		},
+		func(tx identity.Tx) error {
+			return tx.InsertPrincipal(ctx, &identity.Principal{ObjectID: id(7), AppID: b.AppID, Kind: identity.User, Created: then})
+		},
+	}
+}
+
+func testCredentials(t *testing.T, tx identity.Tx) conflicts {
+	ctx := t.Context()
+	a, b := principal(1, identity.ServicePrincipal), principal(2, identity.ServicePrincipal)
+	do(t, tx.InsertPrincipal(ctx, a))
+	do(t, tx.InsertPrincipal(ctx, b))
+	end := then.Add(time.Hour)
+	secret := &identity.Credential{ID: id(11), ObjectID: a.ObjectID, Kind: identity.Secret, Hash: hash("s"), Hint: "cof_abc", Created: then.Add(time.Second), Expires: &end}
+	cert := &identity.Credential{ID: id(12), ObjectID: a.ObjectID, Kind: identity.Certificate, Hash: hash("c"), Certificate: []byte{0x30, 0, 0xff}, Created: then}
+	federated := &identity.Credential{ID: id(13), ObjectID: a.ObjectID, Kind: identity.Federated, Issuer: "https://issuer.test", Subject: "repo:a/b:ref", Audiences: []string{"api://x", "y, z"}, Created: then}
+	other := &identity.Credential{ID: id(14), ObjectID: b.ObjectID, Kind: identity.Federated, Issuer: "i", Subject: "s", Audiences: []string{"a"}, Created: then}
+	header := &identity.Credential{ID: id(15), ObjectID: b.ObjectID, Kind: identity.IdentityHeader, Hash: hash("s"), Created: then.Add(time.Second)}
+	for _, c := range []*identity.Credential{secret, federated, cert, other, header} { // one hash may serve two kinds
+		do(t, tx.InsertCredential(ctx, c))
+	}
+	list, err := tx.Credentials(ctx, a.ObjectID)
+	same(t, list, []*identity.Credential{cert, federated, secret}, err)
+	list, err = tx.Credentials(ctx, id(9))
+	same(t, len(list), 0, err)
+	got, err := tx.CredentialByHash(ctx, identity.IdentityHeader, hash("s"))
+	same(t, got, header, err)
+	_, err = tx.CredentialByHash(ctx, identity.Secret, hash("c"))
+	want(t, err, object.ErrNotFound)
+
+	do(t, tx.DeleteCredential(ctx, b.ObjectID, secret.ID)) // not b's
+	do(t, tx.DeleteCredential(ctx, a.ObjectID, cert.ID))
+	do(t, tx.DeleteCredential(ctx, a.ObjectID, cert.ID))
+	list, err = tx.Credentials(ctx, a.ObjectID)
+	same(t, list, []*identity.Credential{federated, secret}, err)
+	return conflicts{
+		func(tx identity.Tx) error {
+			return tx.InsertCredential(ctx, &identity.Credential{ID: id(16), ObjectID: b.ObjectID, Kind: identity.Secret, Hash: hash("s"), Created: then})
+		},
+		func(tx identity.Tx) error {
+			return tx.InsertCredential(ctx, &identity.Credential{ID: secret.ID, ObjectID: b.ObjectID, Kind: identity.Secret, Hash: hash("n"), Created: then})
+		},
+	}
+}
+
+func testMemberships(t *testing.T, tx identity.Tx) conflicts {
+	ctx := t.Context()
+	g, h := principal(3, identity.Group), principal(4, identity.Group)
+	do(t, tx.InsertPrincipal(ctx, g))
+	do(t, tx.InsertPrincipal(ctx, h))
+	stranger := id(77) // nobody's row
+	for _, m := range []identity.Membership{{GroupID: h.ObjectID, MemberID: stranger}, {GroupID: g.ObjectID, MemberID: stranger}, {GroupID: g.ObjectID, MemberID: stranger}, {GroupID: h.ObjectID, MemberID: g.ObjectID}} {
+		do(t, tx.InsertMembership(ctx, m))
+	}
+	ids, err := tx.GroupsOf(ctx, stranger)
+	same(t, ids, []string{g.ObjectID, h.ObjectID}, err)
+	ids, err = tx.MembersOf(ctx, h.ObjectID)
+	same(t, ids, []string{g.ObjectID, stranger}, err)
+	do(t, tx.DeleteMembership(ctx, identity.Membership{GroupID: g.ObjectID, MemberID: stranger}))
+	do(t, tx.DeleteMembership(ctx, identity.Membership{GroupID: g.ObjectID, MemberID: stranger}))
+	ids, err = tx.GroupsOf(ctx, stranger)
+	same(t, ids, []string{h.ObjectID}, err)
+	return nil
+}
+
+func testDelete(t *testing.T, tx identity.Tx) conflicts {
+	ctx := t.Context()
+	a, g := principal(1, identity.ServicePrincipal), principal(2, identity.Group)
+	do(t, tx.InsertPrincipal(ctx, a))
+	do(t, tx.InsertPrincipal(ctx, g))
+	do(t, tx.InsertCredential(ctx, &identity.Credential{ID: id(11), ObjectID: a.ObjectID, Kind: identity.Secret, Hash: hash("s"), Created: then}))
+	do(t, tx.InsertMembership(ctx, identity.Membership{GroupID: g.ObjectID, MemberID: a.ObjectID}))
+	do(t, tx.InsertMembership(ctx, identity.Membership{GroupID: g.ObjectID, MemberID: id(77)}))
+	do(t, tx.DeletePrincipal(ctx, a.ObjectID))
+	do(t, tx.DeletePrincipal(ctx, a.ObjectID))
+	_, err := tx.CredentialByHash(ctx, identity.Secret, hash("s"))
+	want(t, err, object.ErrNotFound)
+	ids, err := tx.MembersOf(ctx, g.ObjectID)
+	same(t, ids, []string{id(77)}, err)
+	do(t, tx.DeletePrincipal(ctx, g.ObjectID))
+	ids, err = tx.GroupsOf(ctx, id(77))
+	same(t, len(ids), 0, err)
+	return nil
+}
+
+func testSigningKeys(t *testing.T, tx identity.Tx) conflicts {
+	ctx := t.Context()
+	k := &identity.SigningKey{ID: "kid-2", Private: []byte{1, 0, 2}, Public: []byte{3, 0xff}, Created: then, RetireAt: then.Add(time.Hour)}
+	l := &identity.SigningKey{ID: "kid-1", Private: []byte{4}, Public: []byte{5}, Created: then.Add(time.Second), RetireAt: then.Add(time.Hour)}
+	do(t, tx.InsertSigningKey(ctx, l))
+	do(t, tx.InsertSigningKey(ctx, k))
+	ks, err := tx.SigningKeys(ctx)
+	same(t, ks, []*identity.SigningKey{k, l}, err)
+	do(t, tx.DeleteSigningKey(ctx, k.ID))
+	do(t, tx.DeleteSigningKey(ctx, k.ID))
+	ks, err = tx.SigningKeys(ctx)
+	same(t, ks, []*identity.SigningKey{l}, err)
+	return conflicts{func(tx identity.Tx) error { return tx.InsertSigningKey(ctx, l) }}
+}
+
+func testAssertions(t *testing.T, tx identity.Tx) conflicts {
+	ctx := t.Context()
+	remember := func(id string, until time.Time, want bool) {
+		t.Helper()
+		got, err := tx.RememberAssertion(ctx, id, until)
+		same(t, got, want, err)
+	}
+	remember("a", then, true)
+	remember("a", then.Add(time.Hour), false)
+	remember("b", then.Add(time.Minute), true)
+	do(t, tx.ForgetAssertions(ctx, then)) // "a" ends at then, not before it
+	remember("a", then, false)
+	do(t, tx.ForgetAssertions(ctx, then.Add(time.Second)))
+	remember("a", then, true)
+	remember("b", then, false)
+	return nil
+}
+
+func testRollback(t *testing.T, db identity.DB) {
+	ctx, stop := t.Context(), errors.New("stop")
+	a := principal(1, identity.ServicePrincipal)
+	err := db.Update(ctx, func(tx identity.Tx) error {
+		do(t, tx.InsertPrincipal(ctx, a))
+		_, err := tx.RememberAssertion(ctx, "a", then)
+		do(t, err)
+		return stop
+	})
+	want(t, err, stop)
+	do(t, db.View(ctx, func(tx identity.Tx) error {
+		_, err := tx.Principal(ctx, a.ObjectID)
+		want(t, err, object.ErrNotFound)
+		return nil
+	}))
+	do(t, db.Update(ctx, func(tx identity.Tx) error {
+		fresh, err := tx.RememberAssertion(ctx, "a", then)
+		same(t, fresh, true, err)
+		return nil
+	}))
+}
+
+// TestConcurrent checks that of several transactions that remember one
+// assertion, one wins.
+func TestConcurrent(t *testing.T, newDB func(t *testing.T) identity.DB) {
+	db, ctx := newDB(t), t.Context()
+	results := make(chan bool)
+	for range 4 {
+		go func() {
+			var fresh bool
+			err := db.Update(context.WithoutCancel(ctx), func(tx identity.Tx) (err error) {
+				fresh, err = tx.RememberAssertion(ctx, "one", then)
+				return err
+			})
+			results <- err == nil && fresh
+		}()
+	}
+	won := []bool{<-results, <-results, <-results, <-results}
+	if n := len(slices.DeleteFunc(won, func(b bool) bool { return !b })); n != 1 {
+		t.Errorf("%d transactions were first, want 1", n)
+	}
+}
