@@ -146,6 +146,12 @@ func readTime(s *cryptobyte.String, out *time.Time) bool {
 	return ok
 }
 
+// readDefaultFalse reads a BOOLEAN DEFAULT FALSE. A false that is written out
+// is not DER, but common.
+func readDefaultFalse(s *cryptobyte.String, out *bool) bool {
+	return !s.PeekASN1Tag(asn1.BOOLEAN) || s.ReadASN1Boolean(out)
+}
+
 func (c *Certificate) parseExtensions(der cryptobyte.String) error {
 	var list cryptobyte.String
 	if !der.ReadASN1(&list, asn1.SEQUENCE) || !der.Empty() {
@@ -157,7 +163,7 @@ func (c *Certificate) parseExtensions(der cryptobyte.String) error {
 		var id oid
 		var critical bool
 		if !list.ReadASN1(&extension, asn1.SEQUENCE) || !readOID(&extension, &id) ||
-			!extension.ReadOptionalASN1Boolean(&critical, asn1.BOOLEAN, false) ||
+			!readDefaultFalse(&extension, &critical) ||
 			!extension.ReadASN1(&value, asn1.OCTET_STRING) || !extension.Empty() {
 			return malformed("extension")
 		}
@@ -192,7 +198,7 @@ func (c *Certificate) parseExtension(id oid, value cryptobyte.String) bool {
 	case oidBasicConstraints:
 		var seq cryptobyte.String
 		if !value.ReadASN1(&seq, asn1.SEQUENCE) || !value.Empty() ||
-			!seq.ReadOptionalASN1Boolean(&c.CA, asn1.BOOLEAN, false) {
+			!readDefaultFalse(&seq, &c.CA) {
 			return false
 		}
 		c.HasBasicConstraints = true

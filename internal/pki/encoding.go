@@ -133,7 +133,7 @@ func parseECPrivate(der cryptobyte.String, curve curveInfo) (crypto.Signer, erro
 
 	key, err := newECPrivate(curve, raw)
 	if err != nil {
-		return nil, errors.New("EC private scalar is out of range")
+		return nil, err
 	}
 	if hasPoint {
 		var given []byte
@@ -152,19 +152,29 @@ func parseECPrivate(der cryptobyte.String, curve curveInfo) (crypto.Signer, erro
 }
 
 func newECPrivate(curve curveInfo, scalar []byte) (crypto.Signer, error) {
+	var key crypto.Signer
+	var err error
 	if curve.std == nil {
-		return ParseRawP256KPrivateKey(scalar)
+		key, err = ParseRawP256KPrivateKey(scalar)
+	} else {
+		key, err = ecdsa.ParseRawPrivateKey(curve.std, scalar)
 	}
-	return ecdsa.ParseRawPrivateKey(curve.std, scalar)
+	if err != nil {
+		return nil, errors.New("EC private scalar is out of range")
+	}
+	return key, nil
 }
 
 // newECPublic reads a point, uncompressed as RFC 5480, section 2.2 requires all
 // to support, and checks that it is on the curve.
 func newECPublic(curve curveInfo, point []byte) (crypto.PublicKey, error) {
+	var pub crypto.PublicKey
+	var err error
 	if curve.std == nil {
-		return ParseUncompressedP256KPublicKey(point)
+		pub, err = ParseUncompressedP256KPublicKey(point)
+	} else {
+		pub, err = ecdsa.ParseUncompressedPublicKey(curve.std, point)
 	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(curve.std, point)
 	if err != nil {
 		return nil, fmt.Errorf("%s: not an uncompressed point on the curve", curve.name)
 	}

@@ -1,0 +1,503 @@
+package pki_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"coffer/internal/pki"
+
+	"github.com/google/go-cmp/cmp"
+	zx509 "github.com/zmap/zcrypto/x509"
+	"github.com/zmap/zlint/v3"
+	"github.com/zmap/zlint/v3/lint"
+)
+
+const (
+	serverAuth = "1.3.6.1.5.5.7.3.1"
+	clientAuth = "1.3.6.1.5.5.7.3.2"
+)
+
+// kind is a template and what openssl prints of its extensions, in the order of
+// a certificate. Identifiers of keys are masked.
+type kind struct {
+	name       string
+	template   pki.Template
+	subject    string // openssl, RFC 2253 without escapes of UTF-8
+	extensions []string
+}
+
+var kinds = []kind{
+	{
+		name: "server",
+		template: pki.Template{
+			Subject:  "CN=www.example.net, O=Example, C=DE",
+			SANs:     &pki.SANs{DNSNames: []string{"www.example.net", "*.example.net"}},
+			EKUs:     []string{serverAuth, clientAuth},
+			KeyUsage: []string{"nonRepudiation", "digitalSignature"},
+		},
+		subject: "CN=www.example.net,O=Example,C=DE",
+		extensions: []string{
+			"X509v3 Key Usage: critical", "Digital Signature, Non Repudiation",
+			"X509v3 Basic Constraints:", "CA:FALSE",
+			"X509v3 Extended Key Usage:", "TLS Web Server Authentication, TLS Web Client Authentication",
+			"X509v3 Subject Alternative Name:", "DNS:www.example.net, DNS:*.example.net",
+			"X509v3 Authority Key Identifier:", "ID",
+			"X509v3 Subject Key Identifier:", "ID",
+		},
+	},
+	{
+		name: "every alternative name",
+		template: pki.Template{
+			Subject: "CN=all + OU=kinds, O=Bücher",
+			SANs: &pki.SANs{
+				Emails: []string{"a@b.c"}, DNSNames: []string{"a_b.example.net"}, UPNs: []string{"jürgen@example.net"},
+				URIs:        []string{"https://example.com", "http://example.com?q", "HTTPS://example.com#f", "https://example.com/p", "spiffe://example.net", "urn:a:b"},
+				IPAddresses: []string{"192.0.2.1", "2001:0db8::1", "::ffff:192.0.2.1"},
+			},
+			EKUs:     []string{"1.3.6.1.5.5.7.3.4", "1.3.6.1.4.1.311.20.2.2"},
+			KeyUsage: []string{"KEYAGREEMENT", "decipherOnly", "digitalSignature"},
+		},
+		subject: "OU=kinds+CN=all,O=Bücher",
+		extensions: []string{
+			"X509v3 Key Usage: critical", "Digital Signature, Key Agreement, Decipher Only",
+			"X509v3 Basic Constraints:", "CA:FALSE",
+			"X509v3 Extended Key Usage:", "E-mail Protection, Microsoft Smartcard Login",
+			"X509v3 Subject Alternative Name:", "email:a@b.c, othername: UPN::jürgen@example.net, DNS:a_b.example.net, URI:https://example.com/, " +
+				"URI:http://example.com/?q, URI:HTTPS://example.com/#f, URI:https://example.com/p, URI:spiffe://example.net, URI:urn:a:b, " +
+				"IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1, IP Address:0:0:0:0:0:FFFF:C000:201",
+			"X509v3 Authority Key Identifier:", "ID",
+			"X509v3 Subject Key Identifier:", "ID",
+		},
+	},
+	{
+		name: "authority",
+		template: pki.Template{
+			Subject:  "CN=Root, O=Example",
+			KeyUsage: []string{"keyCertSign", "crlSign"},
+			CA:       true, PathLen: ptr(0),
+		},
+		subject: "CN=Root,O=Example",
+		extensions: []string{
+			"X509v3 Key Usage: critical", "Certificate Sign, CRL Sign",
+			"X509v3 Basic Constraints: critical", "CA:TRUE, pathlen:0",
+			"X509v3 Authority Key Identifier:", "ID",
+			"X509v3 Subject Key Identifier:", "ID",
+		},
+	},
+	{
+		name:     "no subject",
+		template: pki.Template{SANs: &pki.SANs{DNSNames: []string{"example.net"}}, KeyUsage: []string{"digitalSignature"}},
+		extensions: []string{
+			"X509v3 Key Usage: critical", "Digital Signature",
+			"X509v3 Basic Constraints:", "CA:FALSE",
+			"X509v3 Subject Alternative Name: critical", "DNS:example.net",
+			"X509v3 Authority Key Identifier:", "ID",
+			"X509v3 Subject Key Identifier:", "ID",
+		},
+	},
+	{
+		name:     "bare",
+		template: pki.Template{Subject: "CN=bare", SANs: &pki.SANs{DNSNames: []string{}}},
+		subject:  "CN=bare",
+		extensions: []string{
+			"X509v3 Basic Constraints:", "CA:FALSE",
+			"X509v3 Authority Key Identifier:", "ID",
+			"X509v3 Subject Key Identifier:", "ID",
+		},
+	},
+}
+
+var algorithms = map[pki.KeySpec]string{
+	rsa2048: "sha256WithRSAEncryption", p256: "ecdsa-with-SHA256", p384: "ecdsa-with-SHA384", p521: "ecdsa-with-SHA512", p256k: "ecdsa-with-SHA256",
+}
+
+var keyIDPattern = regexp.MustCompile(`^([0-9A-F]{2}:){19}[0-9A-F]{2}$`)
+
+// extensionLines takes the block of extensions out of openssl's text.
+func extensionLines(t *testing.T, text, from string) []string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, from)
+	block, _, end := strings.Cut(rest, "    Signature Algorithm:")
+	if !found || !end {
+		t.Fatalf("no extensions in\n%s", text)
+	}
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimSpace(block), "\n") {
+		line = strings.TrimSpace(line)
+		if keyIDPattern.MatchString(line) {
+			line = "ID"
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestSelfSignedCertificates(t *testing.T) {
+	notBefore := time.Date(2026, 3, 1, 11, 50, 0, 999, time.UTC)
+	notAfter := time.Date(2051, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, spec := range allSpecs {
+		for _, k := range kinds {
+			t.Run(specName(spec)+"/"+k.name, func(t *testing.T) {
+				key := keyFor(t, spec)
+				der, err := pki.SelfSign(k.template, key, notBefore, notAfter)
+				if err != nil {
+					t.Fatal(err)
+				}
+				certificate := toPEM("CERTIFICATE", der)
+				text := string(openssl(t, certificate, "x509", "-noout", "-text", "-nameopt", "RFC2253,-esc_msb", "-certopt", "no_sigdump"))
+				text = strings.ReplaceAll(text, ":<unsupported>", "")
+				want := k.extensions
+				text += "    Signature Algorithm:"
+				if diff := cmp.Diff(want, extensionLines(t, text, "X509v3 extensions:\n")); diff != "" {
+					t.Errorf("extensions (-want +got)\n%s", diff)
+				}
+				for _, line := range []string{
+					"Version: 3 (0x2)\n", "Signature Algorithm: " + algorithms[spec] + "\n",
+					"Issuer: " + k.subject + "\n", "Subject: " + k.subject + "\n",
+					"Not Before: Mar  1 11:50:00 2026 GMT\n", "Not After : Mar  1 12:00:00 2051 GMT\n",
+				} {
+					if !strings.Contains(text, line) {
+						t.Errorf("no %q in\n%s", line, text)
+					}
+				}
+				file := write(t, "cert.pem", certificate)
+				openssl(t, nil, "verify", "-x509_strict", "-check_ss_sig", "-attime", fmt.Sprint(notBefore.Unix()+1), "-CAfile", file, file)
+			})
+		}
+	}
+}
+
+func TestSelfSignedCertificatesInCryptoX509(t *testing.T) {
+	now := time.Now()
+	for _, spec := range allSpecs {
+		if spec == p256k {
+			continue // crypto/x509 does not know the curve
+		}
+		for _, k := range kinds {
+			t.Run(specName(spec)+"/"+k.name, func(t *testing.T) {
+				key := keyFor(t, spec)
+				der, err := pki.SelfSign(k.template, key, now, now.AddDate(1, 0, 0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				cert, err := x509.ParseCertificate(der)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature); err != nil {
+					t.Error(err)
+				}
+				if len(cert.SerialNumber.Bytes()) != 16 || cert.SerialNumber.Sign() <= 0 {
+					t.Errorf("serial number %x", cert.SerialNumber)
+				}
+				var spki struct {
+					Algorithm asn1.RawValue
+					Bits      asn1.BitString
+				}
+				if _, err := asn1.Unmarshal(cert.RawSubjectPublicKeyInfo, &spki); err != nil {
+					t.Fatal(err)
+				}
+				if id := sha1.Sum(spki.Bits.Bytes); !bytes.Equal(cert.SubjectKeyId, id[:]) || !bytes.Equal(cert.AuthorityKeyId, id[:]) {
+					t.Errorf("key identifiers %x and %x; want %x", cert.SubjectKeyId, cert.AuthorityKeyId, id)
+				}
+				if cert.IsCA != k.template.CA || !cert.BasicConstraintsValid || k.template.PathLen != nil && cert.MaxPathLen != *k.template.PathLen {
+					t.Errorf("basic constraints %v %d", cert.IsCA, cert.MaxPathLen)
+				}
+				if sans := k.template.SANs; sans != nil && !slices.Equal(cert.DNSNames, sans.DNSNames) && len(cert.DNSNames)+len(sans.DNSNames) > 0 {
+					t.Errorf("DNS names %q", cert.DNSNames)
+				}
+			})
+		}
+	}
+}
+
+// exemptLints are the rules that a kind of certificate breaks on purpose.
+var exemptLints = map[string]map[string]string{
+	"no subject": {
+		// RFC 5280, section 4.1.2.4 wants an issuer; a self-signed certificate
+		// names its subject there, which the caller left empty.
+		"e_issuer_field_empty": "the issuer is the subject (contract certificates.md, 10.2)",
+	},
+}
+
+// Every certificate but those of P-256K, whose curve zlint cannot read, passes
+// all rules that zlint draws from RFC 5280 and its companions on keys and names.
+func TestSelfSignedCertificatesPassZLint(t *testing.T) {
+	rules, err := lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280, lint.RFC5480, lint.RFC5891, lint.RFC8813}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rules.Names()) < 100 {
+		t.Fatalf("only %d rules", len(rules.Names()))
+	}
+	now := time.Now()
+	passed := make(map[string]bool)
+	for _, spec := range allSpecs {
+		if spec == p256k {
+			continue
+		}
+		for _, k := range kinds {
+			der, err := pki.SelfSign(k.template, keyFor(t, spec), now, now.AddDate(1, 0, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert, err := zx509.ParseCertificate(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, result := range zlint.LintCertificateEx(cert, rules).Results {
+				if result.Status == lint.Pass {
+					passed[name] = true
+				}
+				if result.Status >= lint.Warn && exemptLints[k.name][name] == "" {
+					t.Errorf("%s %s: %s: %s %s", specName(spec), k.name, name, result.Status, result.Details)
+				}
+			}
+		}
+	}
+	if len(passed) < 40 {
+		t.Errorf("only %d rules found anything to judge", len(passed))
+	}
+}
+
+func TestRequests(t *testing.T) {
+	for _, spec := range allSpecs {
+		for _, k := range kinds {
+			t.Run(specName(spec)+"/"+k.name, func(t *testing.T) {
+				der, err := pki.CreateCSR(k.template, keyFor(t, spec))
+				if err != nil {
+					t.Fatal(err)
+				}
+				request := toPEM("CERTIFICATE REQUEST", der)
+				text := string(openssl(t, request, "req", "-verify", "-noout", "-text", "-nameopt", "RFC2253,-esc_msb", "-reqopt", "no_sigdump"))
+				text = strings.ReplaceAll(text, ":<unsupported>", "")
+				for _, line := range []string{"Version: 1 (0x0)\n", "Subject: " + k.subject + "\n"} {
+					if !strings.Contains(text, line) {
+						t.Errorf("no %q in\n%s", line, text)
+					}
+				}
+				// The recorded order of a request: BasicConstraints comes last.
+				want, basic := []string{}, []string{}
+				for i := 0; i < len(k.extensions); i += 2 {
+					pair := k.extensions[i : i+2]
+					switch {
+					case strings.Contains(pair[0], "Key Identifier"):
+					case strings.Contains(pair[0], "Basic Constraints"):
+						basic = pair
+					default:
+						want = append(want, pair...)
+					}
+				}
+				want = append(want, basic...)
+				if diff := cmp.Diff(want, extensionLines(t, text+"    Signature Algorithm:", "Requested Extensions:\n")); diff != "" {
+					t.Errorf("extensions (-want +got)\n%s", diff)
+				}
+				public := openssl(t, request, "req", "-noout", "-pubkey")
+				spki, err := pki.MarshalPublic(keyFor(t, spec).Public())
+				if err != nil || !bytes.Equal(public, toPEM("PUBLIC KEY", spki)) {
+					t.Errorf("another public key: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func TestRequestInCryptoX509(t *testing.T) {
+	der, err := pki.CreateCSR(kinds[1].template, keyFor(t, p384))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := request.CheckSignature(); err != nil || request.SignatureAlgorithm != x509.ECDSAWithSHA384 {
+		t.Errorf("%v: %v", request.SignatureAlgorithm, err)
+	}
+	if len(request.Attributes) != 1 || len(request.IPAddresses) != 3 || len(request.URIs) != 6 || len(request.DNSNames) != 1 {
+		t.Errorf("%d attributes, %v, %v, %v", len(request.Attributes), request.IPAddresses, request.URIs, request.DNSNames)
+	}
+}
+
+func TestTemplateErrorsNameTheField(t *testing.T) {
+	many := slices.Repeat([]string{serverAuth}, 101)
+	for _, tc := range []struct {
+		field    string
+		template pki.Template
+	}{
+		{"subject: ", pki.Template{}},
+		{"subject: ", pki.Template{SANs: &pki.SANs{}}},
+		{"subject: invalid X.500", pki.Template{Subject: "x"}},
+		{"sans.dns_names: ", pki.Template{SANs: &pki.SANs{DNSNames: []string{"a b"}}}},
+		{"sans.ipAddresses: ", pki.Template{SANs: &pki.SANs{IPAddresses: []string{"x"}}}},
+		{"sans: ", pki.Template{SANs: &pki.SANs{UPNs: slices.Repeat([]string{"u@d"}, 251)}}},
+		{"ekus 1: ", pki.Template{Subject: "CN=a", EKUs: []string{"serverAuth"}}},
+		{"ekus: ", pki.Template{Subject: "CN=a", EKUs: many}},
+		{"key_usage 2: ", pki.Template{Subject: "CN=a", KeyUsage: []string{"cRLSign", "sign"}}},
+		{"path_len_constraint: ", pki.Template{Subject: "CN=a", PathLen: ptr(0)}},
+		{"path_len_constraint: ", pki.Template{Subject: "CN=a", CA: true, PathLen: ptr(-1)}},
+		{"path_len_constraint: ", pki.Template{Subject: "CN=a", CA: true, PathLen: ptr(256)}},
+	} {
+		key := keyFor(t, p256)
+		now := time.Now()
+		if _, err := pki.CreateCSR(tc.template, key); err == nil || !strings.HasPrefix(err.Error(), tc.field) {
+			t.Errorf("CreateCSR: %v; want %q", err, tc.field)
+		}
+		if _, err := pki.SelfSign(tc.template, key, now, now.AddDate(1, 0, 0)); err == nil || !strings.HasPrefix(err.Error(), tc.field) {
+			t.Errorf("SelfSign: %v; want %q", err, tc.field)
+		}
+	}
+}
+
+func TestSelfSignRefusesImpossibleDates(t *testing.T) {
+	day := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, tc := range []struct {
+		from, to time.Time
+		ok       bool
+	}{
+		{day(2026), day(2027), true}, {day(1950), day(9999), true}, {day(2026), day(2026), false}, {day(2027), day(2026), false},
+		{day(1949), day(2026), false}, {day(2026), day(10000), false}, {day(2026), day(2026).Add(time.Second / 2), false},
+	} {
+		_, err := pki.SelfSign(pki.Template{Subject: "CN=a"}, keyFor(t, p256), tc.from, tc.to)
+		if (err == nil) != tc.ok {
+			t.Errorf("%v to %v: %v", tc.from, tc.to, err)
+		}
+	}
+}
+
+// faulty is a signer that signs with another key than it shows, or not at all.
+type faulty struct {
+	public crypto.PublicKey
+	sign   func(digest []byte, opts crypto.SignerOpts) ([]byte, error)
+}
+
+func (f faulty) Public() crypto.PublicKey { return f.public }
+func (f faulty) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return f.sign(digest, opts)
+}
+
+func TestNothingLeavesWithAWrongSignature(t *testing.T) {
+	for _, spec := range allSpecs {
+		key := keyFor(t, spec)
+		now := time.Now()
+		broken := errors.New("device is gone")
+		for name, sign := range map[string]func([]byte, crypto.SignerOpts) ([]byte, error){
+			"another message": func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+				other := bytes.Clone(digest)
+				other[0] ^= 1
+				return key.Sign(rand.Reader, other, opts)
+			},
+			"flipped bit": func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+				sig, err := key.Sign(rand.Reader, digest, opts)
+				sig[len(sig)-1] ^= 1
+				return sig, err
+			},
+			"failure": func([]byte, crypto.SignerOpts) ([]byte, error) { return nil, broken },
+		} {
+			signer := faulty{key.Public(), sign}
+			if der, err := pki.SelfSign(pki.Template{Subject: "CN=a"}, signer, now, now.AddDate(1, 0, 0)); err == nil || der != nil {
+				t.Errorf("%s, %s: a certificate leaves", specName(spec), name)
+			} else if name == "failure" && !errors.Is(err, broken) {
+				t.Errorf("the cause is lost: %v", err)
+			}
+			if der, err := pki.CreateCSR(pki.Template{Subject: "CN=a"}, signer); err == nil || der != nil {
+				t.Errorf("%s, %s: a request leaves", specName(spec), name)
+			}
+		}
+	}
+}
+
+func TestSigningRefusesOtherKeys(t *testing.T) {
+	now := time.Now()
+	for _, key := range []crypto.Signer{nil, faulty{}} {
+		if _, err := pki.SelfSign(pki.Template{Subject: "CN=a"}, key, now, now.AddDate(1, 0, 0)); !errors.Is(err, pki.ErrKeyType) {
+			t.Errorf("SelfSign: %v", err)
+		}
+		if _, err := pki.CreateCSR(pki.Template{Subject: "CN=a"}, key); !errors.Is(err, pki.ErrKeyType) {
+			t.Errorf("CreateCSR: %v", err)
+		}
+	}
+}
+
+func TestKeyUsageWords(t *testing.T) {
+	if len(pki.KeyUsages) != 9 {
+		t.Fatalf("%d words", len(pki.KeyUsages))
+	}
+	for i, word := range pki.KeyUsages {
+		for _, form := range []string{word, strings.ToUpper(word), strings.ToLower(word)} {
+			if got, ok := pki.CanonicalKeyUsage(form); !ok || got != word {
+				t.Errorf("CanonicalKeyUsage(%q) = %q, %v", form, got, ok)
+			}
+		}
+		// crypto/x509 numbers the bits too.
+		der, err := pki.SelfSign(pki.Template{Subject: "CN=a", KeyUsage: []string{word}}, keyFor(t, p256), time.Now(), time.Now().AddDate(1, 0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil || cert.KeyUsage != 1<<i {
+			t.Errorf("%s gives bits %b: %v", word, cert.KeyUsage, err)
+		}
+	}
+	for _, word := range []string{"", "sign", "contentCommitment", "keyUsage"} {
+		if got, ok := pki.CanonicalKeyUsage(word); ok {
+			t.Errorf("CanonicalKeyUsage(%q) = %q", word, got)
+		}
+	}
+}
+
+func TestCheckOID(t *testing.T) {
+	for _, s := range []string{"1.3.6.1.5.5.7.3.1", "2.5.29.37.0", "0.0", "1.39", "2.999.1", "2.25.340282366920938463463374607431768211455"} {
+		if err := pki.CheckOID(s); err != nil {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+	for _, s := range []string{"", "1", "1.", ".1", "1..2", "3.1", "1.40", "0.40", "1.02.3", "1.-2", "1.+2", "1.a", "1.2 ", " 1.2", "serverAuth",
+		"1.2." + strings.Repeat("9", 1<<20), "1.2" + strings.Repeat(".999999", 50)} {
+		if err := pki.CheckOID(s); err == nil {
+			t.Errorf("%.40s is accepted", s)
+		}
+	}
+}
+
+// What others sign, for the tests of reading: a certificate by crypto/x509.
+func issue(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) *pki.Certificate {
+	t.Helper()
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now(), time.Now().AddDate(1, 0, 0)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := pki.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func named(name string) pkix.Name { return pkix.Name{CommonName: name} }
+
+func mustURL(t testing.TB, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
