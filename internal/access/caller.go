@@ -29,19 +29,21 @@ func (c Caller) counted() string {
 	return "appid=" + c.AppID + ";oid=" + c.ObjectID + ";numgroups=" + strconv.Itoa(c.TokenGroups) + ";iss=" + c.Issuer
 }
 
-// is tells whether id names the caller or one of its groups. The empty id names
-// nobody.
-func (c Caller) is(id string) bool {
-	if id == "" {
-		return false
-	}
-	if strings.EqualFold(id, c.ObjectID) {
-		return true
-	}
-	for _, g := range c.Groups {
-		if strings.EqualFold(id, g) {
-			return true
+// ids are the ids that policies and assignments may name the caller by, in lower
+// case: its own and those of its groups. The empty id names nobody.
+func (c Caller) ids() ids {
+	set := make(ids, 1+len(c.Groups))
+	for _, id := range append([]string{c.ObjectID}, c.Groups...) {
+		if id != "" {
+			set[strings.ToLower(id)] = struct{}{}
 		}
 	}
-	return false
+	return set
+}
+
+type ids map[string]struct{}
+
+func (s ids) has(id string) bool {
+	_, ok := s[strings.ToLower(id)]
+	return ok
 }

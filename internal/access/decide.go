@@ -45,9 +45,10 @@ func Decide(c Caller, a Action, name object.Name, r Rules) Decision {
 // byPolicies adds up all entries that name the caller (section 5).
 func byPolicies(c Caller, a Action, v *vault.Vault, stranger bool) Decision {
 	var matched, compound bool
+	ids := c.ids()
 	for i := range v.AccessPolicies {
 		e := &v.AccessPolicies[i]
-		if stranger || !strings.EqualFold(e.TenantID, v.TenantID) || !c.is(e.ObjectID) {
+		if stranger || !strings.EqualFold(e.TenantID, v.TenantID) || !ids.has(e.ObjectID) {
 			continue
 		}
 		if e.ApplicationID != "" && !(c.Delegated && strings.EqualFold(c.AppID, e.ApplicationID)) {
@@ -98,10 +99,11 @@ func byRoles(c Caller, a Action, name object.Name, r Rules, stranger bool) Decis
 	if wanted := a.DataAction(); wanted != "" && !stranger {
 		target := target(r.Vault, a, name)
 		f := dataFacts(a, name, r)
-		id, allowed := r.search(c, target, f, wanted)
+		ids := c.ids()
+		id, allowed := r.search(ids, target, f, wanted)
 		if !allowed && rows[a].publicData != "" {
 			f.action = dataPrefix + rows[a].publicData
-			if other, ok := r.search(c, target, f, f.action); ok {
+			if other, ok := r.search(ids, target, f, f.action); ok {
 				id, allowed, d.PublicOnly = other, true, true
 			}
 		}
@@ -115,10 +117,10 @@ func byRoles(c Caller, a Action, name object.Name, r Rules, stranger bool) Decis
 
 // search finds an assignment that allows the data action on the target. When
 // there is none, id is the first that only a condition kept from it.
-func (r *Rules) search(c Caller, target string, f *facts, wanted string) (id string, allowed bool) {
+func (r *Rules) search(ids ids, target string, f *facts, wanted string) (id string, allowed bool) {
 	for i := range r.Assignments {
 		as := &r.Assignments[i]
-		if !covers(as.Scope, target, r.Vault.TenantID) || !c.is(as.PrincipalID) {
+		if !covers(as.Scope, target, r.Vault.TenantID) || !ids.has(as.PrincipalID) {
 			continue
 		}
 		blocks(as.RoleID, r.Roles, func(role *Role) bool {

@@ -31,9 +31,10 @@ func Manages(c Caller, m Management, tenant string, assignments []Assignment, cu
 	about[roleDefinitionID] = lastSegment(m.RoleID)
 	about[principalID] = m.PrincipalID
 	about[principalType] = m.PrincipalType
+	ids := c.ids()
 	for i := range assignments {
 		as := &assignments[i]
-		if !covers(as.Scope, m.Scope, tenant) || !c.is(as.PrincipalID) {
+		if !covers(as.Scope, m.Scope, tenant) || !ids.has(as.PrincipalID) {
 			continue
 		}
 		blocks(as.RoleID, custom, func(role *Role) bool {
