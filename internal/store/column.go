@@ -1,0 +1,132 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"coffer/internal/object"
+)
+
+// How values stand in columns, alike in both databases. Times are whole seconds
+// since 1970, in UTC, and NULL when not set; a job's are milliseconds. What has
+// parts, and free text of callers, is JSON: PostgreSQL takes no NUL in text, and
+// JSON escapes it. nil is null there, and an empty list stays an empty list.
+
+func second(t time.Time) int64 { return t.Unix() }
+
+func secondOrNull(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return t.Unix()
+}
+
+// zeroIsNull stores the zero time as NULL.
+func zeroIsNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.Unix()
+}
+
+func fromSecond(n int64) time.Time { return time.Unix(n, 0).UTC() }
+
+func fromNullSecond(n sql.NullInt64) *time.Time {
+	if !n.Valid {
+		return nil
+	}
+	t := fromSecond(n.Int64)
+	return &t
+}
+
+func fromZeroSecond(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return fromSecond(n.Int64)
+}
+
+// toJSON encodes what is known to encode: our own structs, maps and strings.
+func toJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("store: encoding: %w", err)
+	}
+	return string(b), nil
+}
+
+func fromJSON(s string, v any) error {
+	if err := json.Unmarshal([]byte(s), v); err != nil {
+		return fmt.Errorf("decoding: %w", err)
+	}
+	return nil
+}
+
+// tags stand as NULL when none were ever given.
+func tagsColumn(t object.Tags) (any, error) {
+	if t == nil {
+		return nil, nil
+	}
+	return toJSON(t)
+}
+
+func fromTags(s sql.NullString) (t object.Tags, err error) {
+	if s.Valid {
+		err = fromJSON(s.String, &t)
+	}
+	return t, err
+}
+
+// blob stores nil as NULL, whatever its type.
+func blob(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// packList joins a list of byte strings: the number of them, then each with its
+// length in front, as uvarints. nil stays nil.
+func packList(list [][]byte) []byte {
+	if list == nil {
+		return nil
+	}
+	out := binary.AppendUvarint(nil, uint64(len(list)))
+	for _, b := range list {
+		out = binary.AppendUvarint(out, uint64(len(b)))
+		out = append(out, b...)
+	}
+	return out
+}
+
+var errList = errors.New("malformed list")
+
+// unpackList is the reverse of packList. It allocates no more than b holds.
+func unpackList(b []byte) ([][]byte, error) {
+	if b == nil {
+		return nil, nil
+	}
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)) { // each item takes a byte at least
+		return nil, errList
+	}
+	b = b[size:]
+	list := make([][]byte, 0, n)
+	for range n {
+		length, size := binary.Uvarint(b)
+		if size <= 0 || length > uint64(len(b)-size) {
+			return nil, errList
+		}
+		end := size + int(length)
+		list = append(list, b[size:end:end])
+		b = b[end:]
+	}
+	if len(b) != 0 {
+		return nil, errList
+	}
+	return list, nil
+}

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"embed"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+)
+
+// One set of queries serves both databases. What differs is here, in the
+// migrations, and in how each is opened.
+
+//go:embed migrations
+var migrations embed.FS
+
+// dialect is one of the two kinds of SQL.
+type dialect struct {
+	goose goose.Dialect
+	// migrations is the folder of the schema.
+	migrations string
+	// skipLocked ends the query that picks jobs: claimers pass by what another
+	// is claiming. SQLite has one writer and needs no such word.
+	skipLocked string
+}
+
+var (
+	sqliteDialect   = dialect{goose: goose.DialectSQLite3, migrations: "migrations/sqlite"}
+	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED"}
+)
+
+// files are the dialect's migrations, numbered from 1.
+func (d dialect) files() (fs.FS, error) { return fs.Sub(migrations, d.migrations) }

@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"coffer/internal/identity"
+	"coffer/internal/object"
+)
+
+const (
+	principalColumns = `object_id, app_id, name, kind, enabled, created`
+	insertPrincipal  = `INSERT INTO principals (` + principalColumns + `) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
+	updatePrincipal  = `UPDATE principals SET name = $2, enabled = $3 WHERE object_id = $1`
+	selectPrincipal  = `SELECT ` + principalColumns + ` FROM principals WHERE object_id = $1`
+	principalByAppID = `SELECT ` + principalColumns + ` FROM principals WHERE app_id = $1`
+	listPrincipals   = `SELECT ` + principalColumns + ` FROM principals WHERE object_id > $1 ORDER BY object_id LIMIT $2`
+	deletePrincipal  = `DELETE FROM principals WHERE object_id = $1`
+	leaveGroups      = `DELETE FROM memberships WHERE member_id = $1`
+
+	credentialColumns = `id, object_id, kind, hash, federation, hint, created, expires, certificate`
+	insertCredential  = `INSERT INTO credentials (` + credentialColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT DO NOTHING`
+	listCredentials  = `SELECT ` + credentialColumns + ` FROM credentials WHERE object_id = $1 ORDER BY created, id`
+	credentialByHash = `SELECT ` + credentialColumns + ` FROM credentials WHERE kind = $1 AND hash = $2`
+	deleteCredential = `DELETE FROM credentials WHERE object_id = $1 AND id = $2`
+
+	insertMembership = `INSERT INTO memberships (group_id, member_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	deleteMembership = `DELETE FROM memberships WHERE group_id = $1 AND member_id = $2`
+	groupsOf         = `SELECT group_id FROM memberships WHERE member_id = $1 ORDER BY group_id`
+	membersOf        = `SELECT member_id FROM memberships WHERE group_id = $1 ORDER BY member_id`
+
+	signingKeyColumns = `id, private, public, created, retire_at`
+	insertSigningKey  = `INSERT INTO signing_keys (` + signingKeyColumns + `) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	listSigningKeys   = `SELECT ` + signingKeyColumns + ` FROM signing_keys ORDER BY created, id`
+	deleteSigningKey  = `DELETE FROM signing_keys WHERE id = $1`
+
+	rememberAssertion = `INSERT INTO assertions (id, until) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	forgetAssertions  = `DELETE FROM assertions WHERE until < $1`
+)
+
+// InsertPrincipal implements identity.Tx.
+func (tx *Tx) InsertPrincipal(ctx context.Context, p *identity.Principal) error {
+	name, err := toJSON(p.Name)
+	if err != nil {
+		return err
+	}
+	var app any // NULL is never taken
+	if p.AppID != "" {
+		app = p.AppID
+	}
+	return tx.insert(ctx, "InsertPrincipal", insertPrincipal, p.ObjectID, app, name, string(p.Kind), p.Enabled, second(p.Created))
+}
+
+// UpdatePrincipal implements identity.Tx.
+func (tx *Tx) UpdatePrincipal(ctx context.Context, p *identity.Principal) error {
+	name, err := toJSON(p.Name)
+	if err != nil {
+		return err
+	}
+	return tx.change(ctx, object.ErrNotFound, "UpdatePrincipal", updatePrincipal, p.ObjectID, name, p.Enabled)
+}
+
+// Principal implements identity.Tx.
+func (tx *Tx) Principal(ctx context.Context, objectID string) (*identity.Principal, error) {
+	return first(tx.principals(ctx, selectPrincipal, objectID))
+}
+
+// PrincipalByAppID implements identity.Tx.
+func (tx *Tx) PrincipalByAppID(ctx context.Context, appID string) (*identity.Principal, error) {
+	return first(tx.principals(ctx, principalByAppID, appID))
+}
+
+// Principals implements identity.Tx.
+func (tx *Tx) Principals(ctx context.Context, after string, limit int) ([]*identity.Principal, error) {
+	return tx.principals(ctx, listPrincipals, after, limit)
+}
+
+func (tx *Tx) principals(ctx context.Context, query string, args ...any) (list []*identity.Principal, err error) {
+	err = tx.rows(ctx, query, args, func(s scanner) error {
+		p := new(identity.Principal)
+		var app sql.NullString
+		var name, kind string
+		var created int64
+		if err := s.Scan(&p.ObjectID, &app, &name, &kind, &p.Enabled, &created); err != nil {
+			return err
+		}
+		p.AppID, p.Kind, p.Created = app.String, identity.Kind(kind), fromSecond(created)
+		list = append(list, p)
+		return fromJSON(name, &p.Name)
+	})
+	return list, err
+}
+
+// first is the one row of a query for one row.
+func first[T any](list []*T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, object.ErrNotFound
+	}
+	return list[0], nil
+}
+
+// DeletePrincipal implements identity.Tx. Its credentials, and its members if
+// it is a group, hang on its row; a member need not have one.
+func (tx *Tx) DeletePrincipal(ctx context.Context, objectID string) error {
+	if _, err := tx.exec(ctx, "DeletePrincipal", leaveGroups, objectID); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, "DeletePrincipal", deletePrincipal, objectID)
+	return err
+}
+
+// federation is the column of what only federated credentials have. Its field
+// names are the storage format.
+type federation struct {
+	Issuer    string
+	Subject   string
+	Audiences []string
+}
+
+// InsertCredential implements identity.Tx; object.ErrNotFound when there is no
+// such principal.
+func (tx *Tx) InsertCredential(ctx context.Context, c *identity.Credential) error {
+	fed, err := toJSON(federation{c.Issuer, c.Subject, c.Audiences})
+	if err != nil {
+		return err
+	}
+	return tx.insert(ctx, "InsertCredential", insertCredential, c.ID, c.ObjectID, string(c.Kind), blob(c.Hash), fed,
+		c.Hint, second(c.Created), secondOrNull(c.Expires), blob(c.Certificate))
+}
+
+// Credentials implements identity.Tx.
+func (tx *Tx) Credentials(ctx context.Context, objectID string) ([]*identity.Credential, error) {
+	return tx.credentials(ctx, listCredentials, objectID)
+}
+
+// CredentialByHash implements identity.Tx.
+func (tx *Tx) CredentialByHash(ctx context.Context, kind identity.CredentialKind, hash []byte) (*identity.Credential, error) {
+	return first(tx.credentials(ctx, credentialByHash, string(kind), blob(hash)))
+}
+
+func (tx *Tx) credentials(ctx context.Context, query string, args ...any) (list []*identity.Credential, err error) {
+	err = tx.rows(ctx, query, args, func(s scanner) error {
+		c := new(identity.Credential)
+		var kind, fed string
+		var created int64
+		var expires sql.NullInt64
+		if err := s.Scan(&c.ID, &c.ObjectID, &kind, &c.Hash, &fed, &c.Hint, &created, &expires, &c.Certificate); err != nil {
+			return err
+		}
+		var f federation
+		if err := fromJSON(fed, &f); err != nil {
+			return err
+		}
+		c.Kind, c.Created, c.Expires = identity.CredentialKind(kind), fromSecond(created), fromNullSecond(expires)
+		c.Issuer, c.Subject, c.Audiences = f.Issuer, f.Subject, f.Audiences
+		list = append(list, c)
+		return nil
+	})
+	return list, err
+}
+
+// DeleteCredential implements identity.Tx.
+func (tx *Tx) DeleteCredential(ctx context.Context, objectID, id string) error {
+	_, err := tx.exec(ctx, "DeleteCredential", deleteCredential, objectID, id)
+	return err
+}
+
+// InsertMembership implements identity.Tx; object.ErrNotFound when there is no
+// such group.
+func (tx *Tx) InsertMembership(ctx context.Context, m identity.Membership) error {
+	_, err := tx.exec(ctx, "InsertMembership", insertMembership, m.GroupID, m.MemberID)
+	return err
+}
+
+// DeleteMembership implements identity.Tx.
+func (tx *Tx) DeleteMembership(ctx context.Context, m identity.Membership) error {
+	_, err := tx.exec(ctx, "DeleteMembership", deleteMembership, m.GroupID, m.MemberID)
+	return err
+}
+
+// GroupsOf implements identity.Tx.
+func (tx *Tx) GroupsOf(ctx context.Context, memberID string) ([]string, error) {
+	return tx.texts(ctx, groupsOf, memberID)
+}
+
+// MembersOf implements identity.Tx.
+func (tx *Tx) MembersOf(ctx context.Context, groupID string) ([]string, error) {
+	return tx.texts(ctx, membersOf, groupID)
+}
+
+// texts lists the one column of a query.
+func (tx *Tx) texts(ctx context.Context, query string, args ...any) (list []string, err error) {
+	err = tx.rows(ctx, query, args, func(s scanner) error {
+		var text string
+		err := s.Scan(&text)
+		list = append(list, text)
+		return err
+	})
+	return list, err
+}
+
+// InsertSigningKey implements identity.Tx.
+func (tx *Tx) InsertSigningKey(ctx context.Context, k *identity.SigningKey) error {
+	return tx.insert(ctx, "InsertSigningKey", insertSigningKey, k.ID, blob(k.Private), blob(k.Public), second(k.Created), second(k.RetireAt))
+}
+
+// SigningKeys implements identity.Tx.
+func (tx *Tx) SigningKeys(ctx context.Context) (list []*identity.SigningKey, err error) {
+	err = tx.rows(ctx, listSigningKeys, nil, func(s scanner) error {
+		k := new(identity.SigningKey)
+		var created, retire int64
+		if err := s.Scan(&k.ID, &k.Private, &k.Public, &created, &retire); err != nil {
+			return err
+		}
+		k.Created, k.RetireAt = fromSecond(created), fromSecond(retire)
+		list = append(list, k)
+		return nil
+	})
+	return list, err
+}
+
+// DeleteSigningKey implements identity.Tx.
+func (tx *Tx) DeleteSigningKey(ctx context.Context, id string) error {
+	_, err := tx.exec(ctx, "DeleteSigningKey", deleteSigningKey, id)
+	return err
+}
+
+// RememberAssertion implements identity.Tx.
+func (tx *Tx) RememberAssertion(ctx context.Context, id string, until time.Time) (fresh bool, err error) {
+	n, err := tx.exec(ctx, "RememberAssertion", rememberAssertion, id, second(until))
+	return n == 1, err
+}
+
+// ForgetAssertions implements identity.Tx.
+func (tx *Tx) ForgetAssertions(ctx context.Context, before time.Time) error {
+	_, err := tx.exec(ctx, "ForgetAssertions", forgetAssertions, second(before))
+	return err
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+
+	"coffer/internal/certificate"
+	"coffer/internal/object"
+	"coffer/internal/seal"
+)
+
+const (
+	selectContacts = `SELECT list FROM contacts WHERE vault = $1`
+	putContacts    = `INSERT INTO contacts (vault, list) VALUES ($1, $2) ON CONFLICT (vault) DO UPDATE SET list = excluded.list`
+	deleteContacts = `DELETE FROM contacts WHERE vault = $1`
+
+	issuerColumns = `display, settings, enabled, created, updated, password`
+	selectIssuer  = `SELECT ` + issuerColumns + ` FROM issuers WHERE vault = $1 AND name = $2`
+	listIssuers   = `SELECT ` + issuerColumns + ` FROM issuers WHERE vault = $1 AND name > $2 ORDER BY name LIMIT $3`
+	putIssuer     = `INSERT INTO issuers (vault, name, display, settings, enabled, created, updated, password)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (vault, name) DO UPDATE SET display = excluded.display, settings = excluded.settings,
+			enabled = excluded.enabled, created = excluded.created, updated = excluded.updated, password = excluded.password`
+	deleteIssuer = `DELETE FROM issuers WHERE vault = $1 AND name = $2`
+)
+
+// Contacts implements certificate.Tx.
+func (tx *Tx) Contacts(ctx context.Context, v object.VaultID) ([]certificate.Contact, error) {
+	var text string
+	if err := tx.row(ctx, selectContacts, []any{string(v)}, &text); err != nil {
+		return nil, err
+	}
+	var list []certificate.Contact
+	err := fromJSON(text, &list)
+	return list, err
+}
+
+// SetContacts implements certificate.Tx.
+func (tx *Tx) SetContacts(ctx context.Context, v object.VaultID, c []certificate.Contact) error {
+	list, err := toJSON(c)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "SetContacts", putContacts, string(v), list)
+	return err
+}
+
+// DeleteContacts implements certificate.Tx; absent is not an error.
+func (tx *Tx) DeleteContacts(ctx context.Context, v object.VaultID) error {
+	_, err := tx.exec(ctx, "DeleteContacts", deleteContacts, string(v))
+	return err
+}
+
+// issuerSettings is the settings column of an issuer. Its field names are the
+// storage format.
+type issuerSettings struct {
+	Provider       string
+	AccountID      *string
+	OrganizationID *string
+	Admins         []certificate.Admin
+}
+
+// Issuer implements certificate.Tx.
+func (tx *Tx) Issuer(ctx context.Context, v object.VaultID, n object.Name) (i *certificate.Issuer, err error) {
+	err = tx.rows(ctx, selectIssuer, []any{string(v), n.Key()}, func(s scanner) error {
+		i, err = scanIssuer(s, v)
+		return err
+	})
+	if err == nil && i == nil {
+		err = object.ErrNotFound
+	}
+	return i, err
+}
+
+// PutIssuer implements certificate.Tx. The casing of the last use is what
+// answers show.
+func (tx *Tx) PutIssuer(ctx context.Context, i *certificate.Issuer) error {
+	settings, err := toJSON(issuerSettings{i.Provider, i.AccountID, i.OrganizationID, i.Admins})
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "PutIssuer", putIssuer, string(i.Vault), i.Name.Key(), i.Name.String(), settings,
+		i.Enabled, second(i.Created), second(i.Updated), blob(i.Password))
+	return err
+}
+
+// DeleteIssuer implements certificate.Tx; absent is not an error.
+func (tx *Tx) DeleteIssuer(ctx context.Context, v object.VaultID, n object.Name) error {
+	_, err := tx.exec(ctx, "DeleteIssuer", deleteIssuer, string(v), n.Key())
+	return err
+}
+
+// Issuers implements certificate.Tx.
+func (tx *Tx) Issuers(ctx context.Context, v object.VaultID, page object.Page) (list []*certificate.Issuer, err error) {
+	err = tx.rows(ctx, listIssuers, []any{string(v), page.After, page.Limit}, func(s scanner) error {
+		i, err := scanIssuer(s, v)
+		list = append(list, i)
+		return err
+	})
+	return list, err
+}
+
+// scanIssuer receives issuerColumns.
+func scanIssuer(s scanner, v object.VaultID) (*certificate.Issuer, error) {
+	i := &certificate.Issuer{Vault: v}
+	var display, text string
+	var created, updated int64
+	var password []byte
+	if err := s.Scan(&display, &text, &i.Enabled, &created, &updated, &password); err != nil {
+		return nil, err
+	}
+	var err error
+	if i.Name, err = storedName(display); err != nil {
+		return nil, err
+	}
+	var settings issuerSettings
+	if err := fromJSON(text, &settings); err != nil {
+		return nil, err
+	}
+	i.Provider, i.AccountID = settings.Provider, settings.AccountID
+	i.OrganizationID, i.Admins = settings.OrganizationID, settings.Admins
+	i.Password = seal.Box(password)
+	i.Created, i.Updated = fromSecond(created), fromSecond(updated)
+	return i, nil
+}

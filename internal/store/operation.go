@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+
+	"coffer/internal/issuance"
+	"coffer/internal/object"
+	"coffer/internal/seal"
+)
+
+const (
+	putOperation = `INSERT INTO certificate_operations (vault, name, request_id, status, cancel, error, policy, issuer,
+			preserve_order, enabled, tags, created, updated, csr, public, private)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		ON CONFLICT (vault, name) DO UPDATE SET request_id = excluded.request_id, status = excluded.status,
+			cancel = excluded.cancel, error = excluded.error, policy = excluded.policy, issuer = excluded.issuer,
+			preserve_order = excluded.preserve_order, enabled = excluded.enabled, tags = excluded.tags,
+			created = excluded.created, updated = excluded.updated, csr = excluded.csr, public = excluded.public,
+			private = excluded.private`
+
+	selectOperation = `SELECT h.display, o.request_id, o.status, o.cancel, o.error, o.policy, o.issuer, o.preserve_order,
+			o.enabled, o.tags, o.created, o.updated, o.csr, o.public, o.private
+		FROM certificate_operations o JOIN certificates h ON h.vault = o.vault AND h.name = o.name
+		WHERE o.vault = $1 AND o.name = $2`
+
+	deleteOperation = `DELETE FROM certificate_operations WHERE vault = $1 AND name = $2`
+)
+
+// Operation implements issuance.Tx.
+func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*issuance.Operation, error) {
+	op := &issuance.Operation{Vault: v}
+	var display, status, failure, policy, issuer, tags string
+	var created, updated int64
+	var private []byte
+	err := tx.row(ctx, selectOperation, []any{string(v), n.Key()},
+		&display, &op.RequestID, &status, &op.CancellationRequested, &failure, &policy, &issuer, &op.PreserveOrder,
+		&op.Enabled, &tags, &created, &updated, &op.CSR, &op.Public, &private)
+	if err != nil {
+		return nil, err
+	}
+	if op.Name, err = storedName(display); err != nil {
+		return nil, err
+	}
+	op.Status = issuance.Status(status)
+	op.Private = seal.Box(private)
+	op.Created, op.Updated = fromSecond(created), fromSecond(updated)
+	for _, c := range []struct {
+		column string
+		into   any
+	}{{failure, &op.Error}, {policy, &op.Policy}, {issuer, &op.Spec}, {tags, &op.Tags}} {
+		if err := fromJSON(c.column, c.into); err != nil {
+			return nil, err
+		}
+	}
+	return op, nil
+}
+
+// PutOperation implements issuance.Tx; object.ErrNotFound when the name has no
+// certificate.
+func (tx *Tx) PutOperation(ctx context.Context, op *issuance.Operation) error {
+	var columns [4]string
+	for i, v := range []any{op.Error, op.Policy, op.Spec, op.Tags} {
+		var err error
+		if columns[i], err = toJSON(v); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec(ctx, "PutOperation", putOperation, string(op.Vault), op.Name.Key(), op.RequestID,
+		string(op.Status), op.CancellationRequested, columns[0], columns[1], columns[2], op.PreserveOrder, op.Enabled,
+		columns[3], second(op.Created), second(op.Updated), blob(op.CSR), blob(op.Public), blob(op.Private))
+	return err
+}
+
+// DeleteOperation implements issuance.Tx.
+func (tx *Tx) DeleteOperation(ctx context.Context, v object.VaultID, n object.Name) error {
+	_, err := tx.exec(ctx, "DeleteOperation", deleteOperation, string(v), n.Key())
+	return err
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"coffer/internal/object"
+)
+
+const (
+	// maxTries bounds how often an update is run again after a conflict. With
+	// the pauses below the last try comes after about three seconds.
+	maxTries = 12
+	// firstPause and maxPause bound the random pause before the next try.
+	firstPause = 2 * time.Millisecond
+	maxPause   = 500 * time.Millisecond
+)
+
+// Error codes of PostgreSQL (appendix A of its manual).
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	uniqueViolation      = "23505"
+	foreignKeyViolation  = "23503"
+)
+
+// postgresEngine is a PostgreSQL server, shared by any number of processes.
+type postgresEngine struct {
+	db     *sql.DB
+	faults Faults
+	logger *slog.Logger
+	closed atomic.Bool
+}
+
+func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
+	conf, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, errors.New("url: not a PostgreSQL connection string") // the cause may repeat the password
+	}
+	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger}
+	// A server answers best with few connections for each of its cores; ours is
+	// the only number at hand, and the default of PostgreSQL is 100 in all.
+	n := min(max(8, 4*runtime.GOMAXPROCS(0)), 32)
+	e.db.SetMaxOpenConns(n)
+	e.db.SetMaxIdleConns(n)
+	if err := migrate(ctx, e.db, postgresDialect, goose.WithSessionLocker(migrationLock{})); err != nil {
+		return nil, errors.Join(err, e.db.Close())
+	}
+	return e, nil
+}
+
+// migrationLock lets one process at a time migrate a schema: the others wait.
+type migrationLock struct{}
+
+// The key is made from the name of the schema, so that schemas of one database
+// do not wait for one another.
+const lockKey = "hashtextextended('coffer migration ' || current_schema(), 0)"
+
+func (migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock("+lockKey+")")
+	return err
+}
+
+func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock("+lockKey+")")
+	return err
+}
+
+// view reads one snapshot. A transaction that only reads cannot fail at
+// repeatable read, and sees one state like a view of SQLite.
+func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	tx, err := e.begin(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	return (&Tx{session: postgresTx{tx}, faults: noFaults}).run(fn)
+}
+
+// update runs fn at the serializable level, again after a conflict.
+func (e *postgresEngine) update(ctx context.Context, fn func(*Tx) error) error {
+	pause := firstPause
+	for try := 1; ; try++ {
+		err := e.attempt(ctx, fn)
+		if !conflict(err) {
+			return err
+		}
+		if try == maxTries {
+			e.logger.WarnContext(ctx, "update gave up after conflicts", "tries", try)
+			return fmt.Errorf("store: %d conflicts in a row: %w", try, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rand.N(pause)):
+		}
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// attempt runs fn once. A crash or a lost connection before the commit leaves
+// nothing, after it everything; the error of a commit whose answer was lost
+// leaves it open.
+func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error {
+	tx, err := e.begin(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	t := &Tx{session: postgresTx{tx}, faults: e.faults}
+	if err := t.run(fn); err != nil {
+		if conflict(t.failed) { // whatever fn made of it
+			return t.failed
+		}
+		return err
+	}
+	if err := e.faults(Commit, Before); err != nil {
+		return fmt.Errorf("store: committing: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("store: committing: %w", err)
+	}
+	if err := e.faults(Commit, After); err != nil {
+		return fmt.Errorf("store: committing: %w", err)
+	}
+	return nil
+}
+
+// conflict reports whether the transaction has failed for its neighbours and is
+// worth another try.
+func conflict(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == serializationFailure || e.Code == deadlockDetected)
+}
+
+func (e *postgresEngine) begin(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error) {
+	if e.closed.Load() {
+		return nil, ErrClosed
+	}
+	tx, err := e.db.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, fmt.Errorf("store: beginning: %w", err)
+	}
+	return tx, nil
+}
+
+func (e *postgresEngine) backup(context.Context, string) error {
+	return errors.New("backing up: a PostgreSQL database is backed up with pg_dump")
+}
+
+func (e *postgresEngine) close() error {
+	e.closed.Store(true)
+	return e.db.Close()
+}
+
+// postgresTx is a transaction of pgx, which keeps prepared statements for each
+// connection by itself.
+type postgresTx struct{ tx *sql.Tx }
+
+func (p postgresTx) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
+	return p.tx.ExecContext(ctx, query, args...)
+}
+
+func (p postgresTx) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	return p.tx.QueryContext(ctx, query, args...)
+}
+
+func (postgresTx) dialect() dialect { return postgresDialect }
+
+func (postgresTx) verdict(err error) error {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case uniqueViolation:
+			return object.ErrExists
+		case foreignKeyViolation:
+			return object.ErrNotFound
+		}
+	}
+	return err
+}

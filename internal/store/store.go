@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"coffer/internal/access"
+	"coffer/internal/certificate"
+	"coffer/internal/identity"
+	"coffer/internal/issuance"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/seal"
+	"coffer/internal/secret"
+	"coffer/internal/vault"
+)
+
+// The drivers.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// Config says where the data is.
+type Config struct {
+	Driver string // SQLite or Postgres
+	Path   string // SQLite: the database file; it and its directory are made when absent
+	URL    string // Postgres: the connection string; it holds a password, so it is never logged
+
+	Logger *slog.Logger // nil: nothing is logged
+	Faults Faults       // nil in production
+}
+
+// When says on which side of a write a fault is injected.
+type When int
+
+// The two ways to fail a write: as if it did nothing, and as if it happened all
+// the same.
+const (
+	Before When = iota
+	After
+)
+
+func (w When) String() string {
+	if w == Before {
+		return "before"
+	}
+	return "after"
+}
+
+// Faults is called around every write statement, named for its method, and
+// around every Commit. An error fails the write on that side. Tests use it to
+// break the store on purpose.
+type Faults func(point string, when When) error
+
+// Commit is the fault point of the commit. It is passed once for each commit,
+// which callers that write at the same time may share.
+const Commit = "Commit"
+
+var (
+	// ErrInUse reports a SQLite database that another process has open.
+	ErrInUse = errors.New("store: the database is in use")
+	// ErrNewer reports a database that a newer version of the program has
+	// migrated; migrations go forward only.
+	ErrNewer = errors.New("store: the database was made by a newer version of this program")
+	// ErrClosed reports a DB after Close.
+	ErrClosed = errors.New("store: closed")
+)
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct{ engine engine }
+
+// engine is one of the two databases.
+type engine interface {
+	view(ctx context.Context, fn func(*Tx) error) error
+	update(ctx context.Context, fn func(*Tx) error) error
+	backup(ctx context.Context, path string) error
+	close() error
+}
+
+// Open opens the database and brings its schema up to date. With SQLite the
+// process holds the database alone until Close; another one gets ErrInUse.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Faults == nil {
+		cfg.Faults = func(string, When) error { return nil }
+	}
+	var e engine
+	var err error
+	switch cfg.Driver {
+	case SQLite:
+		e, err = openSQLite(ctx, cfg)
+	case Postgres:
+		e, err = openPostgres(ctx, cfg)
+	default:
+		err = fmt.Errorf("driver: must be %q or %q", SQLite, Postgres)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return &DB{e}, nil
+}
+
+// View runs fn in a read-only transaction: all that fn reads is one state of
+// the database, which holds every Update that has returned. fn must not keep tx.
+func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
+	return db.engine.view(ctx, fn)
+}
+
+// Update runs fn in a transaction that sees no other and is all or nothing. It
+// returns after the commit is durable. An error of fn rolls back what fn wrote
+// and is returned; an error of the commit leaves it open whether it happened.
+// fn may run again after a conflict, must not keep tx, and must not call Update.
+func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
+	return db.engine.update(ctx, fn)
+}
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	return db.View(ctx, func(tx *Tx) error {
+		var one int
+		return tx.row(ctx, "SELECT 1", nil, &one)
+	})
+}
+
+// Backup writes a copy of one state of a SQLite database to path, which must
+// not exist, while the database is in use. The copy is a database of its own,
+// durable when Backup returns, of mode 0600. With PostgreSQL it is an error that
+// names pg_dump.
+func (db *DB) Backup(ctx context.Context, path string) error {
+	return db.engine.backup(ctx, path)
+}
+
+// Close ends what is running and gives the database free. Every Update that has
+// not begun answers ErrClosed.
+func (db *DB) Close() error { return db.engine.close() }
+
+// For narrows a DB to the transaction that one domain declares.
+type For[T any] struct{ DB *DB }
+
+// View is DB.View.
+func (f For[T]) View(ctx context.Context, fn func(T) error) error {
+	return f.DB.View(ctx, func(tx *Tx) error { return fn(any(tx).(T)) })
+}
+
+// Update is DB.Update.
+func (f For[T]) Update(ctx context.Context, fn func(T) error) error {
+	return f.DB.Update(ctx, func(tx *Tx) error { return fn(any(tx).(T)) })
+}
+
+var (
+	_ certificate.Tx = (*Tx)(nil)
+	_ key.Tx         = (*Tx)(nil)
+	_ secret.Tx      = (*Tx)(nil)
+	_ issuance.Tx    = (*Tx)(nil)
+	_ jobs.Tx        = (*Tx)(nil)
+	_ seal.Tx        = (*Tx)(nil)
+	_ vault.Tx       = (*Tx)(nil)
+	_ identity.Tx    = (*Tx)(nil)
+
+	_ certificate.DB = For[certificate.Tx]{}
+	_ seal.DB        = For[seal.Tx]{}
+	_ vault.DB       = For[vault.Tx]{}
+	_ identity.DB    = For[identity.Tx]{}
+	_ jobs.DB        = For[jobs.Tx]{}
+)
+
+// assignments is what internal/access needs of a transaction.
+var _ interface {
+	InsertAssignment(ctx context.Context, a access.Assignment) error
+	DeleteAssignment(ctx context.Context, id string) error
+	Assignments(ctx context.Context) ([]access.Assignment, error)
+} = (*Tx)(nil)
