@@ -1,0 +1,82 @@
+package keyvault
+
+import (
+	"strings"
+	"time"
+
+	"coffer/internal/object"
+	"coffer/internal/vault"
+)
+
+// attributes are what objects of all families show, in the service's order.
+// Times are seconds since 1970.
+type attributes struct {
+	Enabled         bool   `json:"enabled"`
+	NotBefore       *int64 `json:"nbf,omitempty"`
+	Expires         *int64 `json:"exp,omitempty"`
+	Created         int64  `json:"created"`
+	Updated         int64  `json:"updated"`
+	RecoveryLevel   string `json:"recoveryLevel,omitempty"`
+	RecoverableDays *int   `json:"recoverableDays,omitempty"`
+}
+
+// itemAttributes are those of a list item of certificates, which does not tell
+// how the vault recovers (contract certificates.md, 5.3).
+func itemAttributes(a object.Attributes) attributes {
+	return attributes{
+		Enabled: a.Enabled, NotBefore: seconds(a.NotBefore), Expires: seconds(a.Expires),
+		Created: a.Created.Unix(), Updated: a.Updated.Unix(),
+	}
+}
+
+// fullAttributes add what the vault does with deleted objects. customized is the
+// feature that knows the Customized levels: it came to the families at different
+// versions.
+func fullAttributes(c *call, a object.Attributes, customized feature) attributes {
+	out := itemAttributes(a)
+	out.RecoveryLevel = recoveryLevel(c.vault, c.version.has(customized))
+	if c.version.has(recoverableDays) {
+		out.RecoverableDays = &c.vault.RetentionDays
+	}
+	return out
+}
+
+func recoveryLevel(v *vault.Vault, customized bool) string {
+	level := v.RecoveryLevel()
+	if !customized {
+		level = strings.TrimPrefix(level, "Customized")
+	}
+	return level
+}
+
+func seconds(t *time.Time) *int64 {
+	if t == nil {
+		return nil
+	}
+	s := t.Unix()
+	return &s
+}
+
+// deletion precedes the members of a deleted object.
+type deletion struct {
+	RecoveryID  string `json:"recoveryId"`
+	DeletedDate int64  `json:"deletedDate"`
+	PurgeDate   int64  `json:"scheduledPurgeDate"`
+}
+
+func (c *call) deletion(h object.Head) deletion {
+	d := deletion{RecoveryID: c.id("/deleted" + string(c.route.family) + "/" + h.Name.String())}
+	if h.Deletion != nil {
+		d.DeletedDate, d.PurgeDate = h.Deletion.At.Unix(), h.Deletion.PurgeAt.Unix()
+	}
+	return d
+}
+
+// enabled reads attributes.enabled, the one attribute that callers write here;
+// the dates that clients send are ignored (contract certificates.md, 5.2).
+func enabled(in *input) *bool {
+	if a := in.object("attributes"); a != nil {
+		return a.boolean("enabled")
+	}
+	return nil
+}

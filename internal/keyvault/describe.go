@@ -1,0 +1,71 @@
+package keyvault
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"coffer/internal/audit"
+	"coffer/internal/certificate"
+	"coffer/internal/issuance"
+	"coffer/internal/pki"
+)
+
+// What the audit record of an operation says beside who, what and when, made
+// from named fields once the operation has succeeded (contract observability.md,
+// 1.2). Nothing here has room for a secret.
+
+func describeCertificate(c *call, v *certificate.Version) {
+	if !v.Completed {
+		return
+	}
+	leaf, err := pki.ParseCertificate(v.Leaf)
+	if err != nil {
+		return // it was parsed when it came in; the record is complete without
+	}
+	byName, byContent := sha1.Sum(v.Leaf), sha256.Sum256(v.Leaf)
+	c.entry.Describe(audit.Details{Certificate: &audit.CertificateProperties{
+		Subject: leaf.Subject(), SHA1: hex.EncodeToString(byName[:]), SHA256: hex.EncodeToString(byContent[:]),
+		NBF: leaf.NotBefore.Unix(), EXP: leaf.NotAfter.Unix(), Enabled: v.Attributes.Enabled,
+	}})
+}
+
+func describePolicy(c *call, p *issuance.Policy) {
+	c.entry.Describe(audit.Details{Policy: policyProperties(p)})
+}
+
+// describeGivenPolicy also puts the policy of a create or import on record as an
+// operation of its own.
+func describeGivenPolicy(c *call, p *issuance.Policy) {
+	describePolicy(c, p)
+	if c.policyGiven {
+		c.entry.Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
+	}
+}
+
+func policyProperties(p *issuance.Policy) *audit.PolicyProperties {
+	out := &audit.PolicyProperties{
+		Key:        &audit.KeyProperties{Type: p.Key.Type, Size: p.Key.Size, Curve: string(p.Key.Curve)},
+		Exportable: &p.Key.Exportable, ReuseKey: &p.Key.Reuse,
+		Subject: p.X509.Subject, EKUs: p.X509.EKUs, KeyUsage: p.X509.KeyUsage,
+		ValidityMonths: p.X509.ValidityMonths, Issuer: p.Issuer.Name,
+	}
+	if s := p.X509.SANs; s != nil {
+		out.DNSNames, out.Emails, out.UPNs = s.DNSNames, s.Emails, s.UPNs
+	}
+	return out
+}
+
+func describeOperation(c *call, op *issuance.Operation) {
+	c.entry.Describe(audit.Details{Request: &audit.RequestProperties{
+		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
+	}})
+}
+
+func describeIssuer(c *call, i *certificate.Issuer) {
+	p := &audit.IssuerProperties{Provider: i.Provider}
+	if i.OrganizationID != nil {
+		p.OrganizationID = *i.OrganizationID
+	}
+	c.entry.Describe(audit.Details{Issuer: p})
+}

@@ -1,0 +1,129 @@
+package keyvault
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+
+	"coffer/internal/access"
+	"coffer/internal/key"
+	"coffer/internal/object"
+	"coffer/internal/pki"
+)
+
+// keyBundle is contract keys.md, 4.1.
+type keyBundle struct {
+	Key        jsonWebKey        `json:"key"`
+	Attributes keyAttributes     `json:"attributes"`
+	Tags       map[string]string `json:"tags,omitzero"`
+	Managed    bool              `json:"managed,omitempty"`
+}
+
+// jsonWebKey is the public half of a key (contract keys.md, 4.2). There are no
+// members for the private one.
+type jsonWebKey struct {
+	ID    string   `json:"kid"`
+	Type  string   `json:"kty"`
+	Ops   []key.Op `json:"key_ops"`
+	N     string   `json:"n,omitempty"`
+	E     string   `json:"e,omitempty"`
+	Curve string   `json:"crv,omitempty"`
+	X     string   `json:"x,omitempty"`
+	Y     string   `json:"y,omitempty"`
+}
+
+type keyAttributes struct {
+	attributes
+	Exportable *bool  `json:"exportable,omitempty"`
+	Platform   string `json:"hsmPlatform,omitempty"`
+}
+
+type keyItem struct {
+	ID         string            `json:"kid"`
+	Attributes keyAttributes     `json:"attributes"`
+	Tags       map[string]string `json:"tags,omitzero"`
+	Managed    bool              `json:"managed,omitempty"`
+}
+
+// softwarePlatform says that no HSM holds the key (contract keys.md, 4.3).
+const softwarePlatform = "0"
+
+func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
+	a := keyAttributes{attributes: fullAttributes(c, v.Attributes, customizedKeys)}
+	if c.version.has(exportableKeys) {
+		// Of a certificate's key the policy's exportable concerns the secret; the
+		// attribute is about key release (contract keys.md, 6).
+		exportable := v.Exportable && !h.Managed
+		a.Exportable = &exportable
+	}
+	if c.version.has(hsmPlatform) {
+		a.Platform = softwarePlatform
+	}
+	return a
+}
+
+func newKeyBundle(c *call, v *key.Version, h object.Head) (keyBundle, error) {
+	jwk, err := newJSONWebKey(c, v)
+	if err != nil {
+		return keyBundle{}, fmt.Errorf("reading the public key of %s/%s: %w", v.Name, v.Version, err)
+	}
+	return keyBundle{jwk, newKeyAttributes(c, v, h), v.Tags, h.Managed}, nil
+}
+
+func newJSONWebKey(c *call, v *key.Version) (jsonWebKey, error) {
+	jwk := jsonWebKey{ID: c.objectID(object.Keys, v.Name, v.Version), Type: string(v.Spec.Algorithm), Ops: v.Ops}
+	if jwk.Ops == nil {
+		jwk.Ops = []key.Op{}
+	}
+	public, err := pki.ParsePublic(v.Public)
+	if err != nil {
+		return jsonWebKey{}, err
+	}
+	var point []byte // 4, x, y: each coordinate padded to the field (SEC 1, 2.3.3)
+	switch p := public.(type) {
+	case *rsa.PublicKey:
+		jwk.N = base64.RawURLEncoding.EncodeToString(p.N.Bytes())
+		jwk.E = base64.RawURLEncoding.EncodeToString(big.NewInt(int64(p.E)).Bytes())
+		return jwk, nil
+	case *ecdsa.PublicKey:
+		if point, err = p.Bytes(); err != nil {
+			return jsonWebKey{}, err
+		}
+	case *pki.P256KPublicKey:
+		point = p.Bytes()
+	default:
+		return jsonWebKey{}, pki.ErrKeyType
+	}
+	field := len(point) / 2
+	jwk.Curve = curveName(c, v.Spec.Curve)
+	jwk.X = base64.RawURLEncoding.EncodeToString(point[1 : 1+field])
+	jwk.Y = base64.RawURLEncoding.EncodeToString(point[1+field:])
+	return jwk, nil
+}
+
+func (s *Server) readKey(ctx context.Context, c *call, g access.Grant) (keyBundle, error) {
+	v, h, err := s.cfg.Keys.Get(ctx, g, c.pinned)
+	if err != nil {
+		return keyBundle{}, err
+	}
+	c.entry.SetObjectVersion(string(v.Version))
+	return newKeyBundle(c, v, h)
+}
+
+func keyLine(c *call, l key.Listed) keyItem {
+	return keyItem{c.objectID(object.Keys, l.Head.Name, ""), newKeyAttributes(c, &l.Version, l.Head), l.Version.Tags, l.Head.Managed}
+}
+
+// keyVersion is one version with the head that all of its list share.
+type keyVersion struct {
+	version *key.Version
+	head    object.Head
+}
+
+func keyVersionLine(c *call, v keyVersion) keyItem {
+	return keyItem{c.objectID(object.Keys, v.version.Name, v.version.Version), newKeyAttributes(c, v.version, v.head),
+		v.version.Tags, v.head.Managed}
+}

@@ -1,0 +1,107 @@
+package keyvault
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/audit"
+	"coffer/internal/vault"
+)
+
+// Config is what a Server needs. What has no "zero means" must be given.
+type Config struct {
+	Certificates Certificates
+	Keys         Keys
+	Secrets      Secrets
+	Vaults       Vaults
+	Verifier     Verifier
+	Gate         Gate
+	Sealer       Sealer
+	Audit        *audit.Log
+	Logger       *slog.Logger
+
+	// Challenge gives the WWW-Authenticate value of a 401 for a request to host
+	// (as in the Host header, checked) that meant v.
+	Challenge func(host string, v *vault.Vault) string
+	// Audiences gives what a token for a request to host may be meant for.
+	Audiences func(host string) []string
+
+	DefaultVault   string // name of the vault that localhost and IP addresses mean; "": none
+	ServiceVersion string // four dotted numbers, for x-ms-keyvault-service-version
+
+	// AllowNewerVersions admits well-formed api-versions above the newest known
+	// one, and treats them as that. The service refuses them.
+	AllowNewerVersions bool
+	// Trusted says whom the firewall lets pass as a trusted service; nil: nobody.
+	Trusted func(access.Caller) bool
+	// Ready says why the vault cannot serve now, for /healthstatus; nil: it can.
+	Ready func() error
+
+	MaxBody        int64            // bytes; 0: 1 MiB
+	MaxRestoreBody int64            // bytes; 0: 16 MiB
+	Now            func() time.Time // nil: time.Now
+}
+
+// The sizes of bodies (contract errors.md, 6.1).
+const (
+	defaultMaxBody        = 1 << 20
+	defaultMaxRestoreBody = 16 << 20
+)
+
+// Server is the data plane as an http.Handler. It is safe for concurrent use.
+type Server struct {
+	cfg            Config
+	router         router
+	serviceVersion []string // header values are shared by all answers
+}
+
+// New checks the configuration. It starts nothing.
+func New(cfg Config) (*Server, error) {
+	for _, need := range []struct {
+		what  string
+		given bool
+	}{
+		{"Certificates", cfg.Certificates != nil}, {"Keys", cfg.Keys != nil}, {"Secrets", cfg.Secrets != nil},
+		{"Vaults", cfg.Vaults != nil}, {"Verifier", cfg.Verifier != nil}, {"Gate", cfg.Gate != nil},
+		{"Sealer", cfg.Sealer != nil}, {"Audit", cfg.Audit != nil}, {"Logger", cfg.Logger != nil},
+		{"Challenge", cfg.Challenge != nil}, {"Audiences", cfg.Audiences != nil},
+		{"ServiceVersion", cfg.ServiceVersion != ""},
+	} {
+		if !need.given {
+			return nil, errors.New("keyvault: Config." + need.what + " is missing")
+		}
+	}
+	if cfg.DefaultVault != "" {
+		if err := vault.ParseName(cfg.DefaultVault); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Trusted == nil {
+		cfg.Trusted = func(access.Caller) bool { return false }
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() error { return nil }
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = defaultMaxBody
+	}
+	if cfg.MaxRestoreBody == 0 {
+		cfg.MaxRestoreBody = defaultMaxRestoreBody
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}}
+	s.router = newRouter(s.routes())
+	return s, nil
+}
+
+// routes are all routes of the data plane.
+func (s *Server) routes() []route {
+	var all []route
+	all = append(all, s.certificateRoutes()...)
+	all = append(all, s.keyRoutes()...)
+	return append(all, s.secretRoutes()...)
+}

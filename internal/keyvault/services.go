@@ -1,0 +1,117 @@
+package keyvault
+
+import (
+	"context"
+
+	"coffer/internal/access"
+	"coffer/internal/certificate"
+	"coffer/internal/issuance"
+	"coffer/internal/key"
+	"coffer/internal/object"
+	"coffer/internal/seal"
+	"coffer/internal/secret"
+	"coffer/internal/vault"
+)
+
+// Certificates is the certificate domain as the door calls it. Every method
+// takes the grant of its own action; failures that the caller can act on are
+// *fault.Error. The methods are grouped for reading only.
+type Certificates interface {
+	versions
+	deleted
+	policies
+	operations
+	contacts
+	issuers
+}
+
+type versions interface {
+	Create(ctx context.Context, g access.Grant, p certificate.CreateParams) (*issuance.Operation, error)
+	Import(ctx context.Context, g access.Grant, p certificate.ImportParams) (*certificate.Bundle, error)
+	// Get answers the current version when ver is "".
+	Get(ctx context.Context, g access.Grant, ver object.Version) (*certificate.Bundle, error)
+	List(ctx context.Context, g access.Grant, q certificate.ListQuery) (items []certificate.Listed, more bool, err error)
+	ListVersions(ctx context.Context, g access.Grant, page object.Page) (items []*certificate.Version, more bool, err error)
+	Update(ctx context.Context, g access.Grant, ver object.Version, p certificate.UpdateParams) (*certificate.Bundle, error)
+	Merge(ctx context.Context, g access.Grant, p certificate.MergeParams) (*certificate.Bundle, error)
+	Delete(ctx context.Context, g access.Grant) (*certificate.Bundle, error)
+	Backup(ctx context.Context, g access.Grant) (string, error)
+	// OpenBackup needs no grant: it tells which name to ask one for.
+	OpenBackup(ctx context.Context, v *vault.Vault, value string) (*certificate.Backup, error)
+	Restore(ctx context.Context, g access.Grant, b *certificate.Backup) (*certificate.Bundle, error)
+}
+
+type deleted interface {
+	GetDeleted(ctx context.Context, g access.Grant) (*certificate.Bundle, error)
+	Recover(ctx context.Context, g access.Grant) (*certificate.Bundle, error)
+	Purge(ctx context.Context, g access.Grant) error
+}
+
+type policies interface {
+	Policy(ctx context.Context, g access.Grant) (*certificate.Certificate, error)
+	UpdatePolicy(ctx context.Context, g access.Grant, p *issuance.Patch) (*certificate.Certificate, error)
+}
+
+type operations interface {
+	// An empty requestID fits every operation.
+	Operation(ctx context.Context, g access.Grant, requestID string) (*issuance.Operation, error)
+	CancelOperation(ctx context.Context, g access.Grant, requestID string, requested bool) (*issuance.Operation, error)
+	DeleteOperation(ctx context.Context, g access.Grant, requestID string) (*issuance.Operation, error)
+}
+
+type contacts interface {
+	Contacts(ctx context.Context, g access.Grant) ([]certificate.Contact, error)
+	SetContacts(ctx context.Context, g access.Grant, c []certificate.Contact) error
+	DeleteContacts(ctx context.Context, g access.Grant) ([]certificate.Contact, error)
+}
+
+type issuers interface {
+	Issuers(ctx context.Context, g access.Grant, page object.Page) (items []*certificate.Issuer, more bool, err error)
+	Issuer(ctx context.Context, g access.Grant, n object.Name) (*certificate.Issuer, error)
+	SetIssuer(ctx context.Context, g access.Grant, n object.Name, p certificate.IssuerParams) (*certificate.Issuer, error)
+	UpdateIssuer(ctx context.Context, g access.Grant, n object.Name, p certificate.IssuerParams) (*certificate.Issuer, error)
+	DeleteIssuer(ctx context.Context, g access.Grant, n object.Name) (*certificate.Issuer, error)
+}
+
+// Keys is the key domain as the door calls it.
+type Keys interface {
+	Get(ctx context.Context, g access.Grant, ver object.Version) (*key.Version, object.Head, error)
+	List(ctx context.Context, g access.Grant, page object.Page) (items []key.Listed, more bool, err error)
+	ListVersions(ctx context.Context, g access.Grant, page object.Page) (items []*key.Version, h object.Head, more bool, err error)
+	// Refuse answers a write; it never returns nil.
+	Refuse(ctx context.Context, g access.Grant, op string) error
+}
+
+// Secrets is the secret domain as the door calls it.
+type Secrets interface {
+	// Get gives the value in the content type asked for, "" for the stored one.
+	Get(ctx context.Context, g access.Grant, ver object.Version, contentType string) (
+		v *secret.Version, h object.Head, value seal.Value, form string, err error)
+	List(ctx context.Context, g access.Grant, page object.Page) (items []secret.Listed, more bool, err error)
+	ListVersions(ctx context.Context, g access.Grant, page object.Page) (items []*secret.Version, h object.Head, more bool, err error)
+	// Refuse answers a write; it never returns nil.
+	Refuse(ctx context.Context, g access.Grant, op string) error
+}
+
+// Gate decides whether a caller may do something, and notes it for the audit.
+type Gate interface {
+	Allow(ctx context.Context, c access.Caller, v *vault.Vault, a access.Action, n object.Name) (access.Grant, error)
+}
+
+// Verifier finds the caller of a request from the value of its Authorization
+// header. An *identity.Refusal becomes a 401, any other error does not.
+type Verifier interface {
+	Verify(ctx context.Context, authorization string, audiences []string, tenant string) (access.Caller, error)
+}
+
+// Vaults finds a vault by its canonical name; object.ErrNotFound when there is
+// none. It is asked once for every request.
+type Vaults interface {
+	ByName(ctx context.Context, key string) (*vault.Vault, error)
+}
+
+// Sealer protects continuation tokens.
+type Sealer interface {
+	Seal(ctx context.Context, p seal.Place, plaintext []byte) (seal.Box, error)
+	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
+}
