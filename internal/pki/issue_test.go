@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -492,12 +491,3 @@ func issue(t testing.TB, template, parent *x509.Certificate, public crypto.Publi
 }
 
 func named(name string) pkix.Name { return pkix.Name{CommonName: name} }
-
-func mustURL(t testing.TB, s string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
