@@ -70,11 +70,11 @@ func decodePEM(text []byte) ([]*pem.Block, error) {
 		return nil, &Error{Msg: msgTooLong}
 	}
 	// A byte order mark would hide the first block.
-	text = bytes.TrimPrefix(bytes.TrimSpace(text), []byte("\ufeff"))
+	rest := bytes.TrimPrefix(bytes.TrimSpace(text), []byte("\ufeff"))
 	var blocks []*pem.Block
 	for {
 		var b *pem.Block
-		if b, text = pem.Decode(text); b == nil {
+		if b, rest = pem.Decode(rest); b == nil {
 			break
 		}
 		if len(b.Headers) > 0 {
