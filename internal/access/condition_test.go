@@ -30,6 +30,7 @@ func TestDocumentedConditions(t *testing.T) {
 		{secretsUser, onlyTestApp, "kv1", SecretList, none, true},
 		{secretsOfficer, onlySetApp, "kv1", SecretSet, name("app-1"), true},
 		{secretsOfficer, onlySetApp, "kv1", SecretSet, name("db-1"), false},
+		{secretsOfficer, "@Request[Microsoft.KeyVault/vaults/secrets:name] StringStartsWith 'a'", "kv1", SecretRestore, name("a"), true},
 		{secretsOfficer, onlySetApp, "kv1", SecretDelete, name("db-1"), true},
 		{secretsUser, onlyProduction, "kv-prod-1", SecretGet, name("db"), true},
 		{secretsUser, onlyProduction, "kv-prod-1", SecretList, none, true},

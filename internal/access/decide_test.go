@@ -198,8 +198,10 @@ func TestRestoreWithoutANameNeedsARightOnTheVault(t *testing.T) {
 	if !allows(annCaller(), SecretRestore, object.Name{}, roles(at(kv1, secretsOfficer))) {
 		t.Error("refused on the vault")
 	}
-	if allows(annCaller(), SecretRestore, object.Name{}, roles(at(kv1+"/secrets/app", secretsOfficer))) {
-		t.Error("allowed by a right on one object")
+	for _, scope := range []string{kv1 + "/secrets/app", kv1 + "/secrets"} {
+		if allows(annCaller(), SecretRestore, object.Name{}, roles(at(scope, secretsOfficer))) {
+			t.Errorf("allowed by a right on %s", scope)
+		}
 	}
 }
 
@@ -234,8 +236,17 @@ func TestWildcardsOfRoles(t *testing.T) {
 	}
 }
 
+// The condition of a role's block counts as the assignment's does.
+func TestRolesMayHaveConditions(t *testing.T) {
+	rules := roles(at(kv1, custom))
+	rules.Roles = []Role{{ID: custom, DataActions: []string{dataPrefix + "secrets/*"}, Condition: onlyTestApp}}
+	if !allows(annCaller(), SecretGet, name("test-app-1"), rules) || allows(annCaller(), SecretGet, name("db"), rules) {
+		t.Error("the condition of the role is not looked at")
+	}
+}
+
 func TestManagementActionsGiveNoData(t *testing.T) {
-	rules := roles(at("/", custom), at("/", OwnerID), at("/", "ffffffff-0000-0000-0000-000000000000"))
+	rules := roles(at("/", custom), at("/", OwnerID), at("/", "ffffffff-0000-0000-0000-000000000000"), at("/", ""))
 	rules.Roles = []Role{{ID: custom, Actions: []string{"*"}}, {ID: "", DataActions: []string{"*"}}}
 	if allows(annCaller(), SecretGet, name("db"), rules) {
 		t.Error("allowed")

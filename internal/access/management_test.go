@@ -60,6 +60,13 @@ func TestManagementPlane(t *testing.T) {
 	}
 }
 
+func TestAnEmptyTenantHasNoRootGroup(t *testing.T) {
+	as := at("/providers/Microsoft.Management/managementGroups//", OwnerID)
+	if _, ok := Manages(annCaller(), Management{Action: "x", Scope: kv1}, "", []Assignment{as}, nil); ok {
+		t.Error("allowed")
+	}
+}
+
 // The tables are handed out as copies.
 func TestBuiltinRolesCannotBeChanged(t *testing.T) {
 	BuiltinRoles()[1].DataActions[0] = "*"
