@@ -145,7 +145,7 @@ func (d *Directory) ByIdentityHeader(ctx context.Context, header string) (*Princ
 	switch {
 	case err != nil:
 		return nil, err
-	case c == nil || p == nil || p.Kind != ManagedIdentity || subtle.ConstantTimeCompare(c.Hash, given) != 1:
+	case c == nil || p == nil || subtle.ConstantTimeCompare(c.Hash, given) != 1:
 		return nil, WrongSecret
 	case c.expired(d.now()):
 		return nil, ExpiredSecret

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"coffer/internal/fault"
@@ -60,16 +61,19 @@ func (d *Directory) Credentials(ctx context.Context, id string) (cs []*Credentia
 // AddSecret gives an application a client secret: printable 7-bit text with 256
 // random bits. It is returned this once and not kept. A zero expires is never.
 func (d *Directory) AddSecret(ctx context.Context, id string, expires time.Time) (*Credential, string, error) {
-	return d.addRandom(ctx, id, Secret, ServicePrincipal, expires)
+	return d.addRandom(ctx, id, Secret, expires, ServicePrincipal)
 }
 
 // AddIdentityHeader gives a managed identity the value of IDENTITY_HEADER for
-// one workload. It is returned this once and not kept. A zero expires is never.
+// one workload. An application can have one too: clients whose environment names
+// an application forward its client id to the managed-identity endpoint, which
+// takes no other identity's. It is returned this once and not kept. A zero
+// expires is never.
 func (d *Directory) AddIdentityHeader(ctx context.Context, id string, expires time.Time) (*Credential, string, error) {
-	return d.addRandom(ctx, id, IdentityHeader, ManagedIdentity, expires)
+	return d.addRandom(ctx, id, IdentityHeader, expires, ManagedIdentity, ServicePrincipal)
 }
 
-func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKind, owner Kind, expires time.Time) (*Credential, string, error) {
+func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKind, expires time.Time, owners ...Kind) (*Credential, string, error) {
 	var raw [secretBytes]byte
 	rand.Read(raw[:]) // never fails (crypto/rand)
 	text := secretPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
@@ -81,7 +85,7 @@ func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKin
 		end := object.Second(expires)
 		c.Expires = &end
 	}
-	if err := d.add(ctx, id, owner, c); err != nil {
+	if err := d.add(ctx, id, c, owners...); err != nil {
 		return nil, "", err
 	}
 	return c, text, nil
@@ -106,7 +110,7 @@ func (d *Directory) AddCertificate(ctx context.Context, id string, certificate [
 	}
 	sum := sha256.Sum256(cert.Raw)
 	c := &Credential{Kind: Certificate, Hash: sum[:], Certificate: cert.Raw, Expires: &end}
-	return c, d.add(ctx, id, ServicePrincipal, c)
+	return c, d.add(ctx, id, c, ServicePrincipal)
 }
 
 func parseCertificate(b []byte) (*x509.Certificate, error) {
@@ -161,7 +165,7 @@ func (d *Directory) AddFederated(ctx context.Context, id, issuer, subject string
 		}
 	}
 	c := &Credential{Kind: Federated, Issuer: issuer, Subject: subject, Audiences: audiences}
-	return c, d.add(ctx, id, ServicePrincipal, c)
+	return c, d.add(ctx, id, c, ServicePrincipal)
 }
 
 // checkIssuerURL checks an issuer whose keys we may have to fetch.
@@ -185,16 +189,17 @@ func (d *Directory) RemoveCredential(ctx context.Context, id, credentialID strin
 	})
 }
 
-// add completes c and stores it for the principal, which must be of kind owner.
-func (d *Directory) add(ctx context.Context, id string, owner Kind, c *Credential) error {
+// add completes c and stores it for the principal, which must be of one of the
+// kinds of owners.
+func (d *Directory) add(ctx context.Context, id string, c *Credential, owners ...Kind) error {
 	c.ID, c.Created = NewGUID(), object.Second(d.now())
 	err := d.update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		if p.Kind != owner {
-			return fault.InvalidField("id", fmt.Sprintf("A credential of kind %s belongs to a %s.", c.Kind, owner))
+		if !slices.Contains(owners, p.Kind) {
+			return fault.InvalidField("id", fmt.Sprintf("A credential of kind %s does not belong to a %s.", c.Kind, p.Kind))
 		}
 		have, err := tx.Credentials(ctx, p.ObjectID)
 		if err != nil {

@@ -172,7 +172,7 @@ func TestWhatTheDirectoryRefusesToRegister(t *testing.T) {
 		"managed name with slash":     {second(w.dir.CreateManagedIdentity(ctx, "a/b/c")), fault.Invalid, "name"},
 		"secret of a group":           {secret(g, time.Time{}), fault.Invalid, "id"},
 		"secret of an identity":       {secret(mi.ObjectID, time.Time{}), fault.Invalid, "id"},
-		"header of an application":    {header(app.ObjectID), fault.Invalid, "id"},
+		"header of a group":           {header(g), fault.Invalid, "id"},
 		"secret of nobody":            {secret(identity.NewGUID(), time.Time{}), fault.NotFound, ""},
 		"id not a GUID":               {secret("x", time.Time{}), fault.Invalid, "id"},
 		"secret of the past":          {secret(app.ObjectID, now), fault.Invalid, "expires"},

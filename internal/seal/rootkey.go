@@ -332,4 +332,3 @@ func (r *RootFile) CurrentID() string {
 	defer r.mu.RUnlock()
 	return r.keys[0].ID
 }
-

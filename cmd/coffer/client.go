@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
+)
+
+// vaultFlags say which vault the client commands speak to. They use Microsoft's
+// SDK, so that they work with the cloud service too.
+type vaultFlags struct {
+	VaultURL string `help:"Address of the vault." env:"VAULT_URL" required:"" placeholder:"URL"`
+	CAFile   string `help:"PEM file of the CA to trust beside the system's." env:"CA_FILE" type:"path" placeholder:"FILE"`
+	JSON     bool   `help:"Print JSON."`
+
+	direct bool              // dial loopback whatever the name resolves to: the vault is ours
+	env    map[string]string // credentials; nil: the process environment
+}
+
+// client makes an SDK client with the credentials of the environment.
+func (f vaultFlags) client() (*azcertificates.Client, error) {
+	hc, err := httpClient(f.CAFile, f.direct)
+	if err != nil {
+		return nil, err
+	}
+	opts := azcore.ClientOptions{Transport: hc}
+	var cred azcore.TokenCredential
+	if f.env != nil {
+		opts.Cloud.ActiveDirectoryAuthorityHost = f.env["AZURE_AUTHORITY_HOST"]
+		cred, err = azidentity.NewClientSecretCredential(f.env["AZURE_TENANT_ID"], f.env["AZURE_CLIENT_ID"], f.env["AZURE_CLIENT_SECRET"],
+			&azidentity.ClientSecretCredentialOptions{ClientOptions: opts})
+	} else {
+		cred, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: opts})
+	}
+	if err != nil {
+		return nil, err
+	}
+	opts.Retry = policy.RetryOptions{MaxRetries: 3}
+	return azcertificates.NewClient(f.VaultURL, cred, &azcertificates.ClientOptions{ClientOptions: opts})
+}
+
+func httpClient(caFile string, direct bool) (*http.Client, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if caFile != "" {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		pem, err := os.ReadFile(caFile)
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate", caFile)
+		}
+		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	if direct {
+		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, err
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+		}
+	}
+	return &http.Client{Transport: t}, nil
+}
+
+// waitUntilReady returns when the server answers.
+func waitUntilReady(ctx context.Context, base, caFile string) error {
+	hc, err := httpClient(caFile, true)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/healthstatus", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := hc.Do(req)
+		if err == nil {
+			if err := resp.Body.Close(); err != nil || resp.StatusCode == http.StatusOK {
+				return err
+			}
+			err = errors.New(resp.Status)
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("the vault does not answer: %w", err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"coffer/internal/admin"
+	"coffer/internal/config"
+	"coffer/internal/daemon"
+	"coffer/internal/identity"
+)
+
+// What coffer dev sets up.
+const (
+	devSuffix = "vault.localhost"
+	devVault  = "dev"
+)
+
+type devCmd struct {
+	Data        string   `help:"Folder of the vault; made on the first start." type:"path" default:"coffer-data"`
+	Listen      string   `help:"Address of the TLS listener (default: as before, at first 127.0.0.1:8443). Port 0 takes a free one." placeholder:"HOST:PORT"`
+	EnvFile     string   `help:"Write the environment for clients to this file once the vault answers." type:"path" placeholder:"FILE"`
+	Certificate string   `help:"Issue a first certificate for this DNS name and show it." placeholder:"DNS-NAME"`
+	Log         string   `help:"Lowest level of the log: debug, info, warn, error." enum:"debug,info,warn,error" default:"warn"`
+	Command     []string `arg:"" optional:"" passthrough:"" help:"Run this command with the environment of a client, then stop with its exit code."`
+}
+
+func (c *devCmd) Run(ctx context.Context, s streams) error {
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
+	l, err := listen(settings.Listen)
+	if err != nil {
+		return fmt.Errorf("%w (choose another address with --listen)", err)
+	}
+	d, err := daemon.Open(ctx, settings, l.Addr().String(), settings.Logger(s.err))
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
+	if err == nil {
+		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: devVault}, who)
+	}
+	if err != nil {
+		return errors.Join(err, l.Close(), d.Close())
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- d.Serve(ctx, l) }()
+	env := environment(settings, l.Addr(), d.CAFile(), who)
+	err = c.ready(ctx, s, env)
+	if err != nil || len(c.Command) > 0 {
+		stop()
+	}
+	return errors.Join(err, <-served, d.Close())
+}
+
+// settings are those of the folder, made on the first start.
+func (c *devCmd) settings() (*config.Config, error) {
+	path := filepath.Join(c.Data, config.FileName)
+	settings, err := config.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		settings = &config.Config{Listen: "127.0.0.1:8443", Suffix: devSuffix, Tenant: identity.NewGUID(), DefaultVault: devVault}
+		if c.Listen != "" && !strings.HasSuffix(c.Listen, ":0") {
+			settings.Listen = c.Listen
+		}
+		err = initialize(settings, path)
+	} else if err == nil && settings.Suffix != devSuffix {
+		err = fmt.Errorf("%s was made by 'coffer init': run 'coffer serve --config %s'", path, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Listen != "" {
+		settings.Listen = c.Listen
+	}
+	settings.Log = config.Log{Level: c.Log, Format: "text"}
+	return settings, nil
+}
+
+// variable is one line of the environment.
+type variable struct{ name, value string }
+
+// environment is what a client on this machine needs.
+func environment(settings *config.Config, address net.Addr, caFile string, who *administrator) []variable {
+	_, port, _ := net.SplitHostPort(address.String())
+	authority := "https://localhost:" + port
+	if settings.URL != "" {
+		authority = settings.URL
+	}
+	return []variable{
+		{"VAULT_URL", "https://" + devVault + "." + devSuffix + ":" + port},
+		{"CA_FILE", caFile},
+		{"SSL_CERT_FILE", caFile},
+		{"REQUESTS_CA_BUNDLE", caFile},
+		{"NODE_EXTRA_CA_CERTS", caFile},
+		{"IDENTITY_ENDPOINT", authority + "/msi/token"},
+		{"IDENTITY_HEADER", who.IdentityHeader},
+		{"AZURE_AUTHORITY_HOST", authority},
+		{"AZURE_TENANT_ID", "adfs"},
+		{"AZURE_CLIENT_ID", who.ClientID},
+		{"AZURE_CLIENT_SECRET", who.ClientSecret},
+	}
+}
+
+// ready tells how to use the vault once it answers, and does what was asked for
+// the first moment.
+func (c *devCmd) ready(ctx context.Context, s streams, env []variable) error {
+	values := map[string]string{}
+	var text strings.Builder
+	for _, v := range env {
+		values[v.name] = v.value
+		fmt.Fprintf(&text, "%s=%s\n", v.name, v.value)
+	}
+	if err := waitUntilReady(ctx, values["AZURE_AUTHORITY_HOST"], values["CA_FILE"]); err != nil {
+		return err
+	}
+	if c.EnvFile != "" {
+		if err := writePrivate(c.EnvFile, []byte(text.String())); err != nil {
+			return err
+		}
+	}
+	if len(c.Command) == 0 {
+		c.greet(s.out, text.String(), values["VAULT_URL"])
+	}
+	if c.Certificate != "" {
+		v := vaultFlags{VaultURL: values["VAULT_URL"], CAFile: values["CA_FILE"], direct: true, env: values}
+		err := firstCertificate(ctx, s.out, v, c.Certificate, c.Data)
+		if err != nil {
+			return err
+		}
+	}
+	if len(c.Command) == 0 {
+		fmt.Fprintln(s.out, "\nThe vault is running. Ctrl-C stops it.")
+		return nil
+	}
+	return c.execute(ctx, s, env)
+}
+
+func (c *devCmd) greet(w io.Writer, env, vaultURL string) {
+	fmt.Fprintf(w, "# The environment of a client (secrets: do not share it)\n%s", env)
+	host := strings.TrimPrefix(vaultURL, "https://")
+	host, _, _ = net.SplitHostPort(host)
+	if _, err := net.LookupHost(host); err != nil {
+		fmt.Fprintf(w, "\n# %s does not resolve here. Add this line to /etc/hosts:\n#   127.0.0.1 %s\n# (https://localhost reaches the vault too, for clients that switch the check of the challenge's resource off)\n", host, host)
+	}
+}
+
+// execute runs the command and takes its exit code over.
+func (c *devCmd) execute(ctx context.Context, s streams, env []variable) error {
+	args := c.Command
+	if args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return errors.New("there is no command after --")
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, s.out, s.err
+	cmd.Env = os.Environ()
+	for _, v := range env {
+		cmd.Env = append(cmd.Env, v.name+"="+v.value)
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exitCode(max(exit.ExitCode(), 1))
+	}
+	return err
+}

@@ -1,0 +1,80 @@
+// Command coffer is a certificate vault that speaks the Azure Key Vault REST
+// API, and the tool of its operator.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// streams are where a command prints: results to out, everything else to err.
+type streams struct{ out, err io.Writer }
+
+// run is the whole program; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var cli commands
+	exit := -1
+	parser, err := kong.New(&cli,
+		kong.Name("coffer"),
+		kong.Description("A self-hosted certificate vault that speaks the Azure Key Vault REST API."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams{stdout, stderr}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "coffer:", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit // --help has been shown
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "coffer:", err)
+		return 2
+	}
+	if err := parsed.Run(); err != nil {
+		var code exitCode
+		if errors.As(err, &code) {
+			return int(code)
+		}
+		fmt.Fprintln(stderr, "coffer:", err)
+		return 1
+	}
+	return 0
+}
+
+// exitCode ends the program with a code and without a message.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+
+// commands is the command line.
+type commands struct {
+	Dev     devCmd     `cmd:"" help:"Run a vault on this machine with one command, for development and tests."`
+	Init    initCmd    `cmd:"" help:"Make a configuration, a root key and an administrator."`
+	Serve   serveCmd   `cmd:"" help:"Run a vault from its configuration."`
+	Cert    certCmd    `cmd:"" help:"Create, list and show certificates, as a client of a vault."`
+	Vault   vaultCmd   `cmd:"" help:"Create, list, show, change and delete vaults."`
+	Access  accessCmd  `cmd:"" help:"Say who may do what: access policies and role assignments."`
+	ID      idCmd      `cmd:"" name:"identity" help:"Manage applications, managed identities, groups and their credentials."`
+	Rotate  rotateCmd  `cmd:"" help:"Replace the root key and wrap every data key with the new one, without stopping."`
+	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"coffer/internal/admin"
+	"coffer/internal/config"
+	"coffer/internal/daemon"
+	"coffer/internal/identity"
+)
+
+// configFlag finds the configuration of an existing vault.
+type configFlag struct {
+	Config string `short:"c" help:"Configuration file." type:"path" default:"coffer-data/coffer.yaml" env:"COFFER_CONFIG"`
+}
+
+func (f configFlag) load() (*config.Config, error) {
+	c, err := config.Load(f.Config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: run 'coffer init' or 'coffer dev' first, or name the file with --config", f.Config)
+	}
+	return c, err
+}
+
+type serveCmd struct {
+	configFlag
+	Check bool `help:"Check the configuration and stop."`
+}
+
+func (c *serveCmd) Run(ctx context.Context, s streams) error {
+	settings, err := c.load()
+	if err != nil {
+		return err
+	}
+	if c.Check {
+		fmt.Fprintln(s.out, c.Config, "is good.")
+		return nil
+	}
+	log := settings.Logger(s.err)
+	l, err := listen(settings.Listen)
+	if err != nil {
+		return err
+	}
+	d, err := daemon.Open(ctx, settings, l.Addr().String(), log)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	log.Info("serving", "address", l.Addr().String(), "vaults", "https://{vault}."+settings.Suffix, "version", version())
+	return errors.Join(d.Serve(ctx, l), d.Close())
+}
+
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+	}
+	return l, nil
+}
+
+type initCmd struct {
+	Data     string   `help:"Folder for the configuration and the state." type:"path" default:"coffer-data"`
+	Listen   string   `help:"Address of the TLS listener." default:":8443" placeholder:"HOST:PORT"`
+	Suffix   string   `help:"DNS suffix of the vaults: https://{vault}.SUFFIX" required:"" placeholder:"NAME"`
+	URL      string   `help:"Address of the login door as clients reach it (default: https://login.SUFFIX and the port)." placeholder:"URL"`
+	Vault    string   `help:"First vault to create." placeholder:"NAME"`
+	RBAC     bool     `help:"The first vault decides by roles instead of access policies." name:"rbac"`
+	Postgres bool     `help:"Keep the data in PostgreSQL; the connection string is in --postgres-url-file or $$COFFER_STORE_URL."`
+	URLFile  string   `help:"File with PostgreSQL's connection string." name:"postgres-url-file" type:"path" placeholder:"FILE"`
+	Seal     string   `help:"File with the passphrase that seals the root key (or set $$COFFER_PASSPHRASE)." name:"passphrase-file" type:"path" placeholder:"FILE"`
+	TLSCert  string   `help:"PEM file with the listener's certificate (default: Coffer's own CA)." name:"tls-certificate" type:"path" placeholder:"FILE"`
+	TLSKey   string   `help:"PEM file with its key." name:"tls-key" type:"path" placeholder:"FILE"`
+	Names    []string `help:"Further names and addresses in the listener's own certificate." name:"tls-name" placeholder:"NAME"`
+}
+
+func (c *initCmd) Run(ctx context.Context, s streams) error {
+	settings := &config.Config{
+		Listen: c.Listen, URL: c.URL, Suffix: strings.ToLower(c.Suffix), Tenant: identity.NewGUID(), DefaultVault: c.Vault,
+		TLS:     config.TLS{Certificate: c.TLSCert, Key: c.TLSKey, Names: c.Names},
+		RootKey: config.RootKey{PassphraseFile: c.Seal},
+	}
+	if c.Postgres || c.URLFile != "" {
+		settings.Store = config.Store{Driver: "postgres", URLFile: c.URLFile}
+	}
+	if c.URL == "" {
+		settings.URL = "https://login." + settings.Suffix
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil && port != "443" {
+			settings.URL += ":" + port
+		}
+	}
+	path := filepath.Join(c.Data, config.FileName)
+	if err := initialize(settings, path); err != nil {
+		return err
+	}
+	d, err := daemon.Open(ctx, settings, "", settings.Logger(s.err))
+	if err != nil {
+		return err
+	}
+	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
+	if err == nil && c.Vault != "" {
+		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: c.Vault, RBAC: c.RBAC}, who)
+	}
+	if err := errors.Join(err, d.Close()); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "configuration  %s\nroot key       in %s: keep a copy apart from the database's\nadministrator  %s (client id %s; its secret is there, for its owner only)\n",
+		path, c.Data, filepath.Join(c.Data, administratorFile), who.ClientID)
+	if ca := d.CAFile(); ca != "" {
+		fmt.Fprintf(s.out, "trust          %s\n", ca)
+	}
+	fmt.Fprintf(s.out, "\nStart it with: coffer serve --config %s\n", path)
+	return nil
+}
+
+// initialize writes the configuration and makes the root key. It never touches
+// an existing one.
+func initialize(settings *config.Config, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	if err := settings.Check(); err != nil {
+		return fmt.Errorf("the settings have mistakes:\n%w", err)
+	}
+	if err := settings.Save(path); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already: start it with 'coffer serve', or choose another folder with --data", path)
+	} else if err != nil {
+		return err
+	}
+	return daemon.Create(settings, time.Now())
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(s streams) error {
+	fmt.Fprintln(s.out, "coffer", version())
+	return nil
+}
+
+// version is the module's version and the commit it was built from, as far as
+// the toolchain recorded them.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}

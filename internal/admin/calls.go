@@ -1,0 +1,244 @@
+package admin
+
+import (
+	"time"
+
+	"coffer/internal/identity"
+	"coffer/internal/vault"
+)
+
+// The calls, by name, with what they take and answer. Names of fields are those
+// of the JSON that --json prints.
+const (
+	VaultCreate = "vault.create" // NewVault -> VaultView
+	VaultList   = "vault.list"   // None -> []VaultView
+	VaultShow   = "vault.show"   // ByName -> VaultView
+	VaultUpdate = "vault.update" // VaultChange -> VaultView
+	VaultDelete = "vault.delete" // ByName -> None
+
+	PolicySet    = "access.set"    // Policy -> VaultView
+	PolicyRemove = "access.remove" // Policy -> VaultView
+
+	RoleAssign   = "access.assign"      // NewAssignment -> AssignmentView
+	RoleUnassign = "access.unassign"    // ByID -> None
+	RoleList     = "access.assignments" // ByName (zero: all) -> []AssignmentView
+
+	IdentityCreate  = "identity.create"  // NewIdentity -> IdentityView
+	IdentityList    = "identity.list"    // None -> []IdentityView
+	IdentityShow    = "identity.show"    // ByID -> IdentityView
+	IdentityEnable  = "identity.enable"  // ByID -> IdentityView
+	IdentityDisable = "identity.disable" // ByID -> IdentityView
+	IdentityDelete  = "identity.delete"  // ByID -> None
+
+	SecretAdd        = "identity.secret"      // NewSecret -> SecretView
+	HeaderAdd        = "identity.header"      // NewSecret -> SecretView
+	CertificateAdd   = "identity.certificate" // NewCertificate -> CredentialView
+	FederatedAdd     = "identity.federated"   // NewFederated -> CredentialView
+	CredentialRemove = "identity.forget"      // Forget -> None
+	MemberAdd        = "identity.join"        // Membership -> None
+	MemberRemove     = "identity.leave"       // Membership -> None
+
+	Rotate = "rotate" // None -> Rotated
+	Backup = "backup" // ToFile -> None
+)
+
+// None is the empty input or answer.
+type None struct{}
+
+// ByName names a vault.
+type ByName struct {
+	Name string `json:"name"`
+}
+
+// ByID names a principal (object id, client id or unique name) or an assignment.
+type ByID struct {
+	ID string `json:"id"`
+}
+
+// NewVault describes a vault to create; zero fields take the defaults.
+type NewVault struct {
+	Name            string `json:"name"`
+	Location        string `json:"location,omitempty"`
+	SKU             string `json:"sku,omitempty"`
+	RBAC            bool   `json:"rbac,omitempty"`
+	RetentionDays   int    `json:"retentionDays,omitempty"`
+	PurgeProtection bool   `json:"purgeProtection,omitempty"`
+}
+
+// VaultChange changes what is not nil.
+type VaultChange struct {
+	Name                string    `json:"name"`
+	RBAC                *bool     `json:"rbac,omitempty"`
+	PurgeProtection     *bool     `json:"purgeProtection,omitempty"`
+	PublicNetworkAccess *bool     `json:"publicNetworkAccess,omitempty"`
+	DefaultDeny         *bool     `json:"defaultDeny,omitempty"`
+	IPRules             *[]string `json:"ipRules,omitempty"`
+}
+
+// VaultView is a vault as shown.
+type VaultView struct {
+	Name            string       `json:"name"`
+	ID              string       `json:"id"` // of the resource
+	TenantID        string       `json:"tenantId"`
+	Location        string       `json:"location"`
+	SKU             string       `json:"sku"`
+	Model           string       `json:"model"` // "policy" or "rbac"
+	RetentionDays   int          `json:"retentionDays"`
+	PurgeProtection bool         `json:"purgeProtection"`
+	DefaultDeny     bool         `json:"defaultDeny"`
+	PublicAccess    bool         `json:"publicNetworkAccess"`
+	IPRules         []string     `json:"ipRules"`
+	Policies        []PolicyView `json:"accessPolicies"`
+	Created         time.Time    `json:"created"`
+}
+
+// PolicyView is one access policy as shown.
+type PolicyView struct {
+	ObjectID      string   `json:"objectId"`
+	ApplicationID string   `json:"applicationId,omitempty"`
+	Certificates  []string `json:"certificates"`
+	Keys          []string `json:"keys"`
+	Secrets       []string `json:"secrets"`
+}
+
+// Policy sets or removes the access policy of one identity.
+type Policy struct {
+	Vault         string   `json:"vault"`
+	Principal     string   `json:"principal"`
+	ApplicationID string   `json:"applicationId,omitempty"`
+	Certificates  []string `json:"certificates,omitempty"`
+	Keys          []string `json:"keys,omitempty"`
+	Secrets       []string `json:"secrets,omitempty"`
+}
+
+// NewAssignment gives a role. Exactly one of Vault and Scope is not empty;
+// Object ("secrets/app") narrows Vault.
+type NewAssignment struct {
+	Role      string `json:"role"`
+	Principal string `json:"principal"`
+	Vault     string `json:"vault,omitempty"`
+	Object    string `json:"object,omitempty"`
+	Scope     string `json:"scope,omitempty"`
+	Condition string `json:"condition,omitempty"`
+}
+
+// AssignmentView is a role assignment as shown.
+type AssignmentView struct {
+	ID        string `json:"id"`
+	Role      string `json:"role"`
+	Principal string `json:"principalId"`
+	Scope     string `json:"scope"`
+	Condition string `json:"condition,omitempty"`
+}
+
+// NewIdentity describes a principal to create; Kind is "application", "managed"
+// or "group".
+type NewIdentity struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+}
+
+// IdentityView is a principal as shown.
+type IdentityView struct {
+	ObjectID    string           `json:"objectId"`
+	ClientID    string           `json:"clientId,omitempty"`
+	Name        string           `json:"name"`
+	Kind        string           `json:"kind"`
+	Enabled     bool             `json:"enabled"`
+	Created     time.Time        `json:"created"`
+	Credentials []CredentialView `json:"credentials,omitempty"`
+	Members     []string         `json:"members,omitempty"`
+	Groups      []string         `json:"groups,omitempty"`
+}
+
+// CredentialView is a credential as shown: never what proves it.
+type CredentialView struct {
+	ID      string     `json:"id"`
+	Kind    string     `json:"kind"`
+	Hint    string     `json:"hint,omitempty"`
+	Issuer  string     `json:"issuer,omitempty"`
+	Subject string     `json:"subject,omitempty"`
+	Created time.Time  `json:"created"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// NewSecret asks for a random credential; a zero Expires is never.
+type NewSecret struct {
+	ID      string    `json:"id"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// SecretView is a new credential with its value, which is shown this once.
+type SecretView struct {
+	CredentialView
+	Value string `json:"value"`
+}
+
+// NewCertificate registers a certificate, PEM.
+type NewCertificate struct {
+	ID  string `json:"id"`
+	PEM string `json:"pem"`
+}
+
+// NewFederated trusts tokens of another issuer.
+type NewFederated struct {
+	ID        string   `json:"id"`
+	Issuer    string   `json:"issuer"`
+	Subject   string   `json:"subject"`
+	Audiences []string `json:"audiences,omitempty"`
+}
+
+// Forget removes a credential.
+type Forget struct {
+	ID         string `json:"id"`
+	Credential string `json:"credential"`
+}
+
+// Membership puts a principal into a group.
+type Membership struct {
+	Group  string `json:"group"`
+	Member string `json:"member"`
+}
+
+// Rotated tells what a rotation did.
+type Rotated struct {
+	RootKey  string `json:"rootKey"`
+	DataKeys int    `json:"dataKeys"`
+}
+
+// ToFile names a file on the server's machine.
+type ToFile struct {
+	Path string `json:"path"`
+}
+
+func viewVault(v *vault.Vault) VaultView {
+	view := VaultView{
+		Name: v.Name, ID: v.ResourceID(), TenantID: v.TenantID, Location: v.Location, SKU: string(v.SKU), Model: "policy",
+		RetentionDays: v.RetentionDays, PurgeProtection: v.PurgeProtection,
+		DefaultDeny: v.Network.DefaultDeny, PublicAccess: !v.Network.PublicAccessDisabled, IPRules: orEmpty(v.Network.IPRules),
+		Policies: []PolicyView{}, Created: v.Created,
+	}
+	if v.RBAC {
+		view.Model = "rbac"
+	}
+	for _, p := range v.AccessPolicies {
+		view.Policies = append(view.Policies, PolicyView{ObjectID: p.ObjectID, ApplicationID: p.ApplicationID,
+			Certificates: orEmpty(p.Certificates), Keys: orEmpty(p.Keys), Secrets: orEmpty(p.Secrets)})
+	}
+	return view
+}
+
+func viewIdentity(p *identity.Principal) IdentityView {
+	return IdentityView{ObjectID: p.ObjectID, ClientID: p.AppID, Name: p.Name, Kind: string(p.Kind), Enabled: p.Enabled, Created: p.Created}
+}
+
+func viewCredential(c *identity.Credential) CredentialView {
+	return CredentialView{ID: c.ID, Kind: string(c.Kind), Hint: c.Hint, Issuer: c.Issuer, Subject: c.Subject, Created: c.Created, Expires: c.Expires}
+}
+
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

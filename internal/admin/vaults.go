@@ -1,0 +1,229 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"strings"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/identity"
+	"coffer/internal/object"
+	"coffer/internal/vault"
+)
+
+// The management path of vaults that were made here (contract management.md):
+// there is one subscription, and one resource group.
+const (
+	subscription  = "00000000-0000-0000-0000-000000000000"
+	resourceGroup = "local"
+)
+
+func (s *Service) createVault(ctx context.Context, in NewVault) (VaultView, error) {
+	v, err := s.cfg.Vaults.Create(ctx, vault.Vault{
+		Name: in.Name, TenantID: s.cfg.TenantID, Subscription: subscription, ResourceGroup: resourceGroup,
+		Location: in.Location, SKU: vault.SKU(in.SKU), RBAC: in.RBAC,
+		RetentionDays: in.RetentionDays, PurgeProtection: in.PurgeProtection,
+	})
+	if err != nil {
+		return VaultView{}, err
+	}
+	about(ctx, v)
+	return viewVault(v), nil
+}
+
+func (s *Service) listVaults(ctx context.Context, _ None) ([]VaultView, error) {
+	list, err := s.cfg.Vaults.List(ctx)
+	views := []VaultView{}
+	for _, v := range list {
+		views = append(views, viewVault(v))
+	}
+	return views, err
+}
+
+func (s *Service) showVault(ctx context.Context, in ByName) (VaultView, error) {
+	v, err := s.cfg.Vaults.Get(ctx, in.Name)
+	if err != nil {
+		return VaultView{}, err
+	}
+	return viewVault(v), nil
+}
+
+func (s *Service) updateVault(ctx context.Context, in VaultChange) (VaultView, error) {
+	return s.change(ctx, in.Name, func(v *vault.Vault) error {
+		v.RBAC = deref(in.RBAC, v.RBAC)
+		v.PurgeProtection = deref(in.PurgeProtection, v.PurgeProtection)
+		v.Network.DefaultDeny = deref(in.DefaultDeny, v.Network.DefaultDeny)
+		v.Network.PublicAccessDisabled = !deref(in.PublicNetworkAccess, !v.Network.PublicAccessDisabled)
+		if in.IPRules != nil {
+			for _, r := range *in.IPRules {
+				if _, err := netip.ParsePrefix(r); err == nil {
+					continue
+				}
+				if _, err := netip.ParseAddr(r); err != nil {
+					return &fault.Error{Kind: fault.Invalid, Field: "ipRules", Msg: "'" + r + "' is not an address or prefix."}
+				}
+			}
+			v.Network.IPRules = *in.IPRules
+		}
+		return nil
+	})
+}
+
+func deref[T any](p *T, otherwise T) T {
+	if p != nil {
+		return *p
+	}
+	return otherwise
+}
+
+func (s *Service) change(ctx context.Context, name string, change func(*vault.Vault) error) (VaultView, error) {
+	v, err := s.cfg.Vaults.Update(ctx, name, change)
+	if err != nil {
+		return VaultView{}, err
+	}
+	about(ctx, v)
+	return viewVault(v), nil
+}
+
+func (s *Service) deleteVault(ctx context.Context, in ByName) (None, error) {
+	v, err := s.cfg.Vaults.Get(ctx, in.Name)
+	if err != nil {
+		return None{}, err
+	}
+	about(ctx, v)
+	if err := s.cfg.Vaults.Delete(ctx, in.Name); err != nil {
+		return None{}, err
+	}
+	s.cfg.Forget(v)
+	return None{}, s.cfg.Assignments.DropBelow(ctx, v.ResourceID())
+}
+
+func (s *Service) setPolicy(ctx context.Context, in Policy) (VaultView, error) {
+	for _, group := range []struct {
+		field  string
+		family object.Family
+		words  []string
+	}{
+		{"certificates", object.Certificates, in.Certificates}, {"keys", object.Keys, in.Keys}, {"secrets", object.Secrets, in.Secrets},
+	} {
+		if err := checkWords(group.field, group.family, group.words); err != nil {
+			return VaultView{}, err
+		}
+	}
+	id, err := s.objectID(ctx, in.Principal)
+	if err != nil {
+		return VaultView{}, err
+	}
+	return s.change(ctx, in.Vault, func(v *vault.Vault) error {
+		v.SetPolicy(vault.AccessPolicy{TenantID: v.TenantID, ObjectID: id, ApplicationID: in.ApplicationID,
+			Certificates: in.Certificates, Keys: in.Keys, Secrets: in.Secrets})
+		return nil
+	})
+}
+
+// checkWords refuses a permission that no operation asks for: a typing mistake
+// would grant nothing and say nothing.
+func checkWords(field string, f object.Family, words []string) error {
+	known := map[string]bool{"all": true}
+	for _, a := range access.Actions() {
+		if a.Family() == f {
+			for _, w := range a.Permissions() {
+				known[strings.ToLower(w)] = true
+			}
+		}
+	}
+	for _, w := range words {
+		if !known[strings.ToLower(w)] {
+			return &fault.Error{Kind: fault.Invalid, Field: field, Msg: "'" + w + "' is not a permission of " + field + "."}
+		}
+	}
+	return nil
+}
+
+func (s *Service) removePolicy(ctx context.Context, in Policy) (VaultView, error) {
+	id, err := s.objectID(ctx, in.Principal)
+	if err != nil {
+		return VaultView{}, err
+	}
+	return s.change(ctx, in.Vault, func(v *vault.Vault) error {
+		if !v.RemovePolicy(id, in.ApplicationID) {
+			return &fault.Error{Kind: fault.NotFound, Msg: "The vault has no access policy for " + in.Principal + "."}
+		}
+		return nil
+	})
+}
+
+// objectID is the object id that the text means: a principal of the directory,
+// or a GUID that only an external issuer knows.
+func (s *Service) objectID(ctx context.Context, text string) (string, error) {
+	p, err := s.find(ctx, text)
+	if err == nil {
+		return p.ObjectID, nil
+	}
+	if id, ok := identity.ParseGUID(text); ok && fault.Is(err, fault.NotFound) {
+		return id, nil
+	}
+	return "", err
+}
+
+func (s *Service) assign(ctx context.Context, in NewAssignment) (AssignmentView, error) {
+	principal, err := s.objectID(ctx, in.Principal)
+	if err != nil {
+		return AssignmentView{}, err
+	}
+	scope := in.Scope
+	if (in.Vault == "") == (scope == "") {
+		return AssignmentView{}, &fault.Error{Kind: fault.Invalid, Field: "scope", Msg: "Give either a vault or a scope."}
+	}
+	if in.Vault != "" {
+		v, err := s.cfg.Vaults.Get(ctx, in.Vault)
+		if err != nil {
+			return AssignmentView{}, err
+		}
+		about(ctx, v)
+		scope = v.ResourceID()
+		if in.Object != "" {
+			family, name, _ := strings.Cut(in.Object, "/")
+			if _, err := object.ParseName(name); err != nil || family != "certificates" && family != "keys" && family != "secrets" {
+				return AssignmentView{}, &fault.Error{Kind: fault.Invalid, Field: "object", Msg: "An object is certificates/NAME, keys/NAME or secrets/NAME."}
+			}
+			scope += "/" + in.Object
+		}
+	}
+	a, err := s.cfg.Assignments.Assign(ctx, identity.NewGUID(), in.Role, principal, scope, in.Condition)
+	return viewAssignment(a), err
+}
+
+func viewAssignment(a access.Assignment) AssignmentView {
+	name := a.RoleID
+	if r, ok := access.RoleByID(a.RoleID); ok {
+		name = r.Name
+	}
+	return AssignmentView{ID: a.ID, Role: name, Principal: a.PrincipalID, Scope: a.Scope, Condition: a.Condition}
+}
+
+func (s *Service) unassign(ctx context.Context, in ByID) (None, error) {
+	return None{}, s.cfg.Assignments.Unassign(ctx, in.ID)
+}
+
+func (s *Service) assignments(ctx context.Context, in ByName) ([]AssignmentView, error) {
+	base := ""
+	if in.Name != "" {
+		v, err := s.cfg.Vaults.Get(ctx, in.Name)
+		if err != nil {
+			return nil, err
+		}
+		base = strings.ToLower(v.ResourceID())
+	}
+	list, err := s.cfg.Assignments.List(ctx)
+	views := []AssignmentView{}
+	for _, a := range list {
+		scope := strings.ToLower(cmp.Or(strings.TrimSuffix(a.Scope, "/"), "/"))
+		if base == "" || scope == "/" || scope == base || strings.HasPrefix(base, scope+"/") || strings.HasPrefix(scope, base+"/") {
+			views = append(views, viewAssignment(a))
+		}
+	}
+	return views, err
+}

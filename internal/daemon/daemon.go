@@ -1,0 +1,344 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/admin"
+	"coffer/internal/audit"
+	"coffer/internal/certificate"
+	"coffer/internal/config"
+	"coffer/internal/identity"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/keyvault"
+	"coffer/internal/login"
+	"coffer/internal/seal"
+	"coffer/internal/servercert"
+	"coffer/internal/store"
+	"coffer/internal/vault"
+)
+
+// Daemon is a vault that is put together. Open makes one; Serve answers until its
+// context ends; Close gives everything back.
+type Daemon struct {
+	settings *config.Config
+	log      *slog.Logger
+	now      func() time.Time
+
+	db        *store.DB
+	audit     *audit.Log
+	root      *seal.RootFile
+	sealer    *seal.Sealer
+	generator *key.Generator
+	runner    *jobs.Runner
+	vaults    *vault.Registry
+	certs     *certificate.Service
+	admin     *admin.Service
+	tls       *servercert.Keeper
+	caFile    string // "" with a certificate from elsewhere
+	handler   http.Handler
+}
+
+// ErrNotInitialized reports a data folder without a root key.
+var ErrNotInitialized = errors.New("there is no vault here yet: run 'coffer init' (or 'coffer dev') first")
+
+// Create makes what a vault needs before its first start: the data folder and the
+// root key. An existing root key is an error (fs.ErrExist).
+func Create(settings *config.Config, now time.Time) error {
+	if err := os.MkdirAll(settings.DataDir(), 0o700); err != nil {
+		return err
+	}
+	passphrase, err := settings.Passphrase()
+	if err != nil {
+		return err
+	}
+	_, err = seal.CreateRootFile(rootKeyPath(settings), passphrase, now)
+	return err
+}
+
+func rootKeyPath(c *config.Config) string { return c.InData(c.RootKey.Path, "root.key") }
+
+// SocketPath is where a running server answers the command line.
+func SocketPath(c *config.Config) string { return filepath.Join(c.DataDir(), "admin.sock") }
+
+// Open puts the vault together: it opens the database (store.ErrInUse when
+// another process has it) and the root key, and starts nothing that serves.
+// address is where the listener is, "" when there will be none.
+func Open(ctx context.Context, settings *config.Config, address string, log *slog.Logger) (_ *Daemon, err error) {
+	d := &Daemon{settings: settings, log: log, now: time.Now}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if err := d.openStorage(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.assemble(cmp.Or(address, settings.Listen)); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Daemon) openStorage(ctx context.Context) error {
+	c := d.settings
+	passphrase, err := c.Passphrase()
+	if err != nil {
+		return err
+	}
+	d.root, err = seal.OpenRootFile(rootKeyPath(c), passphrase)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w (no %s)", ErrNotInitialized, rootKeyPath(c))
+	}
+	if err != nil {
+		return err
+	}
+	sc := store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: d.log}
+	if sc.Driver == store.SQLite {
+		sc.Path = c.InData(c.Store.Path, "coffer.db")
+	} else if sc.URL, err = c.StoreURL(); err != nil {
+		return err
+	}
+	if d.db, err = store.Open(ctx, sc); err != nil {
+		return err
+	}
+	d.audit, err = audit.Open(audit.Config{
+		Path: c.InData(c.Audit.Path, "audit.jsonl"), Sync: true,
+		Unauthenticated: audit.Mode(c.Audit.Unauthenticated),
+		MaxBytes:        int64(c.Audit.MaxMegabytes) << 20,
+		Now:             d.now, Logger: d.log,
+	})
+	return err
+}
+
+// baseURL is where clients reach the login door.
+func (d *Daemon) baseURL(address string) (string, error) {
+	if d.settings.URL != "" {
+		return strings.TrimSuffix(d.settings.URL, "/"), nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if port == "443" {
+		return "https://localhost", nil
+	}
+	return "https://localhost:" + port, nil
+}
+
+func (d *Daemon) assemble(address string) error {
+	base, err := d.baseURL(address)
+	if err != nil {
+		return err
+	}
+	d.sealer = seal.NewSealer(d.root, store.For[seal.Tx]{DB: d.db}, d.now)
+	directory, err := identity.New(identity.Config{
+		DB: store.For[identity.Tx]{DB: d.db}, Sealer: signingKeys{d.sealer},
+		TenantID: d.settings.Tenant, BaseURL: base, Now: d.now, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	verifier, err := d.verifier(directory)
+	if err != nil {
+		return err
+	}
+	d.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: d.db}, d.now)
+	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, d.now)
+	if err := d.domain(); err != nil {
+		return err
+	}
+	d.admin = admin.New(admin.Config{
+		Vaults:      vault.NewService(store.For[vault.Tx]{DB: d.db}, d.vaults, d.now),
+		Assignments: assignments, Directory: directory, Audit: d.audit, TenantID: d.settings.Tenant,
+		Rotate: d.rotate, Backup: d.db.Backup, Forget: func(v *vault.Vault) { d.sealer.Forget(v.ID) },
+		Now: d.now, Logger: d.log,
+	})
+	if err := d.listenerCertificate(base); err != nil {
+		return err
+	}
+	return d.doors(base, directory, verifier, assignments)
+}
+
+// domain makes what works on certificates: the services, the workers, the jobs.
+func (d *Daemon) domain() error {
+	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
+	var err error
+	d.certs, err = certificate.NewService(certificate.Config{
+		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
+		Issuers:      issuers(),
+		SelfDelay:    d.settings.SelfSignedDelay(),
+		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
+		Wake:         func() { d.runner.Wake() },
+		Enrolled:     d.recordEnrollment,
+	})
+	if err != nil {
+		return err
+	}
+	d.runner, err = jobs.NewRunner(jobs.Config{
+		DB:       store.For[jobs.Tx]{DB: d.db},
+		Handlers: map[jobs.Kind]jobs.Handler{certificate.IssueJob: d.certs.Issue},
+		Now:      d.now, Logger: d.log,
+	})
+	return err
+}
+
+func (d *Daemon) listenerCertificate(base string) error {
+	c := d.settings
+	var source servercert.Source
+	if c.TLS.Certificate != "" {
+		source = servercert.Files{Certificate: c.Path(c.TLS.Certificate), Key: c.Path(c.TLS.Key)}
+	} else {
+		names := []string{"localhost", c.Suffix, "*." + c.Suffix, "127.0.0.1", "::1"}
+		if host := hostOf(base); host != "localhost" {
+			names = append(names, host)
+		}
+		own, err := servercert.NewOwn(filepath.Join(c.DataDir(), "tls"), append(names, c.TLS.Names...), d.now)
+		if err != nil {
+			return err
+		}
+		source, d.caFile = own, own.CAFile()
+	}
+	var err error
+	d.tls, err = servercert.NewKeeper(source, d.log)
+	return err
+}
+
+// CAFile is the PEM file that clients must trust; "" when the listener's
+// certificate comes from elsewhere.
+func (d *Daemon) CAFile() string { return d.caFile }
+
+// Admin is the operator's door, for a command line without a server.
+func (d *Daemon) Admin() *admin.Service { return d.admin }
+
+// Handler answers what comes through the listener.
+func (d *Daemon) Handler() http.Handler { return d.handler }
+
+func (d *Daemon) doors(base string, directory *identity.Directory, verifier *identity.Verifier, assignments *access.Assignments) error {
+	tenant := cmp.Or(d.settings.Identity.ChallengeTenant, "adfs")
+	data, err := keyvault.New(keyvault.Config{
+		Certificates: d.certs,
+		Keys:         key.NewService(store.For[key.Tx]{DB: d.db}),
+		Secrets:      newSecrets(d.db, d.sealer),
+		Vaults:       d.vaults,
+		Verifier:     verifier,
+		Gate:         access.NewGate(&rules{assignments, d.db}),
+		Sealer:       d.sealer,
+		Audit:        d.audit,
+		Logger:       d.log,
+		Challenge: func(host string, _ *vault.Vault) string {
+			return identity.Challenge(base, tenant, identity.Resource(host, nil))
+		},
+		Audiences:          func(host string) []string { return identity.Audiences(host, nil) },
+		DefaultVault:       d.settings.DefaultVault,
+		ServiceVersion:     ServiceVersion,
+		AllowNewerVersions: d.settings.AllowNewerAPIVersions,
+		Trusted:            d.trusted,
+		Ready:              d.audit.Healthy,
+		Now:                d.now,
+	})
+	if err != nil {
+		return err
+	}
+	door, err := login.New(login.Config{
+		Directory: directory, Verifier: verifier, BaseURL: base,
+		OwnHost:  d.serves,
+		Audience: d.audience,
+		Recorder: tokenRecorder{d.audit, d.now},
+		Now:      d.now, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if door.Serves(r.URL.Path) {
+			door.ServeHTTP(w, r)
+			return
+		}
+		data.ServeHTTP(w, r)
+	})
+	return nil
+}
+
+// Bounds of the listener. A key of RSA-4096 can take half a minute when others
+// wait too, hence the long write timeout.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = time.Minute
+	writeTimeout      = 3 * time.Minute
+	idleTimeout       = 2 * time.Minute
+	shutdownTimeout   = 20 * time.Second
+	maxHeaderBytes    = 32 << 10
+	maxConnections    = 4096
+	maxStreams        = 100 // of one HTTP/2 connection
+)
+
+// Serve answers on l and works on jobs until ctx ends; then it finishes the
+// requests in flight and the jobs under way.
+func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
+	sock, err := admin.Listen(SocketPath(d.settings))
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	srv := &http.Server{
+		Handler:           d.handler,
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Get},
+		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ErrorLog:  slog.NewLogLogger(d.log.Handler(), slog.LevelDebug), // strangers break off handshakes
+	}
+	// Requests end first, then what they use: a request may wait for a job.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	background := newGroup(
+		func() error { return d.runner.Run(work) },
+		func() error { return d.tls.Run(work) },
+		func() error { return d.purge(work) },
+		func() error { return d.admin.Serve(work, sock) },
+	)
+	served := make(chan error, 1)
+	go func() { served <- srv.ServeTLS(limited(l, maxConnections), "", "") }()
+	select {
+	case err = <-served:
+	case err = <-background.failed:
+	case <-ctx.Done():
+		d.log.Info("stopping: finishing what is in flight")
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if e := srv.Shutdown(end); e != nil {
+		d.log.Warn("requests were cut off", "error", e)
+		_ = srv.Close()
+	}
+	stop()
+	return errors.Join(err, background.wait())
+}
+
+// Close gives everything back; it may follow a failed Open.
+func (d *Daemon) Close() error {
+	var errs []error
+	if d.generator != nil {
+		d.generator.Close()
+	}
+	if d.db != nil {
+		errs = append(errs, d.db.Close())
+	}
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close())
+	}
+	return errors.Join(errs...)
+}

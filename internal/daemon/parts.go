@@ -1,0 +1,292 @@
+package daemon
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/admin"
+	"coffer/internal/audit"
+	"coffer/internal/bundle"
+	"coffer/internal/certificate"
+	"coffer/internal/identity"
+	"coffer/internal/issuance"
+	"coffer/internal/issuer/selfsigned"
+	"coffer/internal/login"
+	"coffer/internal/object"
+	"coffer/internal/pkcs12"
+	"coffer/internal/seal"
+	"coffer/internal/secret"
+	"coffer/internal/store"
+	"coffer/internal/vault"
+)
+
+// ServiceVersion is what x-ms-keyvault-service-version shows: four dotted
+// numbers, as the cloud service's own. The last two are this program's.
+const ServiceVersion = "1.9.1.0"
+
+// issuers are the drivers, by provider in lower case.
+func issuers() map[string]issuance.Issuer {
+	return map[string]issuance.Issuer{strings.ToLower(issuance.Self): selfsigned.Issuer{}}
+}
+
+func newSecrets(db *store.DB, sealer *seal.Sealer) *secret.Service {
+	return secret.NewService(store.For[secret.Tx]{DB: db}, sealer, pfxToPEM)
+}
+
+// pfxToPEM is the other form of a managed secret (contract secrets.md, 5.2).
+func pfxToPEM(pfx seal.Value) (seal.Value, error) {
+	der, err := base64.StdEncoding.DecodeString(string(pfx.Reveal()))
+	if err != nil {
+		return seal.Value{}, err
+	}
+	b, err := pkcs12.Decode(der, "")
+	if err != nil {
+		return seal.Value{}, err
+	}
+	var certs [][]byte
+	for _, c := range b.Certificates {
+		certs = append(certs, c.DER)
+	}
+	return seal.NewValue([]byte(bundle.WritePEM(b.KeyPKCS8, certs[0], certs[1:]))), nil
+}
+
+// signingKeys seals the private keys of the token service.
+type signingKeys struct{ sealer *seal.Sealer }
+
+func (s signingKeys) place(id string) seal.Place {
+	return seal.Place{Kind: "signing-key", Name: id, Column: "private"}
+}
+
+func (s signingKeys) Seal(ctx context.Context, id string, plain []byte) ([]byte, error) {
+	return s.sealer.Seal(ctx, s.place(id), plain)
+}
+
+func (s signingKeys) Open(ctx context.Context, id string, box []byte) ([]byte, error) {
+	v, err := s.sealer.Open(ctx, s.place(id), box)
+	return v.Reveal(), err
+}
+
+// rules are what the gate decides by.
+type rules struct {
+	*access.Assignments
+	db *store.DB
+}
+
+// Spelling is the casing in which an object's name was first written.
+func (r *rules) Spelling(ctx context.Context, v *vault.Vault, f object.Family, n object.Name) (object.Name, error) {
+	var h object.Head
+	err := r.db.View(ctx, func(tx *store.Tx) (err error) {
+		switch f {
+		case object.Certificates:
+			var c *certificate.Certificate
+			if c, err = tx.Certificate(ctx, v.ID, n); err == nil {
+				h = c.Head
+			}
+		case object.Keys:
+			h, err = tx.KeyHead(ctx, v.ID, n)
+		case object.Secrets:
+			h, err = tx.SecretHead(ctx, v.ID, n)
+		}
+		return err
+	})
+	if errors.Is(err, object.ErrNotFound) {
+		return n, nil
+	}
+	return h.Name, err
+}
+
+func (d *Daemon) verifier(directory *identity.Directory) (*identity.Verifier, error) {
+	cfg := identity.VerifierConfig{Directory: directory, Now: d.now, Log: d.log}
+	for _, is := range d.settings.Identity.Issuers {
+		cfg.Issuers = append(cfg.Issuers, identity.Issuer{
+			URL: is.Issuer, JWKSURI: is.JWKSURI, TenantID: d.settings.Tenant, Audiences: is.Audiences,
+			Claims: identity.ClaimMap{ObjectID: is.Claims["object_id"], AppID: is.Claims["app_id"], Groups: is.Claims["groups"]},
+		})
+	}
+	cfg.HTTP = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10, MaxIdleConns: 10, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
+	}}
+	return identity.NewVerifier(cfg)
+}
+
+func (d *Daemon) trusted(c access.Caller) bool {
+	return slices.ContainsFunc(d.settings.TrustedCallers, func(id string) bool { return strings.EqualFold(id, c.ObjectID) })
+}
+
+// serves reports whether a host name belongs to this server.
+func (d *Daemon) serves(host string) bool {
+	s := d.settings.Suffix
+	return host == "localhost" || host == s || strings.HasSuffix(host, "."+s) || host == hostOf(d.settings.URL)
+}
+
+// audience reports whether tokens for a resource open vaults of this server.
+func (d *Daemon) audience(resource string) bool {
+	if slices.Contains(identity.Audiences("localhost", nil), resource) {
+		return true
+	}
+	u, err := url.Parse(resource)
+	if err != nil || u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return false
+	}
+	return strings.EqualFold(u.Hostname(), d.settings.Suffix)
+}
+
+func hostOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
+}
+
+// rotate replaces the root key without stopping. At every line a crash leaves
+// each data key with its root key in the file.
+func (d *Daemon) rotate(ctx context.Context) (admin.Rotated, error) {
+	if err := d.root.Rotate(d.now()); err != nil {
+		return admin.Rotated{}, err
+	}
+	n, err := d.sealer.Rewrap(ctx)
+	if err != nil {
+		return admin.Rotated{}, fmt.Errorf("the data keys keep the old root key, which stays in the file: %w", err)
+	}
+	return admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n}, d.root.Retire()
+}
+
+// purge removes what has been deleted long enough, at the start and then every
+// minute.
+func (d *Daemon) purge(ctx context.Context) error {
+	tick := time.NewTicker(certificate.PurgePeriod)
+	defer tick.Stop()
+	for {
+		if err := d.certs.PurgeDue(ctx, d.recordPurge); err != nil && ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "purging what is due", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// recordBackground puts the vault's own work on record.
+func (d *Daemon) recordBackground(v object.VaultID, a access.Action, n object.Name, job string, details audit.Details, o audit.Outcome) {
+	e := d.audit.Begin(d.now())
+	e.SetOperation(a.Operation())
+	e.SetBackground(job)
+	e.SetObject("certificates/" + n.String())
+	e.Describe(details)
+	var of *vault.Vault
+	err := d.db.View(context.Background(), func(tx *store.Tx) (err error) {
+		of, err = tx.VaultByID(context.Background(), v)
+		return err
+	})
+	if err == nil {
+		e.SetVault(of.ResourceID(), "https://"+of.Key()+"."+d.settings.Suffix)
+		err = e.Finish(o)
+	}
+	if err != nil {
+		d.log.Error("background work could not be recorded", "operation", a.Operation(), "vault", v, "name", n, "error", err)
+	}
+}
+
+func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) {
+	o := audit.Outcome{Status: http.StatusOK}
+	if op.Error != nil {
+		o = audit.Outcome{Status: http.StatusInternalServerError, ErrorCode: op.Error.Code, Message: op.Error.Message}
+	}
+	d.recordBackground(op.Vault, access.CertificateEnroll, op.Name, job, audit.Details{Request: &audit.RequestProperties{
+		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
+	}}, o)
+}
+
+func (d *Daemon) recordPurge(h object.Head) {
+	d.recordBackground(h.Vault, access.CertificatePurge, h.Name, "", audit.Details{}, audit.Outcome{Status: http.StatusNoContent})
+}
+
+// tokenRecorder records refused tokens; successful ones are as frequent as
+// requests (contract observability.md, 3.5: off by default).
+type tokenRecorder struct {
+	log *audit.Log
+	now func() time.Time
+}
+
+func (t tokenRecorder) RecordToken(_ context.Context, ev login.Event) error {
+	if ev.Issued {
+		return t.log.Healthy()
+	}
+	e := t.log.Begin(ev.Time)
+	e.SetOperation("IdentityTokenRefused")
+	e.SetCaller(audit.Claims{ObjectID: ev.ObjectID, AppID: ev.AppID})
+	e.SetRequest(audit.Request{Address: ev.Source, CorrelationID: ev.Correlation})
+	return e.Finish(audit.Outcome{Status: http.StatusUnauthorized, ErrorCode: ev.Error, Message: fmt.Sprintf("AADSTS%d", ev.Number)})
+}
+
+// group runs functions until they return.
+type group struct {
+	failed chan error // the first failure
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	errs   []error
+}
+
+func newGroup(fns ...func() error) *group {
+	g := &group{failed: make(chan error, len(fns))}
+	for _, fn := range fns {
+		g.wg.Go(func() {
+			if err := fn(); err != nil {
+				g.mu.Lock()
+				g.errs = append(g.errs, err)
+				g.mu.Unlock()
+				g.failed <- err
+			}
+		})
+	}
+	return g
+}
+
+func (g *group) wait() error {
+	g.wg.Wait()
+	return errors.Join(g.errs...)
+}
+
+// limited is a listener that accepts no more than n connections at a time.
+func limited(l net.Listener, n int) net.Listener {
+	return &limitedListener{Listener: l, slots: make(chan struct{}, n)}
+}
+
+type limitedListener struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func (l *limitedListener) Accept() (net.Conn, error) {
+	l.slots <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
