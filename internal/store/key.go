@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"coffer/internal/key"
@@ -123,6 +124,9 @@ func (tx *Tx) KeyVersions(ctx context.Context, v object.VaultID, n object.Name, 
 	query, args, all := allKeyVersions, []any{string(v), n.Key()}, page.Limit == 0
 	if !all {
 		seq, err := tx.sequence(ctx, keySequence, v, n, page.After)
+		if errors.Is(err, object.ErrNotFound) {
+			return nil, nil // nothing follows what is gone
+		}
 		if err != nil {
 			return nil, err
 		}

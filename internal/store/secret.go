@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"coffer/internal/object"
@@ -123,6 +124,9 @@ func (tx *Tx) SecretVersions(ctx context.Context, v object.VaultID, n object.Nam
 	query, args, all := allSecretVersions, []any{string(v), n.Key()}, page.Limit == 0
 	if !all {
 		seq, err := tx.sequence(ctx, secretSequence, v, n, page.After)
+		if errors.Is(err, object.ErrNotFound) {
+			return nil, nil // nothing follows what is gone
+		}
 		if err != nil {
 			return nil, err
 		}

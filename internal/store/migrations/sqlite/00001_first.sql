@@ -37,7 +37,7 @@ CREATE TABLE certificates (
 	purge_at   INTEGER,
 	policy     TEXT NOT NULL,
 	PRIMARY KEY (vault, name)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX certificates_live ON certificates (vault, name) WHERE deleted_at IS NULL AND issued;
 CREATE INDEX certificates_live_pending ON certificates (vault, name) WHERE deleted_at IS NULL;
 CREATE INDEX certificates_deleted ON certificates (vault, name) WHERE deleted_at IS NOT NULL AND issued;
@@ -98,7 +98,7 @@ CREATE TABLE keys (
 	deleted_at INTEGER,
 	purge_at   INTEGER,
 	PRIMARY KEY (vault, name)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_live ON keys (vault, name) WHERE deleted_at IS NULL AND current <> '';
 
 CREATE TABLE key_versions (
@@ -133,7 +133,7 @@ CREATE TABLE secrets (
 	deleted_at INTEGER,
 	purge_at   INTEGER,
 	PRIMARY KEY (vault, name)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX secrets_live ON secrets (vault, name) WHERE deleted_at IS NULL AND current <> '';
 
 CREATE TABLE secret_versions (
@@ -227,7 +227,7 @@ CREATE TABLE memberships (
 	group_id  TEXT NOT NULL REFERENCES principals (object_id) ON DELETE CASCADE,
 	member_id TEXT NOT NULL,
 	PRIMARY KEY (group_id, member_id)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX memberships_member ON memberships (member_id, group_id);
 
 CREATE TABLE signing_keys (

@@ -1,0 +1,79 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+
+	"coffer/internal/identity"
+	"coffer/internal/identity/identitytest"
+	"coffer/internal/object"
+	"coffer/internal/store"
+)
+
+// Run is the conformance suite: what each transaction promises, isolation, and
+// what injected failures and a killed process leave. place makes a new, empty
+// place for a database each time.
+//
+// The suite runs its own test binary again as the process that is killed: the
+// package's TestMain must call Child first.
+func Run(t *testing.T, place func(testing.TB) store.Config) {
+	for _, c := range []struct {
+		claim string
+		run   func(*suite)
+	}{
+		{"certificates come back as written", certificates},
+		{"certificate versions come back as written", versions},
+		{"certificates are listed by name", certificateLists},
+		{"pages survive inserts and deletes", paging},
+		{"due purges are listed", duePurges},
+		{"operations come back as written", operations},
+		{"keys come back as written", keys},
+		{"secrets come back as written", secrets},
+		{"contacts and issuers come back as written", contactsAndIssuers},
+		{"data keys come back as written", dataKeys},
+		{"vaults come back as written", vaults},
+		{"vaults do not see one another", isolation},
+		{"a vault takes everything along", cascade},
+		{"role assignments are unique", assignments},
+		{"jobs are leased", leases},
+		{"claimers share the work", claimers},
+		{"a view sees one state", snapshot},
+		{"a view writes nothing", readOnly},
+		{"a failing update leaves nothing and harms no other", neighbours},
+		{"updates see one another", counter},
+		{"a panic stays with its caller", panics},
+		{"a cancelled caller changes nothing", cancelled},
+		{"a closed database says so", closed},
+		{"rows without an owner are not stored", owners},
+		{"the check sees what is torn", tears},
+		{"every failed write leaves all or nothing", failures},
+		{"a killed process leaves all or nothing", killed},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			t.Parallel()
+			c.run(newSuite(t, place(t)))
+		})
+	}
+	t.Run("the directory", func(t *testing.T) {
+		identitytest.TestDB(t, func(t *testing.T) identity.DB {
+			return store.For[identity.Tx]{DB: Open(t, place(t))}
+		})
+	})
+}
+
+// closed: after Close every transaction answers ErrClosed, and closing again is
+// no error.
+func closed(s *suite) {
+	s.must(s.db.Ping(s.ctx))
+	s.must(s.db.Close())
+	s.must(s.db.Close())
+	nothing := func(*store.Tx) error { return errors.New("it ran") }
+	s.wantErr(s.db.View(s.ctx, nothing), store.ErrClosed)
+	s.wantErr(s.db.Update(s.ctx, nothing), store.ErrClosed)
+	s.wantErr(s.db.Ping(s.ctx), store.ErrClosed)
+}
+
+var (
+	web   = object.MustName("Web-1")
+	other = object.MustName("api")
+)
