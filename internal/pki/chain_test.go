@@ -2,13 +2,35 @@ package pki_test
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"coffer/internal/pki"
 )
+
+// What others sign, for the tests of reading: a certificate by crypto/x509.
+func issue(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) *pki.Certificate {
+	t.Helper()
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now(), time.Now().AddDate(1, 0, 0)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := pki.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func named(name string) pkix.Name { return pkix.Name{CommonName: name} }
 
 // link makes a certificate with a subject, an issuer and key identifiers; "" for
 // none. SortChain looks at nothing else.
@@ -139,5 +161,3 @@ func TestCheckSignatureByOfOpenSSL(t *testing.T) {
 		}
 	}
 }
-
-var _ crypto.Signer = (*pki.P256KPrivateKey)(nil)
