@@ -1,0 +1,288 @@
+package keyvault_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+
+	"coffer/internal/access"
+	"coffer/internal/audit"
+	"coffer/internal/certificate"
+	"coffer/internal/identity"
+	"coffer/internal/issuance"
+	"coffer/internal/issuer/selfsigned"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/keyvault"
+	"coffer/internal/object"
+	"coffer/internal/pki"
+	"coffer/internal/seal"
+	"coffer/internal/secret"
+	"coffer/internal/store"
+	"coffer/internal/vault"
+)
+
+// world is a vault with everything behind the door that production has, except
+// for tokens: "Bearer ann" is Ann's. Time stands still until a test moves it.
+type world struct {
+	handler      *keyvault.Server
+	config       keyvault.Config
+	db           *store.DB
+	certificates *certificate.Service
+	assignments  *access.Assignments
+	auditPath    string
+	log          *strings.Builder // of the operator
+	logger       *slog.Logger
+	now          time.Time
+}
+
+var beginning = time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)
+
+const (
+	tenant  = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+	annID   = "11111111-1111-1111-1111-111111111111" // may everything in vault dev
+	benID   = "22222222-2222-2222-2222-222222222222" // may read certificates in dev
+	carlID  = "33333333-3333-3333-3333-333333333333" // is known, and may nothing
+	testApp = "00001111-aaaa-2222-bbbb-3333cccc4444"
+)
+
+// people are the callers that the fake verifier knows.
+var people = map[string]access.Caller{
+	"ann":  {TenantID: tenant, ObjectID: annID, AppID: testApp, Issuer: "https://issuer.test/"},
+	"ben":  {TenantID: tenant, ObjectID: benID, AppID: testApp, Issuer: "https://issuer.test/"},
+	"carl": {TenantID: tenant, ObjectID: carlID, AppID: testApp, Issuer: "https://issuer.test/"},
+}
+
+type verifier struct{}
+
+func (verifier) Verify(_ context.Context, authorization string, audiences []string, tenantID string) (access.Caller, error) {
+	name, ok := strings.CutPrefix(authorization, "Bearer ")
+	if !ok {
+		return access.Caller{}, &identity.Refusal{Code: identity.NoToken, Msg: "Request is missing a Bearer or PoP token."}
+	}
+	if name == "crash" {
+		panic("the verifier fell over")
+	}
+	if name == "broken" {
+		return access.Caller{}, errors.New("the directory of 10.0.0.7 is down")
+	}
+	c, ok := people[name]
+	if !ok || tenantID != tenant || len(audiences) == 0 {
+		return access.Caller{}, &identity.Refusal{Code: identity.WrongSigner, Msg: "The signature does not verify."}
+	}
+	return c, nil
+}
+
+// keyring gives prepared RSA keys, which take long to make, in turn.
+type keyring struct{}
+
+func (keyring) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
+	if spec.Algorithm == pki.RSA && spec.Size == 2048 {
+		return testRSA(), nil
+	}
+	return pki.Generate(spec)
+}
+
+var testRSA = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{now: beginning, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
+	w.logger = slog.New(slog.NewTextHandler(w.log, nil))
+	clock := func() time.Time { return w.now }
+	ctx := t.Context()
+
+	var err error
+	if w.db, err = store.Open(ctx, store.Config{Driver: store.SQLite, Path: filepath.Join(dir, "coffer.db")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.db.Close() })
+	root, err := seal.CreateRootFile(filepath.Join(dir, "root.key"), "", clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer := seal.NewSealer(root, store.For[seal.Tx]{DB: w.db}, clock)
+	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, clock)
+	for _, v := range vaults() {
+		err := w.db.Update(ctx, func(tx *store.Tx) error { return tx.InsertVault(ctx, v) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, clock)
+	w.certificates, err = certificate.NewService(certificate.Config{
+		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keyring{}, Now: clock, Logger: w.logger,
+		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(audit.Config{Path: w.auditPath, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	w.config = keyvault.Config{
+		Certificates: w.certificates,
+		Keys:         key.NewService(store.For[key.Tx]{DB: w.db}),
+		Secrets:      secret.NewService(store.For[secret.Tx]{DB: w.db}, sealer, toPEM),
+		Vaults:       registry, Verifier: verifier{}, Gate: access.NewGate(w.assignments), Sealer: sealer,
+		Audit: log, Logger: w.logger, Now: clock,
+		Challenge: func(host string, v *vault.Vault) string {
+			_, suffix, _ := strings.Cut(host, ".")
+			return `Bearer authorization="https://login.test/` + v.TenantID + `", resource="https://` + suffix + `"`
+		},
+		Audiences:    func(host string) []string { return []string{"https://vault.azure.net"} },
+		DefaultVault: "dev", ServiceVersion: "1.9.2600.1",
+	}
+	w.serve(t)
+	return w
+}
+
+// serve makes the handler anew, after a change of the configuration.
+func (w *world) serve(t testing.TB) {
+	t.Helper()
+	var err error
+	if w.handler, err = keyvault.New(w.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// vaults are dev, where access policies count, team, where roles count and
+// deleted objects are protected, and closed, which its firewall shuts.
+func vaults() []*vault.Vault {
+	all := vault.AccessPolicy{TenantID: tenant, ObjectID: annID,
+		Certificates: []string{"all"}, Keys: []string{"all"}, Secrets: []string{"all"}}
+	reads := vault.AccessPolicy{TenantID: tenant, ObjectID: benID, Certificates: []string{"get", "list"}}
+	base := vault.Vault{
+		TenantID: tenant, Subscription: "00000000-0000-0000-0000-000000000001", ResourceGroup: "local", Location: "local",
+		SKU: vault.Standard, RetentionDays: 90, AccessPolicies: []vault.AccessPolicy{all, reads},
+		Created: beginning, Updated: beginning, Revision: 1,
+	}
+	dev, team, closed := base, base, base
+	dev.ID, dev.Name = object.NewVaultID(), "dev"
+	team.ID, team.Name, team.RetentionDays, team.PurgeProtection = object.NewVaultID(), "team", 7, true
+	closed.ID, closed.Name, closed.Network = object.NewVaultID(), "closed", vault.NetworkRules{DefaultDeny: true}
+	roles := base
+	roles.ID, roles.Name, roles.RBAC, roles.AccessPolicies = object.NewVaultID(), "roles", true, nil
+	return []*vault.Vault{&dev, &team, &closed, &roles}
+}
+
+// work does all jobs that are due, as the background would.
+func (w *world) work(t testing.TB) {
+	t.Helper()
+	ctx := t.Context()
+	var took []jobs.Job
+	err := w.db.Update(ctx, func(tx *store.Tx) (err error) {
+		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob}, w.now, w.now.Add(time.Minute), 100)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range took {
+		if err := w.certificates.Issue(ctx, j); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// toPEM is the conversion that the wiring gives, made from another library.
+func toPEM(pfx seal.Value) (seal.Value, error) {
+	der, err := base64.StdEncoding.DecodeString(string(pfx.Reveal()))
+	if err != nil {
+		return seal.Value{}, err
+	}
+	private, leaf, chain, err := pkcs12.DecodeChain(der, "")
+	if err != nil {
+		return seal.Value{}, err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return seal.Value{}, err
+	}
+	out := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	for _, c := range append([]*x509.Certificate{leaf}, chain...) {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return seal.NewValue(out), nil
+}
+
+// outside is a CA that does not belong to us, made with crypto/x509.
+type outside struct {
+	private *ecdsa.PrivateKey
+	cert    *x509.Certificate
+}
+
+var testCA = sync.OnceValue(func() outside {
+	k := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Outside CA"},
+		NotBefore: beginning.AddDate(-1, 0, 0), NotAfter: beginning.AddDate(9, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, k.Public(), k))
+	return outside{k, must(x509.ParseCertificate(der))}
+})
+
+// sign makes a certificate for a CSR, or for any public key.
+func (o outside) sign(public crypto.PublicKey, name string, from, to time.Time) []byte {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(0x1234), Subject: pkix.Name{CommonName: name},
+		NotBefore: from, NotAfter: to, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, DNSNames: []string{name},
+	}
+	return must(x509.CreateCertificate(rand.Reader, template, o.cert, public, o.private))
+}
+
+// material is a certificate with its key, as users import it.
+type material struct {
+	pfx, pem, keyless, expired, leaf string
+}
+
+var testMaterial = sync.OnceValue(func() material {
+	k := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	ca := testCA()
+	der := ca.sign(k.Public(), "shop.example.net", beginning.AddDate(0, 0, -1), beginning.AddDate(0, 3, -1))
+	leaf := must(x509.ParseCertificate(der))
+	pfx := must(pkcs12.Modern.Encode(k, leaf, []*x509.Certificate{ca.cert}, "123"))
+	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(k))})
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	old := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: ca.sign(k.Public(), "old", beginning.AddDate(-2, 0, 0), beginning.AddDate(-1, 0, 0))})
+	return material{
+		pfx: base64.StdEncoding.EncodeToString(pfx), pem: string(private) + string(cert), keyless: string(cert),
+		expired: string(private) + string(old), leaf: base64.StdEncoding.EncodeToString(der),
+	}
+})
