@@ -281,9 +281,12 @@ func (e *Entry) Finish(o Outcome) error {
 	r.Properties.HTTPStatusCode = o.Status
 	r.Properties.ErrorCode, r.Properties.InnerErrorCode = o.ErrorCode, o.InnerErrorCode
 
-	// The main record comes last: when a crash tears the write, the intent is
-	// still without outcome and is emitted as such.
-	var lines []byte
+	// The main record comes first: when a crash tears the write, either it is
+	// whole, or nothing is and the intent is emitted.
+	lines, err := r.line()
+	if err != nil {
+		return err
+	}
 	for _, x := range e.also {
 		second := r
 		second.OperationName = x.operation
@@ -294,15 +297,11 @@ func (e *Entry) Finish(o Outcome) error {
 		}
 		lines = append(lines, line...)
 	}
-	line, err := r.line()
-	if err != nil {
-		return err
-	}
 	key := ""
 	if e.intended {
 		key = e.RequestID()
 	}
-	if err := e.log.record(append(lines, line...), key); err != nil {
+	if err := e.log.record(lines, key); err != nil {
 		return err
 	}
 	e.finished = true
