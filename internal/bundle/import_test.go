@@ -119,7 +119,7 @@ func writePFX(t testing.TB, leaf string) string {
 }
 
 // TestReadImportFindsTheLeaf changes a file in clear: first the CA comes before the
-// leaf, then the leaf's localKeyId is another's.
+// leaf, then there is no localKeyId, then the leaf's is another's.
 func TestReadImportFindsTheLeaf(t *testing.T) {
 	raw, err := base64.StdEncoding.DecodeString(pfx(t, "ec", "", "-certpbe", "NONE", "-keypbe", "NONE", "-nomac"))
 	if err != nil {
@@ -143,6 +143,13 @@ func TestReadImportFindsTheLeaf(t *testing.T) {
 	}
 
 	localKeyID := []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x15\x31\x16\x04\x14") // with a SHA-1 to follow
+	none := bytes.ReplaceAll(raw, localKeyID[:11], []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x63"))
+	if m, err = ReadImport(b64(string(none)), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if m.LeafHint != -1 {
+		t.Errorf("without any: leaf %d", m.LeafHint)
+	}
 	at := leaf + bytes.Index(raw[leaf:ca], localKeyID) + len(localKeyID)
 	raw[at] ^= 1
 	if m, err = ReadImport(b64(string(raw)), "", nil); err != nil {

@@ -158,9 +158,7 @@ func readPKCS7(content []byte) ([][]byte, error) {
 		if tag != cbasn1.SEQUENCE {
 			continue // an attribute certificate
 		}
-		if certs = append(certs, element); len(certs) > maxCertificates {
-			return nil, &Error{Msg: msgTooLong}
-		}
+		certs = append(certs, element)
 	}
 	if len(certs) == 0 {
 		return nil, errNoCertificate

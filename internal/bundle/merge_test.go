@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/smallstep/pkcs7"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"coffer/internal/pkcs12"
 )
@@ -26,6 +28,26 @@ func TestReadMerge(t *testing.T) {
 		t.Fatal("openssl wrote no BER")
 	}
 	degenerate, err := pkcs7.DegenerateCertificate(append(bytes.Clone(leafDER), caDER...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another choice of CertificateChoices before the leaf (RFC 5652, section 10.2.2).
+	var other cryptobyte.Builder
+	other.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(oidSignedData)
+		b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1Int64(1)
+				b.AddBytes([]byte{0x31, 0, 0x30, 0})
+				b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
+					b.AddBytes([]byte{0xa1, 2, 5, 0})
+					b.AddBytes(leafDER)
+				})
+				b.AddBytes([]byte{0x31, 0})
+			})
+		})
+	})
+	withOther, err := other.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +72,7 @@ func TestReadMerge(t *testing.T) {
 		{"PKCS#7 in BER, with a signature", []string{b64(signed)}, both},
 		{"PKCS#7, then the rest", []string{leaf, b64(output(t, "crl2pkcs7", "-nocrl", "-certfile", "ca.pem", "-outform", "DER"))}, both},
 		{"PKCS#7, secp256k1", []string{b64(output(t, "crl2pkcs7", "-nocrl", "-certfile", "k1.pem", "-outform", "DER"))}, [][]byte{der(t, "k1.pem")}},
+		{"PKCS#7 with an attribute certificate", []string{b64(string(withOther))}, both[:1]},
 		{"PFX with key", []string{pfx(t, "ec", "")}, both},
 		{"PFX, legacy", []string{pfx(t, "ec", "", "-legacy")}, both},
 		{"PFX without key", []string{b64(output(t, "pkcs12", "-export", "-nokeys", "-in", "ec.pem", "-certfile", "ca.pem", "-passout", "pass:"))}, both},
@@ -94,6 +117,7 @@ func TestReadMergeRefuses(t *testing.T) {
 		{"no base64", []string{"%%%"}, msgInvalid, nil},
 		{"certificate cut", []string{leaf[:100]}, msgInvalid, nil},
 		{"certificate with more", []string{b64(string(der(t, "ec.pem")) + "x")}, msgInvalid, nil},
+		{"certificate in BER", []string{b64("\x30\x80" + string(der(t, "ec.pem"))[4:] + "\x00\x00")}, msgInvalid, errElement},
 		{"an INTEGER", []string{"AgEB"}, msgInvalid, errElement},
 		{"an empty SEQUENCE", []string{"MAA="}, msgInvalid, errElement},
 		{"a NULL in a SEQUENCE", []string{"MAIFAA=="}, msgInvalid, errElement},

@@ -27,18 +27,22 @@ func pbe(iterations *big.Int) cryptobyte.BuilderContinuation {
 }
 
 func pbes2(kdf asn1.ObjectIdentifier, numbers ...int64) cryptobyte.BuilderContinuation {
+	return pbes2With(8, 16, kdf, numbers...)
+}
+
+func pbes2With(saltSize, ivSize int, kdf asn1.ObjectIdentifier, numbers ...int64) cryptobyte.BuilderContinuation {
 	return func(b *cryptobyte.Builder) {
 		addAlgorithm(b, oidPBES2, func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 				addAlgorithm(b, kdf, func(b *cryptobyte.Builder) {
 					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-						b.AddASN1OctetString(make([]byte, 8))
+						b.AddASN1OctetString(make([]byte, saltSize))
 						for _, n := range numbers {
 							b.AddASN1Int64(n)
 						}
 					})
 				})
-				addAlgorithm(b, oidAES256CBC, func(b *cryptobyte.Builder) { b.AddASN1OctetString(make([]byte, 16)) })
+				addAlgorithm(b, oidAES256CBC, func(b *cryptobyte.Builder) { b.AddASN1OctetString(make([]byte, ivSize)) })
 			})
 		})
 	}
@@ -138,6 +142,11 @@ func TestCostlyFilesAreRefusedBeforeAnyDerivation(t *testing.T) {
 		{"scrypt, r of 0", pfxOf(t, shrouded(pbes2(oidScrypt, 2, 0, 1), 1), 1), ErrFormat},
 		{"PBKDF2, key length of 1e9", pfxOf(t, shrouded(pbes2(oidPBKDF2, 1, 1_000_000_000), 1), 1), ErrFormat},
 		{"PBKDF2, key length of another cipher", pfxOf(t, shrouded(pbes2(oidPBKDF2, 1, 16), 1), 1), ErrFormat},
+		{"key of 2^62", pfxOf(t, shrouded(pbe(count(1<<62)), 1), 1), ErrTooCostly},
+		{"PBKDF2 of 2^63-1", pfxOf(t, shrouded(pbes2(oidPBKDF2, 1<<63-1), 1), 1), ErrTooCostly},
+		{"long salt", pfxOf(t, shrouded(pbes2With(maxSalt, 16, oidPBKDF2, 1), 1), 1), ErrPassword},
+		{"longer salt", pfxOf(t, shrouded(pbes2With(maxSalt+1, 16, oidPBKDF2, 1), 1), 1), ErrFormat},
+		{"short initialization vector", pfxOf(t, shrouded(pbes2With(8, 15, oidPBKDF2, 1), 1), 0), ErrFormat},
 		{"within the bounds", pfxOf(t, shrouded(pbe(count(1)), 1), 1), ErrPassword},
 	}
 	for _, tt := range tests {
@@ -164,6 +173,16 @@ func TestHiddenCostIsRefused(t *testing.T) {
 		if _, err := Decode(encryptedPFX(t, legacy, key), ""); !errors.Is(err, ErrTooCostly) {
 			t.Errorf("%d: %v", n, err)
 		}
+	}
+}
+
+// TestTheMACTellsTheFormOfAnEmptyPassword has a file whose budget suffices only when
+// the form that fitted the MAC is tried first.
+func TestTheMACTellsTheFormOfAnEmptyPassword(t *testing.T) {
+	l := legacy
+	l.encryption = pbe(big.NewInt(maxCost / 6)) // three hashes each
+	if _, err := Decode(encryptedPFX(t, l, []byte{0x30, 0}), ""); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -226,6 +245,20 @@ func TestBounds(t *testing.T) {
 			})
 		})
 	}
+	sequence := func(size int) []byte {
+		return build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(make([]byte, size)) })
+		})
+	}
+	contents := func(n int) []byte {
+		return build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				for range n {
+					addContentInfo(b, oidData, func(b *cryptobyte.Builder) { b.AddASN1OctetString([]byte{0x30, 0}) })
+				}
+			})
+		})
+	}
 	tests := []struct {
 		name  string
 		pfx   []byte
@@ -242,7 +275,11 @@ func TestBounds(t *testing.T) {
 		{"longer attribute", pfxOf(t, attribute(maxAttribute+1, 1), 0), -1},
 		{"many attributes", pfxOf(t, attribute(1, maxAttributes+1), 0), -1},
 		{"two keys", pfxOf(t, safeOf(t, oidKeyBag, made.key, 2), 0), -1},
-		{"too large", pfxOf(t, safeOf(t, crl, make([]byte, maxSize), 1), 0), -1},
+		{"large", pfxOf(t, safeOf(t, oidCertBag, certBag(t, sequence(maxSize-200)), 1), 0), 1},
+		{"too large", pfxOf(t, safeOf(t, oidCertBag, certBag(t, sequence(maxSize)), 1), 0), -1},
+		{"as many contents as allowed", pfxAround(t, contents(maxBags), 0), 0},
+		{"one content more", pfxAround(t, contents(maxBags+1), 0), -1},
+		{"another version", bytes.Replace(pfxOf(t, []byte{0x30, 0}, 0), []byte{2, 1, 3}, []byte{2, 1, 4}, 1), -1},
 		{"trailing byte", append(pfxOf(t, safeOf(t, oidCertBag, cert, 1), 0), 0), -1},
 		{"no contents", pfxAround(t, []byte{0x30, 0}, 0), 0},
 		{"authSafe is empty", pfxAround(t, nil, 0), -1},

@@ -126,9 +126,6 @@ type opener struct {
 // in front.
 func (o *opener) verify(m *mac, authSafe []byte) error {
 	for i, form := range o.forms {
-		if i > 0 && !m.bmp {
-			break // UTF-8 has one form only
-		}
 		if err := o.budget.spend(m.cost); err != nil {
 			return err
 		}
@@ -147,10 +144,7 @@ func (o *opener) verify(m *mac, authSafe []byte) error {
 // open decrypts s. The right password leaves one element, a SEQUENCE, in DER or
 // BER; a wrong one passes the padding once in 256 times, and hardly ever both.
 func (o *opener) open(s *sealed) ([]byte, error) {
-	for i, form := range o.forms {
-		if i > 0 && !s.scheme.bmp {
-			break
-		}
+	for _, form := range o.forms {
 		if err := o.budget.spend(s.scheme.cost); err != nil {
 			return nil, err
 		}

@@ -148,6 +148,29 @@ func TestLegacyMACIsMadeWithoutPassword(t *testing.T) {
 	if len(safe) != 2 || !safe[0].Type.Equal(oidData) || !safe[1].Type.Equal(oidEncryptedData) {
 		t.Errorf("contents %v", safe)
 	}
+	if len(pfx.MacData.Salt) != 20 || pfx.MacData.Iterations != 2000 {
+		t.Errorf("MAC with a salt of %d bytes, %d iterations", len(pfx.MacData.Salt), pfx.MacData.Iterations)
+	}
+	var encrypted struct {
+		Version int
+		Info    struct {
+			Type      asn1.ObjectIdentifier
+			Algorithm struct {
+				OID    asn1.ObjectIdentifier
+				Params struct {
+					Salt       []byte
+					Iterations int
+				}
+			}
+			Ciphertext []byte `asn1:"tag:0"`
+		}
+	}
+	if _, err := asn1.Unmarshal(safe[1].Content.Bytes, &encrypted); err != nil {
+		t.Fatal(err)
+	}
+	if p := encrypted.Info.Algorithm.Params; len(p.Salt) != 8 || p.Iterations != 2000 {
+		t.Errorf("encrypted with a salt of %d bytes, %d iterations", len(p.Salt), p.Iterations)
+	}
 	if p := pfx.MacData.Mac.Algorithm.Parameters.FullBytes; !bytes.Equal(p, asn1.NullBytes) {
 		t.Errorf("parameters of SHA-1 %x", p)
 	}

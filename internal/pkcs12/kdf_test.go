@@ -13,20 +13,18 @@ import (
 func TestDeriveBytesAgreesWithOpenSSL(t *testing.T) {
 	names := []string{"SHA1", "SHA224", "SHA256", "SHA384", "SHA512"}
 	for i, h := range macHashes {
-		for _, size := range []int{1, h.new().Size(), h.new().Size() + 1, 150} {
-			for _, saltSize := range []int{8, 64, 129} {
-				password, salt := append(bmpString("пароль 🔑"), 0, 0), bytes.Repeat([]byte{0xff, 0xfe}, saltSize)[:saltSize]
-				if size == 150 {
-					password = bytes.Repeat(password, 7)
-				}
-				out := mustOpenSSL(t, "kdf", "-keylen", fmt.Sprint(size), "-kdfopt", "digest:"+names[i],
-					"-kdfopt", "hexpass:"+hex.EncodeToString(password), "-kdfopt", "hexsalt:"+hex.EncodeToString(salt),
-					"-kdfopt", "iter:3", "-kdfopt", "id:2", "PKCS12KDF")
-				want := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(string(out)), ":", ""))
-				got := hex.EncodeToString(deriveBytes(h.new, salt, password, 3, forIV, size))
-				if got != want {
-					t.Errorf("%s, %d bytes, salt of %d:\ngot  %s\nwant %s", names[i], size, saltSize, got, want)
-				}
+		for _, tt := range []struct{ size, salt, repeat int }{
+			{1, 8, 1}, {h.new().Size(), 64, 1}, {h.new().Size() + 1, 129, 1}, {150, 129, 7},
+		} {
+			password := bytes.Repeat(append(bmpString("пароль 🔑"), 0, 0), tt.repeat)
+			salt := bytes.Repeat([]byte{0xff, 0xfe}, tt.salt)[:tt.salt]
+			out := mustOpenSSL(t, "kdf", "-keylen", fmt.Sprint(tt.size), "-kdfopt", "digest:"+names[i],
+				"-kdfopt", "hexpass:"+hex.EncodeToString(password), "-kdfopt", "hexsalt:"+hex.EncodeToString(salt),
+				"-kdfopt", "iter:3", "-kdfopt", "id:2", "PKCS12KDF")
+			want := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(string(out)), ":", ""))
+			got := hex.EncodeToString(deriveBytes(h.new, salt, password, 3, forIV, tt.size))
+			if got != want {
+				t.Errorf("%s, %+v:\ngot  %s\nwant %s", names[i], tt, got, want)
 			}
 		}
 	}

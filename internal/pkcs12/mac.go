@@ -36,8 +36,7 @@ var macHashes = []hashFunc{
 
 // mac is a parsed MacData (RFC 7292, section 4), with nothing derived yet.
 type mac struct {
-	cost   int  // of one call of sum, in hash iterations
-	bmp    bool // sum uses the BMPString form of the password, not UTF-8
+	cost   int // of one call of sum, in hash iterations
 	digest []byte
 	sum    func(p password, message []byte) ([]byte, error)
 }
@@ -83,7 +82,6 @@ func parseMAC(s cryptobyte.String) (*mac, error) {
 	size := newHash().Size()
 	return &mac{
 		cost:   deriveCost(iterations, size, size),
-		bmp:    true,
 		digest: digest,
 		sum: func(p password, message []byte) ([]byte, error) {
 			h := hmac.New(newHash, deriveBytes(newHash, salt, p.bmp, iterations, forMAC, size))

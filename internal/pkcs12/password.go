@@ -11,7 +11,8 @@ type password struct {
 
 // passwordForms returns the forms to try, one after the other. Only the empty
 // password has two: writers disagree whether its BMPString is the terminator alone
-// (OpenSSL) or has no bytes at all (Windows, and the service that we match).
+// (OpenSSL) or has no bytes at all (Windows, and the service that we match). In UTF-8
+// they are the same, and a second attempt there is a rare waste.
 func passwordForms(s string) ([]password, error) {
 	if len(s) > maxPassword {
 		return nil, ErrPassword

@@ -67,8 +67,7 @@ func findCipher(list []blockCipher, oid asn1.ObjectIdentifier) (blockCipher, boo
 // scheme is a password-based encryption as its AlgorithmIdentifier describes it,
 // with nothing derived yet.
 type scheme struct {
-	cost int  // of one call of key, in hash iterations
-	bmp  bool // key uses the BMPString form of the password, not UTF-8
+	cost int // of one call of key, in hash iterations
 	key  func(p password) (block cipher.Block, iv []byte, err error)
 }
 
@@ -102,7 +101,6 @@ func parseScheme(s *cryptobyte.String) (*scheme, error) {
 	}
 	return &scheme{
 		cost: deriveCost(iterations, c.keySize, sha1.Size) + deriveCost(iterations, c.blockSize, sha1.Size),
-		bmp:  true,
 		key: func(p password) (cipher.Block, []byte, error) {
 			block, err := c.create(deriveBytes(sha1.New, salt, p.bmp, iterations, forKey, c.keySize))
 			return block, deriveBytes(sha1.New, salt, p.bmp, iterations, forIV, c.blockSize), err
