@@ -1,0 +1,58 @@
+// Command bench measures a vault over loopback TLS with a verified token, beside
+// a bare net/http TLS handler that answers the same bytes, in the same run.
+//
+//	go run ./bench            the whole measurement, about ten minutes
+//	go run ./bench -quick     a short look, about two minutes
+//
+// Machines are noisy: it alternates between the vault and the bare handler and
+// prints medians and ratios. It never asserts anything.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// plan says how long and how much to measure.
+type plan struct {
+	window  time.Duration // of one measurement
+	rounds  int           // of each pair, alternating
+	objects int           // certificates for the measurements of memory and start-up
+	binary  string        // "": build it
+	only    string        // "": everything
+}
+
+func main() {
+	var p plan
+	quick := flag.Bool("quick", false, "short windows, one round, 2,000 certificates")
+	bare := flag.String("bare", "", "internal: be the bare handler for the files in this folder")
+	keygen := flag.Duration("keygen", 0, "internal: generate RSA-2048 keys in this process for that long")
+	flag.DurationVar(&p.window, "window", 3*time.Second, "length of one measurement")
+	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each pair")
+	flag.IntVar(&p.objects, "objects", 10_000, "certificates for memory and start-up")
+	flag.StringVar(&p.binary, "coffer", "", "binary to measure (default: built from this tree)")
+	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, scale")
+	flag.Parse()
+	if *quick {
+		p.window, p.rounds, p.objects = time.Second, 1, 2000
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	switch {
+	case *bare != "":
+		err = serveBare(ctx, *bare)
+	case *keygen > 0:
+		err = generateKeys(ctx, *keygen)
+	default:
+		err = measure(ctx, p)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
