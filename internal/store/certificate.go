@@ -15,10 +15,10 @@ const (
 
 	certificateColumns = `h.display, h.current, h.deleted_at, h.purge_at, h.policy, ` + pending
 
-	insertCertificate = `INSERT INTO certificates (vault, name, display, current, deleted_at, purge_at, policy, issued)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE) ON CONFLICT DO NOTHING`
+	insertCertificate = `INSERT INTO certificates (vault, name, display, current, deleted, deleted_at, purge_at, policy, issued)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, FALSE) ON CONFLICT DO NOTHING`
 
-	updateCertificate = `UPDATE certificates SET current = $3, deleted_at = $4, purge_at = $5, policy = $6
+	updateCertificate = `UPDATE certificates SET current = $3, deleted = $4, deleted_at = $5, purge_at = $6, policy = $7
 		WHERE vault = $1 AND name = $2`
 
 	selectCertificate = `SELECT ` + certificateColumns + ` FROM certificates h WHERE h.vault = $1 AND h.name = $2`
@@ -34,17 +34,17 @@ const (
 
 	listBegin = `SELECT h.display, h.current, h.deleted_at, h.purge_at, ` + versionColumns + `
 		FROM certificates h JOIN certificate_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
-		WHERE h.vault = $1 AND h.name > $2 AND h.deleted_at IS `
+		WHERE h.vault = $1 AND h.name > $2 AND h.deleted = `
 	listEnd = ` ORDER BY h.name LIMIT $3`
 )
 
-// The lists, each over a partial index that holds just its names, so that a page
-// costs the same however many names there are of the other sorts.
+// The lists, each over an index that has just its names side by side, so that a
+// page costs the same however many names there are of the other sorts.
 var certificateLists = map[certificate.ListQuery]string{
-	{Deleted: false, Pending: false}: listBegin + `NULL AND h.issued` + listEnd,
-	{Deleted: false, Pending: true}:  listBegin + `NULL` + listEnd,
-	{Deleted: true, Pending: false}:  listBegin + `NOT NULL AND h.issued` + listEnd,
-	{Deleted: true, Pending: true}:   listBegin + `NOT NULL` + listEnd,
+	{Deleted: false, Pending: false}: listBegin + `FALSE AND h.issued = TRUE` + listEnd,
+	{Deleted: false, Pending: true}:  listBegin + `FALSE` + listEnd,
+	{Deleted: true, Pending: false}:  listBegin + `TRUE AND h.issued = TRUE` + listEnd,
+	{Deleted: true, Pending: true}:   listBegin + `TRUE` + listEnd,
 }
 
 // InsertCertificate implements certificate.Tx.
@@ -55,7 +55,7 @@ func (tx *Tx) InsertCertificate(ctx context.Context, c *certificate.Certificate)
 	}
 	at, purge := deletionColumns(c.Head.Deletion)
 	return tx.insert(ctx, "InsertCertificate", insertCertificate, string(c.Head.Vault), c.Head.Name.Key(),
-		c.Head.Name.String(), string(c.Head.Current), at, purge, policy)
+		c.Head.Name.String(), string(c.Head.Current), c.Head.Deletion != nil, at, purge, policy)
 }
 
 // UpdateCertificate implements certificate.Tx; object.ErrNotFound when there is
@@ -67,7 +67,7 @@ func (tx *Tx) UpdateCertificate(ctx context.Context, c *certificate.Certificate)
 	}
 	at, purge := deletionColumns(c.Head.Deletion)
 	return tx.change(ctx, object.ErrNotFound, "UpdateCertificate", updateCertificate, string(c.Head.Vault),
-		c.Head.Name.Key(), string(c.Head.Current), at, purge, policy)
+		c.Head.Name.Key(), string(c.Head.Current), c.Head.Deletion != nil, at, purge, policy)
 }
 
 // Certificate implements certificate.Tx.

@@ -21,10 +21,10 @@ var (
 
 func headsOf(table string) headQueries {
 	return headQueries{
-		insert: `INSERT INTO ` + table + ` (vault, name, display, managed, current, deleted_at, purge_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
+		insert: `INSERT INTO ` + table + ` (vault, name, display, managed, listed, current, deleted_at, purge_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
 		get: `SELECT display, managed, current, deleted_at, purge_at FROM ` + table + ` WHERE vault = $1 AND name = $2`,
-		update: `UPDATE ` + table + ` SET current = $3, deleted_at = $4, purge_at = $5
+		update: `UPDATE ` + table + ` SET listed = $3, current = $4, deleted_at = $5, purge_at = $6
 			WHERE vault = $1 AND name = $2`,
 		purge: `DELETE FROM ` + table + ` WHERE vault = $1 AND name = $2`,
 	}
@@ -33,8 +33,11 @@ func headsOf(table string) headQueries {
 func (tx *Tx) insertHead(ctx context.Context, point string, q headQueries, h object.Head) error {
 	at, purge := deletionColumns(h.Deletion)
 	return tx.insert(ctx, point, q.insert,
-		string(h.Vault), h.Name.Key(), h.Name.String(), h.Managed, string(h.Current), at, purge)
+		string(h.Vault), h.Name.Key(), h.Name.String(), h.Managed, listed(h), string(h.Current), at, purge)
 }
+
+// listed tells whether lists of keys or secrets show the name.
+func listed(h object.Head) bool { return h.Deletion == nil && h.Current != "" }
 
 func (tx *Tx) head(ctx context.Context, q headQueries, v object.VaultID, n object.Name) (object.Head, error) {
 	r := headRow{vault: v}
@@ -47,7 +50,7 @@ func (tx *Tx) head(ctx context.Context, q headQueries, v object.VaultID, n objec
 func (tx *Tx) updateHead(ctx context.Context, point string, q headQueries, h object.Head) error {
 	at, purge := deletionColumns(h.Deletion)
 	return tx.change(ctx, object.ErrNotFound, point, q.update,
-		string(h.Vault), h.Name.Key(), string(h.Current), at, purge)
+		string(h.Vault), h.Name.Key(), listed(h), string(h.Current), at, purge)
 }
 
 // headRow receives display, managed, current, deleted_at and purge_at.

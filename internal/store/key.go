@@ -31,7 +31,7 @@ const (
 
 	listKeys = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + keyVersionColumns + `
 		FROM keys h JOIN key_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
-		WHERE h.vault = $1 AND h.name > $2 AND h.deleted_at IS NULL AND h.current <> ''
+		WHERE h.vault = $1 AND h.listed = TRUE AND h.name > $2
 		ORDER BY h.name LIMIT $3`
 
 	keySequence = `SELECT seq FROM key_versions WHERE vault = $1 AND name = $2 AND version = $3`

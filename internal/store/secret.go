@@ -30,7 +30,7 @@ const (
 
 	listSecrets = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + secretVersionColumns + `
 		FROM secrets h JOIN secret_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
-		WHERE h.vault = $1 AND h.name > $2 AND h.deleted_at IS NULL AND h.current <> ''
+		WHERE h.vault = $1 AND h.listed = TRUE AND h.name > $2
 		ORDER BY h.name LIMIT $3`
 
 	secretSequence = `SELECT seq FROM secret_versions WHERE vault = $1 AND name = $2 AND version = $3`

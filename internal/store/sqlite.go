@@ -131,19 +131,30 @@ func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	return e.writer.update(ctx, fn)
 }
 
-// view reads one snapshot on a connection of the pool.
-func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
-	var c *sqliteConn
+// reader waits for a reader's token, which goes back to e.readers. close waits
+// for all of them.
+func (e *sqliteEngine) reader(ctx context.Context) (*sqliteConn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case <-e.stop:
-		return ErrClosed
+		return nil, ErrClosed
 	case <-ctx.Done():
-		return ctx.Err()
-	case c = <-e.readers:
+		return nil, ctx.Err()
+	case c := <-e.readers:
+		return c, nil
+	}
+}
+
+// view reads one snapshot on a connection of the pool.
+func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	c, err := e.reader(ctx)
+	if err != nil {
+		return err
 	}
 	defer func() { e.readers <- c }()
 	if c == nil {
-		var err error
 		if c, err = e.connection(ctx, e.reads); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
@@ -160,6 +171,11 @@ func noFaults(string, When) error { return nil }
 // backup copies one state of the database. A crash leaves a file that is not
 // complete beside the database, never a change in it.
 func (e *sqliteEngine) backup(ctx context.Context, path string) (err error) {
+	c, err := e.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { e.readers <- c }()
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("backing up: %w", err)

@@ -59,6 +59,9 @@ func (w *writer) close() {
 
 // update waits for a turn, which ctx may end; from then on it finishes.
 func (w *writer) update(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	r := &request{ctx: ctx, turn: make(chan *Tx), ran: make(chan error, 1), answer: make(chan error, 1)}
 	select {
 	case <-w.stop:

@@ -26,22 +26,22 @@ CREATE TABLE data_keys (
 CREATE UNIQUE INDEX data_keys_first ON data_keys (scope);
 CREATE INDEX data_keys_vault ON data_keys (vault);
 
--- issued: a completed version exists.
+-- deleted: deleted_at is set; issued: a completed version exists. They are there
+-- for the indices, so that a page of names costs the same whatever lies between.
 CREATE TABLE certificates (
 	vault      TEXT COLLATE "C" NOT NULL REFERENCES vaults (id) ON DELETE CASCADE,
 	name       TEXT COLLATE "C" NOT NULL,
 	display    TEXT NOT NULL,
 	current    TEXT COLLATE "C" NOT NULL,
+	deleted    BOOLEAN NOT NULL,
 	issued     BOOLEAN NOT NULL,
 	deleted_at BIGINT,
 	purge_at   BIGINT,
 	policy     TEXT NOT NULL,
 	PRIMARY KEY (vault, name)
 );
-CREATE INDEX certificates_live ON certificates (vault, name) WHERE deleted_at IS NULL AND issued;
-CREATE INDEX certificates_live_pending ON certificates (vault, name) WHERE deleted_at IS NULL;
-CREATE INDEX certificates_deleted ON certificates (vault, name) WHERE deleted_at IS NOT NULL AND issued;
-CREATE INDEX certificates_deleted_pending ON certificates (vault, name) WHERE deleted_at IS NOT NULL;
+CREATE INDEX certificates_issued ON certificates (vault, deleted, issued, name);
+CREATE INDEX certificates_all ON certificates (vault, deleted, name);
 CREATE INDEX certificates_purge ON certificates (purge_at, vault, name) WHERE purge_at IS NOT NULL;
 
 -- seq is the order of creation within the name, here and below.
@@ -89,17 +89,19 @@ CREATE TABLE certificate_operations (
 	FOREIGN KEY (vault, name) REFERENCES certificates (vault, name) ON DELETE CASCADE
 );
 
+-- listed: live, and it has a version; here and in secrets.
 CREATE TABLE keys (
 	vault      TEXT COLLATE "C" NOT NULL REFERENCES vaults (id) ON DELETE CASCADE,
 	name       TEXT COLLATE "C" NOT NULL,
 	display    TEXT NOT NULL,
 	managed    BOOLEAN NOT NULL,
+	listed     BOOLEAN NOT NULL,
 	current    TEXT COLLATE "C" NOT NULL,
 	deleted_at BIGINT,
 	purge_at   BIGINT,
 	PRIMARY KEY (vault, name)
 );
-CREATE INDEX keys_live ON keys (vault, name) WHERE deleted_at IS NULL AND current <> '';
+CREATE INDEX keys_listed ON keys (vault, listed, name);
 
 CREATE TABLE key_versions (
 	vault      TEXT COLLATE "C" NOT NULL,
@@ -129,12 +131,13 @@ CREATE TABLE secrets (
 	name       TEXT COLLATE "C" NOT NULL,
 	display    TEXT NOT NULL,
 	managed    BOOLEAN NOT NULL,
+	listed     BOOLEAN NOT NULL,
 	current    TEXT COLLATE "C" NOT NULL,
 	deleted_at BIGINT,
 	purge_at   BIGINT,
 	PRIMARY KEY (vault, name)
 );
-CREATE INDEX secrets_live ON secrets (vault, name) WHERE deleted_at IS NULL AND current <> '';
+CREATE INDEX secrets_listed ON secrets (vault, listed, name);
 
 CREATE TABLE secret_versions (
 	vault        TEXT COLLATE "C" NOT NULL,
