@@ -2,9 +2,14 @@ package pkcs12
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // TestDamagedFilesAreRefused cuts a file at every length, and inverts bits of every
@@ -27,6 +32,51 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 			case !errors.Is(err, ErrFormat) && !errors.Is(err, ErrPassword) && !errors.Is(err, ErrTooCostly):
 				t.Errorf("%s, byte %d: %v", e.name, n, err)
 			}
+		}
+	}
+}
+
+// TestOnlyAPaddedSequenceIsAKey decrypts blocks made for it: a wrong password that
+// gets as far as one of these is still a wrong password.
+func TestOnlyAPaddedSequenceIsAKey(t *testing.T) {
+	tests := []struct {
+		name  string
+		plain []byte
+		want  error
+	}{
+		{"a SEQUENCE", []byte{0x30, 3, 2, 1, 5, 3, 3, 3}, nil},
+		{"padding of different bytes", []byte{0x30, 3, 2, 1, 5, 3, 9, 3}, ErrPassword},
+		{"padding of 0", []byte{0x30, 6, 2, 1, 5, 2, 1, 0}, ErrPassword},
+		{"padding over a block", []byte{0x30, 3, 2, 1, 5, 3, 3, 9}, ErrPassword},
+		{"padding only", []byte{8, 8, 8, 8, 8, 8, 8, 8}, ErrPassword},
+		{"no SEQUENCE", []byte{0x04, 3, 2, 1, 5, 3, 3, 3}, ErrPassword},
+		{"a SEQUENCE cut", []byte{0x30, 4, 2, 1, 5, 3, 3, 3}, ErrPassword},
+		{"no whole block", []byte{0x30, 3, 2, 1, 5, 2, 2}, ErrPassword},
+		{"nothing", nil, ErrPassword},
+	}
+	for _, tt := range tests {
+		algorithm := build(t, pbe(big.NewInt(1)))
+		s := cryptobyte.String(algorithm)
+		scheme, err := parseScheme(&s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, iv, err := scheme.key(password{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ciphertext := bytes.Clone(tt.plain)
+		if len(ciphertext)%block.BlockSize() == 0 {
+			cipher.NewCBCEncrypter(block, iv).CryptBlocks(ciphertext, ciphertext)
+		}
+		encrypted := build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddBytes(algorithm)
+				b.AddASN1OctetString(ciphertext)
+			})
+		})
+		if got, err := DecryptPKCS8(encrypted, ""); !errors.Is(err, tt.want) {
+			t.Errorf("%s: % x, %v", tt.name, got, err)
 		}
 	}
 }
