@@ -59,7 +59,7 @@ func parseMAC(s cryptobyte.String) (*mac, error) {
 		return nil, badFormat("MAC")
 	}
 	if oid.Equal(oidPBMAC1) {
-		// Salt and iterations after the digest mean nothing then (RFC 9579, section 5).
+		// Salt and iterations after the digest mean nothing then (RFC 9579).
 		return parsePBMAC1(digest, params)
 	}
 	newHash, ok := findHash(macHashes, oid)
@@ -92,10 +92,11 @@ func parseMAC(s cryptobyte.String) (*mac, error) {
 }
 
 // minPBMAC1Key is the shortest key in bytes: with a key of one byte, one file in
-// 256 passes with any password (RFC 9579, section 4; CVE-2026-34181 in OpenSSL).
+// 256 passes with any password (RFC 9579 recommends this minimum; CVE-2026-34181 in
+// OpenSSL).
 const minPBMAC1Key = 20
 
-// parsePBMAC1 reads PBMAC1-params (RFC 8018, appendix A.5; RFC 9579, section 4).
+// parsePBMAC1 reads PBMAC1-params (RFC 8018, appendix A.5; RFC 9579).
 func parsePBMAC1(digest []byte, params cryptobyte.String) (*mac, error) {
 	var seq cryptobyte.String
 	if !params.ReadASN1(&seq, cbasn1.SEQUENCE) || !params.Empty() {

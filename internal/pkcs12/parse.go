@@ -23,9 +23,12 @@ var (
 	oidFriendlyName     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 20}
 	oidLocalKeyID       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 21}
 	oidMicrosoftCSPName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 17, 1}
-	tagExplicit0        = cbasn1.Tag(0).Constructed().ContextSpecific()
-	tagOctetsImplicit0  = cbasn1.Tag(0).ContextSpecific()
-	tagBMPString        = cbasn1.Tag(30)
+)
+
+const (
+	tagExplicit0       = 0x20 | 0x80 | cbasn1.Tag(0) // [0], constructed
+	tagOctetsImplicit0 = 0x80 | cbasn1.Tag(0)        // [0], primitive
+	tagBMPString       = cbasn1.Tag(30)
 )
 
 // pfxVersion is the only version of a PFX (RFC 7292, section 4).

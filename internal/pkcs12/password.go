@@ -6,7 +6,7 @@ import "unicode/utf16"
 // is the empty password of zero length.
 type password struct {
 	bmp  []byte // RFC 7292, appendix B.1: UTF-16, big endian, with two zero bytes at the end
-	utf8 string // PBES2 and PBMAC1: RFC 8018, section 3, and RFC 9579, section 6
+	utf8 string // PBES2 and PBMAC1: RFC 8018, section 3, and RFC 9579
 }
 
 // passwordForms returns the forms to try, one after the other. Only the empty
