@@ -114,7 +114,7 @@ func (s *Server) openToken(ctx context.Context, c *call) (after string, pending 
 	if len(c.query.skipToken) > maxToken {
 		return "", false, badToken()
 	}
-	box, err := base64.RawURLEncoding.DecodeString(c.query.skipToken)
+	box, err := base64.RawURLEncoding.Strict().DecodeString(c.query.skipToken)
 	if err != nil {
 		return "", false, badToken()
 	}

@@ -252,11 +252,11 @@ func method(r *http.Request) string {
 }
 
 // clientAddress is the peer's address, without port. IPv4 written as IPv6 counts
-// as IPv4.
+// as IPv4; a zone is this machine's own matter.
 func clientAddress(r *http.Request) netip.Addr {
 	p, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
-	return p.Addr().Unmap()
+	return p.Addr().Unmap().WithZone("")
 }

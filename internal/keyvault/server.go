@@ -78,9 +78,6 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	if cfg.Trusted == nil {
-		cfg.Trusted = func(access.Caller) bool { return false }
-	}
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}

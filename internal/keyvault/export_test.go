@@ -1,0 +1,21 @@
+package keyvault
+
+// Route is one method of one path, for tests that visit them all.
+type Route struct {
+	Verb, Pattern string
+	Body          bool
+}
+
+// Routes are all routes of the server.
+func (s *Server) Routes() []Route {
+	var all []Route
+	for _, r := range s.routes() {
+		for _, m := range r.methods {
+			all = append(all, Route{m.verb, r.pattern, m.endpoint.body})
+		}
+	}
+	return all
+}
+
+// APIVersions are all versions that are accepted.
+var APIVersions = apiVersions
