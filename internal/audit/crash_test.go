@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func TestIntentWithoutOutcomeIsEmittedOnce(t *testing.T) {
@@ -140,7 +141,7 @@ func TestEveryCutOfTheIntentsIsRepaired(t *testing.T) {
 
 func TestWhatIsNoIntentIsMovedAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
-	bad := "\x00\x00\x00\n{}\n{\"intent\":\"x\"}\n{\"intent\":\"x\",\"record\":7}\n"
+	bad := "\x00\x00\x00\n{}\n{\"record\":{}}\n{\"intent\":\"x\"}\n{\"intent\":\"x\",\"record\":7}\n"
 	os.WriteFile(path+".intent", []byte(bad), 0o600)
 	openLog(t, Config{Path: path})
 	if torn, _ := os.ReadFile(path + ".intent.torn"); string(torn) != bad {
@@ -188,6 +189,21 @@ func TestRotationKeepsEveryRecordAndIntent(t *testing.T) {
 	}
 }
 
+// No record is ever written over, even if the clock stands still.
+func TestRotationOverwritesNothing(t *testing.T) {
+	l := openLog(t, Config{MaxBytes: 1 << 10, Now: func() time.Time { return arrival }})
+	for range 10 {
+		finish(t, l.Begin(arrival), 200)
+	}
+	n := 0
+	for _, f := range logFiles(t, l.cfg.Path) {
+		n += len(readLines(t, f))
+	}
+	if n != 10 {
+		t.Errorf("%d records", n)
+	}
+}
+
 func TestIntentFileStaysSmall(t *testing.T) {
 	l := openLog(t, Config{})
 	l.compacts = 2 << 10
@@ -202,6 +218,13 @@ func TestIntentFileStaysSmall(t *testing.T) {
 	}
 	if got[0]["intent"] != open.RequestID() {
 		t.Error("the open intent is gone")
+	}
+	os.WriteFile(l.cfg.Path+".intent.new", []byte("what a crash left\n"), 0o600)
+	l.compacts = 1
+	finish(t, intended(t, l), 200) // compacts, and leaves the open one
+	late := intended(t, l)
+	if got := readLines(t, l.cfg.Path+".intent"); len(got) != 2 || got[1]["intent"] != late.RequestID() {
+		t.Errorf("after compaction: %v", got)
 	}
 	finish(t, open, 200)
 	l = openLog(t, Config{Path: l.cfg.Path})

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -153,10 +154,10 @@ func TestDescribeTakesEveryMember(t *testing.T) {
 
 func TestUnauthenticatedCallsByMode(t *testing.T) {
 	for _, tt := range []struct {
-		mode              Mode
-		withToken, atAll  int
-		firstAuthFailures any
-	}{{"", 1, 1, "AKV10010"}, {WithToken, 1, 1, "AKV10010"}, {All, 1, 2, "AKV10010"}, {None, 0, 0, nil}} {
+		mode    Mode
+		atAll   int
+		failure any
+	}{{"", 1, "AKV10010"}, {WithToken, 1, "AKV10010"}, {All, 2, "AKV10010"}, {None, 0, nil}} {
 		l := openLog(t, Config{Unauthenticated: tt.mode})
 		for _, token := range []bool{true, false} {
 			e := l.Begin(arrival)
@@ -166,12 +167,16 @@ func TestUnauthenticatedCallsByMode(t *testing.T) {
 			finish(t, e, 401)
 		}
 		lines := readLines(t, l.cfg.Path)
+		finish(t, l.Begin(arrival), 403)
+		if n := len(readLines(t, l.cfg.Path)); n != len(lines)+1 {
+			t.Errorf("%q: an authenticated call is not recorded", tt.mode)
+		}
 		if len(lines) != tt.atAll {
 			t.Errorf("%q: %d records", tt.mode, len(lines))
 		}
 		for _, m := range lines {
 			if m["operationName"] != "Authentication" || m["resultSignature"] != "Unauthorized" ||
-				m["properties"].(map[string]any)["authenticationFailure"] != tt.firstAuthFailures || len(m["identity"].(map[string]any)["claim"].(map[string]any)) != 0 {
+				m["properties"].(map[string]any)["authenticationFailure"] != tt.failure || len(m["identity"].(map[string]any)["claim"].(map[string]any)) != 0 {
 				t.Errorf("%q: %v", tt.mode, m)
 			}
 		}
@@ -280,6 +285,9 @@ func TestNilEntryDoesNothing(t *testing.T) {
 	}
 }
 
+// guid is the form of a random GUID (RFC 9562, section 5.4).
+var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+
 func TestEntriesAreWrittenOnce(t *testing.T) {
 	l := openLog(t, Config{})
 	e := intended(t, l)
@@ -290,6 +298,9 @@ func TestEntriesAreWrittenOnce(t *testing.T) {
 	}
 	if err := e.Intent(t.Context()); err == nil {
 		t.Error("an intent after the outcome")
+	}
+	if id := e.RequestID(); !guid.MatchString(id) || id == l.Begin(arrival).RequestID() {
+		t.Error(id)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -49,6 +50,9 @@ func TestFullDiskRefusesAndHeals(t *testing.T) {
 		if err := l.Healthy(); err != nil {
 			t.Error(err)
 		}
+		if len(l.open) != 0 {
+			t.Errorf("%d intents are open", len(l.open))
+		}
 		if n := len(readLines(t, l.cfg.Path)); n != 3 {
 			t.Errorf("%d records", n)
 		}
@@ -85,6 +89,9 @@ func TestLostOutcomeIsUnknownAtTheNextStart(t *testing.T) {
 	l := openLog(t, Config{OpenFile: d.open})
 	e := intended(t, l)
 	d.full.Store(true)
+	if err := e.Intent(t.Context()); err == nil { // a second one, of which nothing remains
+		t.Fatal("intended")
+	}
 	if err := e.Finish(Outcome{Status: 200}); err == nil {
 		t.Fatal("written")
 	}
@@ -135,6 +142,40 @@ func TestIntentsShareTheirSync(t *testing.T) {
 	if got := len(readLines(t, l.cfg.Path+".intent")); got != n+1 {
 		t.Errorf("%d intents", got)
 	}
+}
+
+// Intents vouch for records until these are durable: nothing may be dropped from
+// the one file before the other is synced.
+func TestRecordsAreDurableBeforeIntentsGo(t *testing.T) {
+	var steps []string
+	l := openLog(t, Config{Sync: true, OpenFile: func(path string) (File, error) {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+		return told{f, &steps}, err
+	}})
+	finish(t, intended(t, l), 200)
+	steps = nil
+	l.compacts = 1
+	finish(t, intended(t, l), 200)
+	want := []string{"sync audit.log.intent", "sync audit.log", "cut audit.log.intent", "sync audit.log.intent"}
+	if !slices.Equal(steps, want) {
+		t.Errorf("%v", steps)
+	}
+}
+
+// told is a file that tells what is done to it.
+type told struct {
+	*os.File
+	steps *[]string
+}
+
+func (f told) Sync() error {
+	*f.steps = append(*f.steps, "sync "+filepath.Base(f.Name()))
+	return nil
+}
+
+func (f told) Truncate(size int64) error {
+	*f.steps = append(*f.steps, "cut "+filepath.Base(f.Name()))
+	return f.File.Truncate(size)
 }
 
 // A failed fsync says that nothing is durable.
