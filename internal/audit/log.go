@@ -253,7 +253,7 @@ func (l *Log) compact() (err error) {
 		return l.syncIntents()
 	}
 	fresh := l.intents.path + ".new"
-	os.Remove(fresh) // of an attempt that a crash ended
+	// The size of zero has what a crash left of an earlier attempt cut away.
 	w := appender{path: fresh, open: l.cfg.OpenFile, sync: l.cfg.Sync}
 	if err := w.append(left, ""); err != nil {
 		w.drop()
