@@ -30,7 +30,8 @@ func TestCredentialsWithOnlyTheEnvironmentSet(t *testing.T) {
 
 func TestDefaultCredentialFindsTheManagedIdentity(t *testing.T) {
 	for _, variable := range []string{"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"} {
-		t.Setenv(variable, "")
+		t.Setenv(variable, "") // puts it back afterwards
+		os.Unsetenv(variable)
 	}
 	t.Setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
 	cred, err := azidentity.NewDefaultAzureCredential(nil)

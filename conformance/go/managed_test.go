@@ -1,14 +1,7 @@
 package conformance
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"fmt"
-	"math/big"
 	"slices"
 	"testing"
 
@@ -110,54 +103,6 @@ func TestKeyOperationsFollowTheKeyUsage(t *testing.T) {
 	}
 }
 
-func TestKeySignsUnderTheCertificate(t *testing.T) {
-	t.Parallel()
-	v := open(t)
-	name := v.name()
-	made := v.create(name, azcertificates.CreateCertificateParameters{})
-	certificate, err := x509.ParseCertificate(made.CER)
-	check(t, err)
-	digest := sha256.Sum256([]byte("signed by the vault"))
-	parameters := azkeys.SignParameters{Algorithm: to.Ptr(azkeys.SignatureAlgorithmES256), Value: digest[:]}
-	signed, err := v.keys.Sign(t.Context(), name, "", parameters, nil)
-	check(t, err)
-	// RFC 7518, section 3.4: r and s side by side.
-	r, s := new(big.Int).SetBytes(signed.Result[:32]), new(big.Int).SetBytes(signed.Result[32:])
-	if !ecdsa.Verify(certificate.PublicKey.(*ecdsa.PublicKey), digest[:], r, s) {
-		t.Error("the signature is not the certificate's")
-	}
-	verified, err := v.keys.Verify(t.Context(), name, made.KID.Version(), azkeys.VerifyParameters{
-		Algorithm: parameters.Algorithm, Digest: digest[:], Signature: signed.Result,
-	}, nil)
-	check(t, err)
-	equal(t, "verified", *verified.Value, true)
-
-	v.update(name, "", azcertificates.UpdateCertificateParameters{CertificateAttributes: enabled(false)})
-	_, err = v.keys.Sign(t.Context(), name, "", parameters, nil)
-	refused(t, err, 403, "Forbidden")
-}
-
-func TestKeyUnwrapsWhatTheCertificateWrapped(t *testing.T) {
-	t.Parallel()
-	v := open(t)
-	name := v.name()
-	p := small("Self")
-	p.KeyProperties = &azcertificates.KeyProperties{KeyType: to.Ptr(azcertificates.KeyTypeRSA)}
-	made := v.create(name, azcertificates.CreateCertificateParameters{CertificatePolicy: p})
-	certificate, err := x509.ParseCertificate(made.CER)
-	check(t, err)
-	secret := bytes.Repeat([]byte{7}, 32)
-	wrapped, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, certificate.PublicKey.(*rsa.PublicKey), secret, nil)
-	check(t, err)
-	parameters := azkeys.KeyOperationParameters{Algorithm: to.Ptr(azkeys.EncryptionAlgorithmRSAOAEP256), Value: wrapped}
-	unwrapped, err := v.keys.UnwrapKey(t.Context(), name, "", parameters, nil)
-	check(t, err)
-	equal(t, "unwrapped", unwrapped.Result, secret)
-	if _, err = v.keys.Decrypt(t.Context(), name, "", parameters, nil); err == nil {
-		t.Error("decrypt is not among the operations of this key, and was done")
-	}
-}
-
 func TestManagedSecretAndKeyCannotBeChangedOnTheirOwn(t *testing.T) {
 	t.Parallel()
 	v := open(t)
@@ -193,18 +138,4 @@ func TestManagedSecretAndKeyCannotBeChangedOnTheirOwn(t *testing.T) {
 		t.Run("key "+what, func(t *testing.T) { refused(t, attempt(), 403, "Forbidden", "KeyManagedByKeyVault") })
 	}
 	v.secret(name, "").holds(t, made.CER)
-}
-
-func TestNameOfAnUnmanagedSecretIsTaken(t *testing.T) {
-	t.Parallel()
-	v := open(t)
-	ctx, name := t.Context(), v.name()
-	_, err := v.secrets.SetSecret(ctx, name, azsecrets.SetSecretParameters{Value: to.Ptr("free-standing")}, nil)
-	check(t, err)
-	_, err = v.CreateCertificate(ctx, name, azcertificates.CreateCertificateParameters{CertificatePolicy: small("Self")}, nil)
-	refused(t, err, 409, "Conflict")
-	_, err = v.secrets.DeleteSecret(ctx, name, nil)
-	check(t, err)
-	_, err = v.secrets.PurgeDeletedSecret(ctx, name, nil)
-	check(t, err)
 }

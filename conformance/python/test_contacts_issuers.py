@@ -152,11 +152,17 @@ def test_create_with_an_issuer_that_is_not_there_is_404(certificates, name):
 
 
 def test_create_with_a_provider_that_is_not_there_fails(certificates, issuer_name, name):
-    """The operation fails, and the placeholder stays (certificates.md, 9, 11)."""
+    """The operation fails, and the placeholder stays (certificates.md, 9, 11).
+
+    It is read as JSON, for no version of the client up to 4.10 can read a failed
+    operation: it takes for granted that every error has an inner error.
+    """
     certificates.create_issuer(issuer_name, "NoSuchProvider")
     poller = certificates.begin_create_certificate(name, small(issuer_name), _polling_interval=0.2)
-    operation = poller.result(timeout=60)
-    assert operation.status == "failed"
-    assert operation.error.code == "Certificate issuer error"
-    assert "NoSuchProvider" in operation.error.message
+    with pytest.raises(AttributeError, match="has no attribute 'code'"):
+        poller.result(timeout=60)
+    operation = certificates.send_request(HttpRequest("GET", f"/certificates/{name}/pending")).json()
+    assert operation["status"] == "failed"
+    assert operation["error"]["code"] == "Certificate issuer error"
+    assert "NoSuchProvider" in operation["error"]["message"]
     assert certificates.get_certificate(name).properties.enabled is False

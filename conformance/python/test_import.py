@@ -229,7 +229,7 @@ def test_refused(certificates, authority, name, what):
 
 
 def test_import_while_an_operation_waits_is_409(certificates, authority, name):
-    certificates.begin_create_certificate(name, small("Unknown")).result()
+    certificates.begin_create_certificate(name, small("Unknown")).wait()
     with pytest.raises(HttpResponseError) as refused:
         certificates.import_certificate(name, outside.pfx(*material(authority)))
     assert (refused.value.status_code, refused.value.error.code) == (409, "Conflict")

@@ -82,7 +82,7 @@ def test_versions_of_an_unknown_name_are_an_empty_list(certificates, name):
 def test_pending_are_listed_when_asked_for(certificates, new_name):
     plain, tagged = new_name(), new_name()
     begin_unknown(certificates, plain)
-    certificates.begin_create_certificate(tagged, small("Unknown"), tags={"t": "1"}).result()
+    certificates.begin_create_certificate(tagged, small("Unknown"), tags={"t": "1"}).wait()
 
     for option in ({}, {"include_pending": False}):
         assert not {plain, tagged} & {c.name for c in certificates.list_properties_of_certificates(**option)}

@@ -1,15 +1,7 @@
 """The key and the secret that belong to a certificate (certificates.md, 7; secrets.md, 6; keys.md, 6)."""
 
-import hashlib
-
 import pytest
-from azure.core.exceptions import HttpResponseError, ResourceExistsError
-from azure.keyvault.certificates import CertificatePolicy
-from azure.keyvault.keys.crypto import CryptographyClient, EncryptionAlgorithm, KeyWrapAlgorithm, SignatureAlgorithm
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from azure.core.exceptions import HttpResponseError
 
 import outside
 from outside import der, spki
@@ -105,56 +97,6 @@ def test_key_operations_follow_the_key_usage(certificates, keys, name, usage):
     assert set(keys.get_key(name).key_operations) == OPERATIONS[usage]
 
 
-def test_signature_of_an_rsa_key_verifies_under_the_certificate(certificates, credential, name):
-    policy = CertificatePolicy.get_default()
-    made = create(certificates, name, policy)
-    public = x509.load_der_x509_certificate(bytes(made.cer)).public_key()
-    with CryptographyClient(made.key_id, credential) as client:
-        digest = hashlib.sha256(b"signed by the vault").digest()
-        signature = client.sign(SignatureAlgorithm.rs256, digest).signature
-        public.verify(signature, b"signed by the vault", padding.PKCS1v15(), hashes.SHA256())
-        with pytest.raises(Exception) as refused:
-            client.encrypt(EncryptionAlgorithm.rsa_oaep, b"not an operation of this key")
-        assert "encrypt" in str(refused.value)
-
-        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-        wrapped = public.encrypt(bytes(range(32)), oaep)
-        assert client.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped).key == bytes(range(32))
-
-
-@pytest.mark.parametrize(
-    "curve,algorithm,hashed",
-    [
-        ("P-256", SignatureAlgorithm.es256, hashes.SHA256()),
-        ("P-384", SignatureAlgorithm.es384, hashes.SHA384()),
-        ("P-521", SignatureAlgorithm.es512, hashes.SHA512()),
-        ("P-256K", SignatureAlgorithm.es256_k, hashes.SHA256()),
-    ],
-)
-def test_signature_of_an_ec_key_verifies_under_the_certificate(
-    certificates, credential, name, curve, algorithm, hashed
-):
-    made = create(certificates, name, small(key_curve_name=curve))
-    public = x509.load_der_x509_certificate(bytes(made.cer)).public_key()
-    digest = hashes.Hash(hashed)
-    digest.update(b"signed by the vault")
-    with CryptographyClient(made.key_id, credential) as client:
-        signature = client.sign(algorithm, digest.finalize()).signature
-    half = len(signature) // 2
-    assert half == (public.key_size + 7) // 8
-    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-    public.verify(encode_dss_signature(r, s), b"signed by the vault", ec.ECDSA(hashed))
-
-
-def test_key_of_a_disabled_certificate_does_not_sign(certificates, credential, name):
-    made = create(certificates, name)
-    with CryptographyClient(made.key_id, credential) as client:
-        certificates.update_certificate_properties(name, enabled=False)
-        with pytest.raises(HttpResponseError) as refused:
-            client.sign(SignatureAlgorithm.es256, bytes(32))
-    assert (refused.value.status_code, refused.value.error.code) == (403, "Forbidden")
-
-
 def test_secret_cannot_be_changed_on_its_own(certificates, secrets, name):
     create(certificates, name)
     before = secrets.get_secret(name)
@@ -188,20 +130,3 @@ def test_key_cannot_be_changed_on_its_own(certificates, keys, name):
         assert (what, refused.value.status_code, refused.value.error.code) == (what, 403, "Forbidden")
         assert refused.value.error.innererror["code"] == "KeyManagedByKeyVault"
     assert keys.get_key(name).id == before.id
-
-
-def test_name_of_an_unmanaged_secret_or_key_is_taken(certificates, secrets, keys, new_name):
-    secret, key = new_name(), new_name()
-    secrets.set_secret(secret, "free-standing")
-    keys.create_ec_key(key)
-    try:
-        for taken in (secret, key):
-            with pytest.raises(ResourceExistsError) as refused:
-                certificates.begin_create_certificate(taken, small())
-            assert (refused.value.status_code, refused.value.error.code) == (409, "Conflict")
-        assert secrets.get_secret(secret).value == "free-standing"
-    finally:
-        secrets.begin_delete_secret(secret).wait()
-        keys.begin_delete_key(key).wait()
-        secrets.purge_deleted_secret(secret)
-        keys.purge_deleted_key(key)

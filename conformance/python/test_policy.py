@@ -61,7 +61,7 @@ FULL = {
 
 @pytest.mark.parametrize("kind", FULL)
 def test_create_keeps_every_field(certificates, name, kind):
-    certificates.begin_create_certificate(name, FULL[kind]).result()
+    certificates.begin_create_certificate(name, FULL[kind]).wait()
     assert plain(certificates.get_certificate_policy(name)) == plain(FULL[kind])
     assert plain(certificates.get_certificate(name).policy) == plain(FULL[kind])
 
@@ -96,7 +96,7 @@ MERGES = {
 
 @pytest.mark.parametrize("what", MERGES)
 def test_update_leaves_alone_what_is_not_sent(certificates, name, what):
-    certificates.begin_create_certificate(name, FULL["RSA"]).result()
+    certificates.begin_create_certificate(name, FULL["RSA"]).wait()
     change = dict(MERGES[what])
     before = certificates.get_certificate_policy(name)
     after = certificates.update_certificate_policy(name, CertificatePolicy(**change))
@@ -111,7 +111,7 @@ def test_update_from_rsa_to_another_kind_of_key(certificates, name):
     certificates.begin_create_certificate(
         name,
         CertificatePolicy("Unknown", subject="CN=x", key_type="RSA", key_usage=["dataEncipherment"]),
-    ).result()
+    ).wait()
     before = certificates.get_certificate_policy(name)
     change = CertificatePolicy(key_type="EC", key_curve_name="P-256K", key_size=256, exportable=True, reuse_key=False)
     after = certificates.update_certificate_policy(name, change)
