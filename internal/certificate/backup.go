@@ -126,7 +126,11 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(append([]byte(backupMagic), box...)), nil
+	value := base64.RawURLEncoding.EncodeToString(append([]byte(backupMagic), box...))
+	if len(value) > maxBackupBytes { // a backup that no restore takes would be worse than none
+		return "", &fault.Error{Kind: fault.Invalid, Field: "name", Msg: "The certificate is too large to be backed up."}
+	}
+	return value, nil
 }
 
 func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *secret.Version) (backupVersion, error) {

@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -38,8 +39,15 @@ type newborn struct {
 	secret      *secret.Version
 }
 
+// maxSecret is the longest PFX (in base64) or PEM of a version, in bytes (contract
+// certificates.md, 14).
+const maxSecret = 100 << 10
+
+// errTooLong reports a certificate whose secret would be longer than maxSecret.
+var errTooLong = errors.New("certificate: the secret would be too long")
+
 // conceive builds and seals a new version, outside of any transaction: a PFX
-// costs milliseconds.
+// costs milliseconds. errTooLong is the fault of the certificates.
 func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 	ver := object.NewVersion()
 	notBefore, notAfter := p.leaf.NotBefore.UTC(), p.leaf.NotAfter.UTC()
@@ -48,7 +56,7 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 		Created: p.created, Updated: p.created,
 	}
 	if !p.preserve {
-		p.others, p.leafAt = pki.SortChain(p.leaf, p.others), 0
+		p.others, p.leafAt = pki.SortChain(p.leaf, p.others)[1:], 0
 	}
 	chain := make([][]byte, len(p.others))
 	for i, c := range p.others {
@@ -84,6 +92,9 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 	value, err := s.secretValue(p, chain)
 	if err != nil {
 		return nil, fmt.Errorf("building the secret of %s: %w", p.name, err)
+	}
+	if len(value) > maxSecret {
+		return nil, errTooLong
 	}
 	if n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(p.vault, p.name, ver), []byte(value)); err != nil {
 		return nil, err

@@ -36,11 +36,11 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 	if err := p.Tags.Check(); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
-	now := s.now()
+	at := s.now()
 	var policy *issuance.Policy
 	if p.Policy != nil {
 		var err error
-		if policy, err = issuance.NewPolicy(p.Policy, now); err != nil {
+		if policy, err = issuance.NewPolicy(p.Policy, at); err != nil {
 			return nil, err
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 		Vault: v, Name: n, RequestID: object.NewRequestID(), Status: issuance.InProgress,
 		Policy: policy, Spec: policy.Issuer, PreserveOrder: p.PreserveOrder,
 		Enabled: p.Enabled == nil || *p.Enabled, Tags: p.Tags,
-		Created: now, Updated: now,
+		Created: at, Updated: at,
 	}
 	if st.cert != nil {
 		op.Name = st.cert.Head.Name // the casing of the first use
@@ -86,14 +86,19 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 	}
 
 	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
-		st, err := load(ctx, tx, v, n)
+		now, err := load(ctx, tx, v, n)
 		if err != nil {
 			return err
 		}
-		if err := st.mayBegin(ctx, tx, v, n); err != nil {
+		if err := now.mayBegin(ctx, tx, v, n); err != nil {
 			return err
 		}
-		if err := s.storePolicy(ctx, tx, &st, op, p.Policy != nil); err != nil {
+		// The key, the tags and perhaps the policy are those of the state seen
+		// above: the key of a certificate that is purged meanwhile stays purged.
+		if now.version() != st.version() {
+			return pendingChanged(n, "updating")
+		}
+		if err := s.storePolicy(ctx, tx, &now, op, p.Policy != nil); err != nil {
 			return err
 		}
 		if err := tx.PutOperation(ctx, op); err != nil {

@@ -76,7 +76,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
 	})
 	if err != nil {
-		return nil, err
+		return nil, conceived("value", err)
 	}
 
 	var out *Bundle
@@ -105,7 +105,9 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 			return err
 		}
 		st.cert.Pending = false
-		out = &Bundle{st.cert, born.certificate}
+		shown := *born.certificate
+		shown.Name = st.cert.Head.Name // the casing of the first use
+		out = &Bundle{st.cert, &shown}
 		return nil
 	})
 	if err != nil {

@@ -79,6 +79,9 @@ func (s *Service) order(ctx context.Context, op *issuance.Operation) (born *newb
 		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: certs[0], others: certs[1:],
 		private: value, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
+	if errors.Is(err, errTooLong) {
+		return nil, &issuance.OperationError{Code: issuance.IssuerError, Message: "The issuer delivered certificates that are too long."}, nil
+	}
 	return born, nil, err
 }
 
@@ -120,6 +123,10 @@ func (s *Service) drop(ctx context.Context, j jobs.Job) error {
 	return s.cfg.DB.Update(ctx, func(tx Tx) error { return tx.CompleteJob(ctx, j) })
 }
 
+// errWithdrawn makes the runner try again soon: the caller took the cancellation
+// back, and was told so, before it was effective.
+var errWithdrawn = errors.New("the cancellation was withdrawn")
+
 // end finishes an operation without a certificate. The pending key stays: after
 // a failure or cancellation a caller may still merge (contract certificates.md,
 // 8.7 rule 2).
@@ -129,6 +136,9 @@ func (s *Service) end(ctx context.Context, j jobs.Job, op *issuance.Operation, t
 		cur, err := stillPending(ctx, tx, op)
 		if err != nil {
 			return err
+		}
+		if to == issuance.Cancelled && !cur.CancellationRequested {
+			return errWithdrawn
 		}
 		cur.Status, cur.Error, cur.Updated = to, why, s.now()
 		if err := tx.PutOperation(ctx, cur); err != nil {

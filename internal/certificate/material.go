@@ -13,9 +13,19 @@ import (
 const (
 	msgMismatch = "The public key of the end-entity certificate in the specified X.509 certificate content does not match" +
 		" the public part of the specified private key. Please check if certificate is valid."
+	msgTooLong = "The size of the X.509 certificate is too long"
 	msgExpired = "X509 Certificate is already expired"
 	msgContent = "The specified X.509 certificate content is invalid. Error: One or more X.509 properties are invalid."
 )
+
+// conceived is the error of conceive for certificates that the caller brought in
+// a field.
+func conceived(field string, err error) error {
+	if errors.Is(err, errTooLong) {
+		return invalid(field, msgTooLong)
+	}
+	return err
+}
 
 // content turns what the codec refuses into the refusal of a field.
 func content(field string, err error) error {

@@ -3,6 +3,7 @@ package certificate
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/bundle"
@@ -42,7 +43,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 	if err := mayMerge(op); err != nil {
 		return nil, err
 	}
-	born, err := s.merged(ctx, op, p)
+	born, err := s.merged(ctx, op, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func mayMerge(op *issuance.Operation) error {
 }
 
 // merged builds the version from what the caller brought.
-func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergeParams) (*newborn, error) {
+func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergeParams, now time.Time) (*newborn, error) {
 	ders, err := bundle.ReadMerge(p.X5C)
 	if err != nil {
 		return nil, content("x5c", err)
@@ -109,7 +110,7 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 	if err != nil {
 		return nil, err
 	}
-	m, err := match("x5c", certs, public, -1, s.now())
+	m, err := match("x5c", certs, public, -1, now)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +118,9 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 	if err != nil {
 		return nil, fmt.Errorf("opening the pending key of %s: %w", op.Name, err)
 	}
-	return s.conceive(ctx, parents{
+	born, err := s.conceive(ctx, parents{
 		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
-		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: s.now(),
+		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
+	return born, conceived("x5c", err)
 }

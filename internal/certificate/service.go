@@ -204,6 +204,14 @@ func nameFree(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error
 // completed reports whether the name has a finished version.
 func (st state) completed() bool { return st.current != nil && st.current.Completed }
 
+// version is the current version, "" when the name is free.
+func (st state) version() object.Version {
+	if st.current == nil {
+		return ""
+	}
+	return st.current.Version
+}
+
 // insertHeads takes the name in all three families at once.
 func insertHeads(ctx context.Context, tx Tx, c *Certificate) error {
 	if err := tx.InsertCertificate(ctx, c); errors.Is(err, object.ErrExists) {

@@ -123,8 +123,13 @@ func contradicts(p *Policy, x *X509Patch, leaf *pki.Certificate) error {
 			return contradiction()
 		}
 	}
-	if b := x.BasicConstraints; b != nil && b.CA != nil && *b.CA != p.X509.CA {
-		return contradiction()
+	if b := x.BasicConstraints; b != nil {
+		if b.CA != nil && *b.CA != p.X509.CA {
+			return contradiction()
+		}
+		if b.PathLen != nil && (p.X509.PathLen == nil || *b.PathLen != *p.X509.PathLen) {
+			return contradiction()
+		}
 	}
 	return nil
 }

@@ -217,6 +217,9 @@ func (p *Policy) applyKey(k *KeyPatch) error {
 		p.Key.Curve, p.Key.Size = c, 0
 	}
 	if k.Size != nil {
+		if *k.Size <= 0 { // zero would pass for absent
+			return fault.InvalidField(field, "key_size is a number of bits.")
+		}
 		if k.Curve == nil {
 			p.Key.Curve = keepCurve(p.Key, *k.Size)
 		}

@@ -114,7 +114,7 @@ func (p *Policy) NextAction(notBefore, notAfter time.Time) time.Time {
 	}
 	a := p.Actions[0]
 	if a.Days > 0 {
-		return notAfter.AddDate(0, 0, -a.Days).UTC()
+		return notAfter.UTC().AddDate(0, 0, -a.Days)
 	}
 	life := notAfter.Unix() - notBefore.Unix() // seconds: a duration of nanoseconds overflows after 292 years
 	return time.Unix(notBefore.Unix()+life/100*int64(a.Percentage)+life%100*int64(a.Percentage)/100, 0).UTC()
@@ -125,10 +125,25 @@ func (p *Policy) Clone() *Policy {
 	c := *p
 	if p.X509.SANs != nil {
 		s := *p.X509.SANs
+		for _, list := range []*[]string{&s.Emails, &s.DNSNames, &s.UPNs, &s.URIs, &s.IPAddresses} {
+			*list = slices.Clone(*list)
+		}
 		c.X509.SANs = &s
 	}
+	c.X509.PathLen = clone(p.X509.PathLen)
+	c.Issuer.CertificateType = clone(p.Issuer.CertificateType)
+	c.Issuer.Transparency = clone(p.Issuer.Transparency)
+	c.PlatformManage = clone(p.PlatformManage)
 	c.X509.EKUs = slices.Clone(p.X509.EKUs)
 	c.X509.KeyUsage = slices.Clone(p.X509.KeyUsage)
 	c.Actions = slices.Clone(p.Actions)
+	return &c
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
 	return &c
 }

@@ -34,7 +34,10 @@ const DefaultWorkers = 8
 const (
 	lease     = 2 * time.Minute
 	handlerOf = 90 * time.Second
+	afterRun  = 20 * time.Second // to store when to try again
 	idle      = 15 * time.Second // how long another replica's job can wait for this one to look
+
+	afterError = time.Second // before the database is asked again that just failed
 )
 
 // retryDelays are the waits before the next attempts; the last one repeats. The
@@ -92,7 +95,11 @@ func (r *Runner) Run(ctx context.Context) error {
 		if len(took) > 0 && len(slots) < cap(slots) {
 			continue // there may be more
 		}
-		timer := time.NewTimer(r.pause(ctx, len(slots) == cap(slots)))
+		wait := r.pause(ctx, len(slots) == cap(slots))
+		if err != nil {
+			wait = max(wait, afterError) // what is due stays due: without it we would spin
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -160,7 +167,10 @@ func (r *Runner) run(ctx context.Context, j Job) {
 	wait := retryDelays[min(j.Attempt-1, len(retryDelays)-1)]
 	wait += rand.N(wait/4 + 1) // replicas do not retry in step
 	log.WarnContext(ctx, "the job failed and will be tried again", "error", err, "wait", wait)
-	err = r.cfg.DB.Update(work, func(tx Tx) error { return tx.RetryJob(work, j, r.cfg.Now().Add(wait)) })
+	// The time of the work may be what has run out.
+	store, cancelStore := context.WithTimeout(context.WithoutCancel(ctx), afterRun)
+	defer cancelStore()
+	err = r.cfg.DB.Update(store, func(tx Tx) error { return tx.RetryJob(store, j, r.cfg.Now().Add(wait)) })
 	if err != nil && !errors.Is(err, object.ErrChanged) {
 		log.ErrorContext(ctx, "the next attempt waits for the lease to end", "error", err)
 	}

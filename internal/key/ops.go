@@ -1,10 +1,6 @@
 package key
 
-import (
-	"slices"
-
-	"coffer/internal/pki"
-)
+import "coffer/internal/pki"
 
 // allOps is every operation of a key type, in the order answers list them.
 func allOps(a pki.Algorithm) []Op {
@@ -15,8 +11,8 @@ func allOps(a pki.Algorithm) []Op {
 }
 
 // OpsFor says what a certificate's key may do, from the key usages of the
-// certificate (contract certificates.md, 7.3). Without any usage a key may do
-// all that its type can.
+// certificate (contract certificates.md, 7.3), and nothing that its type cannot
+// do (contract keys.md, 6). Without any usage a key may do all that its type can.
 func OpsFor(usages []string, a pki.Algorithm) []Op {
 	if len(usages) == 0 {
 		return allOps(a)
@@ -37,10 +33,10 @@ func OpsFor(usages []string, a pki.Algorithm) []Op {
 		}
 	}
 	ops := []Op{}
-	for _, o := range []Op{Sign, Verify, WrapKey, UnwrapKey, Encrypt, Decrypt} {
+	for _, o := range allOps(a) {
 		if allowed[o] {
 			ops = append(ops, o)
 		}
 	}
-	return slices.Clip(ops)
+	return ops
 }

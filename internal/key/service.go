@@ -27,7 +27,7 @@ func NotFound(n object.Name, ver object.Version) error {
 		" For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}
 }
 
-// Live is the head of a name that exists and is not deleted, or NotFound.
+// live is the head of a name that exists and is not deleted, or NotFound.
 func live(ctx context.Context, tx Tx, v object.VaultID, n object.Name, ver object.Version) (object.Head, error) {
 	h, err := tx.KeyHead(ctx, v, n)
 	if errors.Is(err, object.ErrNotFound) || err == nil && h.Deletion != nil {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,11 +22,12 @@ import (
 // A file holds one root key; during a rotation it holds the new one and the old
 // one, so that a crash at any line leaves every data key with its root key.
 type RootFile struct {
-	path       string
-	passphrase string // "" keeps the keys in clear
+	path string
 
-	mu   sync.RWMutex
-	keys []rootKey // guarded by mu; the first one is current
+	mu         sync.Mutex
+	passphrase string      // guarded by mu; "" keeps the keys in clear
+	keys       []rootKey   // guarded by mu; the first one is current
+	seen       os.FileInfo // guarded by mu; the file that keys are from
 }
 
 type rootKey struct {
@@ -81,28 +81,25 @@ var ErrPassphrase = errors.New("seal: the passphrase does not open the root key 
 // (fs.ErrExist), for it may be the only way to somebody's data. An empty
 // passphrase keeps the key in clear.
 func CreateRootFile(path, passphrase string, now time.Time) (*RootFile, error) {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-		}
-		return nil, err
-	}
 	k, err := newRootKey(now)
 	if err != nil {
 		return nil, err
 	}
-	r := &RootFile{path: path, passphrase: passphrase}
-	return r, r.replace([]rootKey{k})
+	r := &RootFile{path: path}
+	// A link fails when the name is there: of two that create at one time, one has
+	// made the file and the other knows.
+	if err := r.write([]rootKey{k}, passphrase, os.Link); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // OpenRootFile reads the root keys. It refuses a file that others can read.
 func OpenRootFile(path, passphrase string) (*RootFile, error) {
 	r := &RootFile{path: path, passphrase: passphrase}
-	keys, err := r.read()
-	if err != nil {
+	if err := r.read(); err != nil {
 		return nil, err
 	}
-	r.keys = keys
 	return r, nil
 }
 
@@ -116,55 +113,58 @@ func newRootKey(now time.Time) (rootKey, error) {
 	return k, err
 }
 
-func (r *RootFile) read() ([]rootKey, error) {
+// read takes the keys from the file. The caller holds mu, or the only reference.
+func (r *RootFile) read() error {
 	f, err := os.Open(r.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("the root key file %s can be read by others (mode %#o): run chmod 600 %s", r.path, info.Mode().Perm(), r.path)
+		return fmt.Errorf("the root key file %s can be read by others (mode %#o): run chmod 600 %s", r.path, info.Mode().Perm(), r.path)
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, maxRootBytes))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var doc rootDoc
 	if err := json.Unmarshal(raw, &doc); err != nil || doc.Format != rootFormat {
-		return nil, fmt.Errorf("%s is not a root key file of format %d", r.path, rootFormat) // the cause could quote key bytes
+		return fmt.Errorf("%s is not a root key file of format %d", r.path, rootFormat) // the cause could quote key bytes
 	}
 	if doc.Sealed != nil {
 		if doc.Keys, err = doc.Sealed.open(r.passphrase); err != nil {
-			return nil, err
+			return err
 		}
 	} else if r.passphrase != "" {
-		return nil, fmt.Errorf("%s is not sealed by a passphrase, but one is configured", r.path)
+		return fmt.Errorf("%s is not sealed by a passphrase, but one is configured", r.path)
 	}
 	if len(doc.Keys) == 0 {
-		return nil, fmt.Errorf("%s holds no root key", r.path)
+		return fmt.Errorf("%s holds no root key", r.path)
 	}
 	for i := range doc.Keys {
 		k := &doc.Keys[i]
 		if len(k.Key) != 32 || len(k.ID) != 16 {
-			return nil, fmt.Errorf("%s holds a root key that is not of 32 bytes", r.path)
+			return fmt.Errorf("%s holds a root key that is not of 32 bytes", r.path)
 		}
 		if k.aead, err = newAEAD(k.Key); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return doc.Keys, nil
+	r.keys, r.seen = doc.Keys, info
+	return nil
 }
 
-// replace writes the file anew and only then uses the keys. The rename is atomic:
-// a crash leaves the old file or the new one, whole.
-func (r *RootFile) replace(keys []rootKey) error {
+// write makes the file and only then uses the keys. place gives the complete file
+// its name, at once: a crash leaves what was there or the new file, whole. The
+// caller holds mu, or the only reference.
+func (r *RootFile) write(keys []rootKey, passphrase string, place func(from, to string) error) error {
 	doc := rootDoc{Format: rootFormat, Note: rootNote, Keys: keys}
-	if r.passphrase != "" {
-		s, err := sealKeys(keys, r.passphrase)
+	if passphrase != "" {
+		s, err := sealKeys(keys, passphrase)
 		if err != nil {
 			return err
 		}
@@ -174,37 +174,37 @@ func (r *RootFile) replace(keys []rootKey) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(r.path, append(raw, '\n')); err != nil {
+	seen, err := writeFile(r.path, append(raw, '\n'), place)
+	if err != nil {
 		return fmt.Errorf("writing the root key file: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.keys = keys
+	r.keys, r.passphrase, r.seen = keys, passphrase, seen
 	return nil
 }
 
-// writeFile replaces path durably: the content, then the name.
-func writeFile(path string, content []byte) error {
+// writeFile makes path durably: the content, then the name.
+func writeFile(path string, content []byte, place func(from, to string) error) (os.FileInfo, error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, ".root-*") // mode 0600
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.Remove(tmp.Name())
 	if _, err := tmp.Write(content); err != nil {
-		return errors.Join(err, tmp.Close())
+		return nil, errors.Join(err, tmp.Close())
 	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return err
+	info, err := tmp.Stat()
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return nil, err
 	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
-		return err
+	if err := place(tmp.Name(), path); err != nil {
+		return nil, err
 	}
 	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return info, errors.Join(d.Sync(), d.Close())
 }
 
 func passphraseAEAD(passphrase string, s *sealed) (cipher.AEAD, error) {
@@ -255,37 +255,48 @@ func dataKeyPlace(scope, keyID string) Place {
 
 // Wrap seals a data key under the current root key.
 func (r *RootFile) Wrap(scope, keyID string, dataKey []byte) (string, []byte, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(); err != nil {
+		return "", nil, err
+	}
 	k := r.keys[0]
 	return k.ID, sealBox(k.aead, [keyIDBytes]byte{}, dataKeyPlace(scope, keyID), dataKey), nil
+}
+
+// refresh reads the file again when another process has written it since: the
+// current key in memory may have been retired. A file that is gone, on a medium
+// that was taken out say, changes nothing. The caller holds mu.
+func (r *RootFile) refresh() error {
+	info, err := os.Stat(r.path)
+	// The times count too: the system gives the numbers of files again.
+	if err != nil || os.SameFile(info, r.seen) && info.ModTime().Equal(r.seen.ModTime()) && info.Size() == r.seen.Size() {
+		return nil
+	}
+	return r.read()
 }
 
 // Unwrap opens a data key. When another process has rotated the root key, the
 // file is read again.
 func (r *RootFile) Unwrap(d DataKey) ([]byte, error) {
+	if len(d.Wrapped) < boxHeader {
+		return nil, ErrBox
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	aead := r.find(d.RootID)
 	if aead == nil {
-		keys, err := r.read()
-		if err != nil {
+		if err := r.read(); err != nil {
 			return nil, err
 		}
-		r.mu.Lock()
-		r.keys = keys
-		r.mu.Unlock()
 		if aead = r.find(d.RootID); aead == nil {
 			return nil, ErrRootKey
 		}
-	}
-	if len(d.Wrapped) < boxHeader {
-		return nil, ErrBox
 	}
 	return openBox(aead, dataKeyPlace(d.Scope, d.ID), d.Wrapped)
 }
 
 func (r *RootFile) find(id string) cipher.AEAD {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
 	for _, k := range r.keys {
 		if k.ID == id {
 			return k.aead
@@ -294,41 +305,47 @@ func (r *RootFile) find(id string) cipher.AEAD {
 	return nil
 }
 
-// Rotate puts a new root key in front of the old ones. Call rewrap, then Retire.
-// A crash in between leaves both in the file, and Rotate may be run again.
+// Rotate puts a new root key in front of the old one. Call rewrap, then Retire.
+// A crash in between leaves both in the file; Rotate then goes on with the new
+// key that it finds there.
 func (r *RootFile) Rotate(now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(); err != nil || len(r.keys) > 1 {
+		return err
+	}
 	k, err := newRootKey(now)
 	if err != nil {
 		return err
 	}
-	r.mu.RLock()
-	keys := append([]rootKey{k}, r.keys...)
-	r.mu.RUnlock()
-	return r.replace(keys)
+	return r.write(append([]rootKey{k}, r.keys...), r.passphrase, os.Rename)
 }
 
 // Retire forgets all root keys but the current one: only after every data key
 // has been wrapped anew.
 func (r *RootFile) Retire() error {
-	r.mu.RLock()
-	keys := r.keys[:1:1]
-	r.mu.RUnlock()
-	return r.replace(keys)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(); err != nil {
+		return err
+	}
+	return r.write(r.keys[:1:1], r.passphrase, os.Rename)
 }
 
 // Seal changes the passphrase of the file; "" keeps the keys in clear from now
 // on.
 func (r *RootFile) Seal(passphrase string) error {
 	r.mu.Lock()
-	r.passphrase = passphrase
-	keys := r.keys
-	r.mu.Unlock()
-	return r.replace(keys)
+	defer r.mu.Unlock()
+	if err := r.refresh(); err != nil {
+		return err
+	}
+	return r.write(r.keys, passphrase, os.Rename)
 }
 
 // CurrentID names the current root key.
 func (r *RootFile) CurrentID() string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.keys[0].ID
 }

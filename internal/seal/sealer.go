@@ -136,7 +136,9 @@ func (s *Sealer) scope(ctx context.Context, scope string, create bool) (*scopeKe
 			return nil, ErrBox
 		}
 		if k, err = s.create(ctx, scope); errors.Is(err, object.ErrExists) {
-			k, err = s.load(ctx, scope) // another process was first
+			if k, err = s.load(ctx, scope); err == nil && k == nil { // somebody else was first
+				err = fmt.Errorf("seal: the data key of %s is gone", scope) // and has deleted the vault since
+			}
 		}
 	}
 	if err != nil {
@@ -177,11 +179,15 @@ func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 	var id [keyIDBytes]byte
 	rand.Read(id[:])
 	row := DataKey{Scope: scope, ID: hex.EncodeToString(id[:]), Created: object.Second(s.now())}
-	var err error
-	if row.RootID, row.Wrapped, err = s.keeper.Wrap(scope, row.ID, raw); err != nil {
-		return nil, fmt.Errorf("wrapping a new data key: %w", err)
-	}
-	if err := s.db.Update(ctx, func(tx Tx) error { return tx.InsertDataKey(ctx, row) }); err != nil {
+	// Wrapping inside the transaction puts it before or after that of Rewrap as a
+	// whole: no key is stored under a root key that is then retired.
+	err := s.db.Update(ctx, func(tx Tx) (err error) {
+		if row.RootID, row.Wrapped, err = s.keeper.Wrap(scope, row.ID, raw); err != nil {
+			return fmt.Errorf("wrapping a new data key: %w", err)
+		}
+		return tx.InsertDataKey(ctx, row)
+	})
+	if err != nil {
 		return nil, err
 	}
 	k := &scopeKeys{aead: map[[keyIDBytes]byte]cipher.AEAD{}}
