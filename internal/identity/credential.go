@@ -100,9 +100,9 @@ func hashSecret(text string) []byte {
 // application's assertions: RSA of at least 2048 bits or EC P-256. Who issued
 // it does not matter; it is good until its own end.
 func (d *Directory) AddCertificate(ctx context.Context, id string, certificate []byte) (*Credential, error) {
-	cert, err := parseCertificate(certificate)
-	if err != nil {
-		return nil, fault.InvalidField("certificate", err.Error())
+	cert, fail := parseCertificate(certificate)
+	if cert == nil {
+		return nil, fault.InvalidField("certificate", fail)
 	}
 	end := object.Second(cert.NotAfter)
 	if !end.After(d.now()) {
@@ -113,34 +113,35 @@ func (d *Directory) AddCertificate(ctx context.Context, id string, certificate [
 	return c, d.add(ctx, id, c, ServicePrincipal)
 }
 
-func parseCertificate(b []byte) (*x509.Certificate, error) {
+// parseCertificate answers nil and a sentence that says why.
+func parseCertificate(b []byte) (cert *x509.Certificate, fail string) {
 	if len(b) > maxCertificate {
-		return nil, errors.New("It is too large.")
+		return nil, "It is too large."
 	}
 	if bytes.Contains(b, []byte("-----BEGIN")) {
 		block, _ := pem.Decode(b)
 		if block == nil || block.Type != "CERTIFICATE" {
-			return nil, errors.New("Its first PEM block is not a certificate.")
+			return nil, "Its first PEM block is not a certificate."
 		}
 		b = block.Bytes
 	}
 	cert, err := x509.ParseCertificate(b)
 	if err != nil {
-		return nil, errors.New("It is not an X.509 certificate.")
+		return nil, "It is not an X.509 certificate."
 	}
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if key.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("Its RSA key has less than %d bits.", minRSABits)
+			return nil, fmt.Sprintf("Its RSA key has less than %d bits.", minRSABits)
 		}
 	case *ecdsa.PublicKey:
 		if key.Curve != elliptic.P256() {
-			return nil, errors.New("Its EC key is not of curve P-256.")
+			return nil, "Its EC key is not of curve P-256."
 		}
 	default:
-		return nil, errors.New("Its key is neither RSA nor EC.")
+		return nil, "Its key is neither RSA nor EC."
 	}
-	return cert, nil
+	return cert, ""
 }
 
 // AddFederated lets tokens of another issuer stand for the application: those
@@ -148,7 +149,7 @@ func parseCertificate(b []byte) (*x509.Certificate, error) {
 // (none: api://AzureADTokenExchange).
 func (d *Directory) AddFederated(ctx context.Context, id, issuer, subject string, audiences []string) (*Credential, error) {
 	if err := checkIssuerURL(issuer); err != nil {
-		return nil, fault.InvalidField("issuer", err.Error())
+		return nil, fault.InvalidField("issuer", "It must be an https URL without query and fragment.")
 	}
 	if len(subject) == 0 || len(subject) > maxIssuerText {
 		return nil, fault.InvalidField("subject", fmt.Sprintf("It has 1 to %d bytes.", maxIssuerText))
@@ -172,7 +173,7 @@ func (d *Directory) AddFederated(ctx context.Context, id, issuer, subject string
 func checkIssuerURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || len(s) > maxIssuerText || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return errors.New("It must be an https URL without query and fragment.")
+		return errors.New("it must be an https URL without query and fragment")
 	}
 	return nil
 }
