@@ -12,13 +12,13 @@ import (
 func TestWritePEM(t *testing.T) {
 	for _, name := range []string{"ec", "k1", "rsa"} {
 		key, leaf, chain := der(t, name+".key"), der(t, name+".pem"), [][]byte{der(t, "ca.pem")}
-		if got := WritePEM(key, leaf, chain); got != text(t, name+".key")+text(t, name+".pem")+text(t, "ca.pem") {
+		if got := WritePEM(key, append([][]byte{leaf}, chain...)); got != text(t, name+".key")+text(t, name+".pem")+text(t, "ca.pem") {
 			t.Errorf("%s:\n%s", name, got)
 		}
-		if got := WritePEM(nil, leaf, chain); got != text(t, name+".pem")+text(t, "ca.pem") {
+		if got := WritePEM(nil, append([][]byte{leaf}, chain...)); got != text(t, name+".pem")+text(t, "ca.pem") {
 			t.Errorf("%s without key:\n%s", name, got)
 		}
-		if got := WritePEM(key, leaf, nil); got != text(t, name+".key")+text(t, name+".pem") {
+		if got := WritePEM(key, [][]byte{leaf}); got != text(t, name+".key")+text(t, name+".pem") {
 			t.Errorf("%s without chain:\n%s", name, got)
 		}
 	}
@@ -29,15 +29,15 @@ func TestWritePEM(t *testing.T) {
 func TestWrittenIsImportedAgain(t *testing.T) {
 	for _, name := range []string{"ec", "k1", "rsa"} {
 		key, leaf, ca := der(t, name+".key"), der(t, name+".pem"), der(t, "ca.pem")
-		legacy, err := WritePKCS12(key, leaf, [][]byte{ca}, false)
+		legacy, err := WritePKCS12(key, [][]byte{leaf, ca}, 0, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		modern, err := WritePKCS12(key, leaf, [][]byte{ca}, true)
+		modern, err := WritePKCS12(key, [][]byte{leaf, ca}, 0, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, value := range []string{legacy, modern, WritePEM(key, leaf, [][]byte{ca})} {
+		for _, value := range []string{legacy, modern, WritePEM(key, [][]byte{leaf, ca})} {
 			m, err := ReadImport(value, "", nil)
 			if err != nil {
 				t.Fatal(err)
@@ -54,7 +54,7 @@ func TestWrittenIsImportedAgain(t *testing.T) {
 
 func TestWritePKCS12WithoutKeyHoldsNone(t *testing.T) {
 	for _, modern := range []bool{false, true} {
-		value, err := WritePKCS12(nil, der(t, "ec.pem"), [][]byte{der(t, "ca.pem")}, modern)
+		value, err := WritePKCS12(nil, [][]byte{der(t, "ec.pem"), der(t, "ca.pem")}, 0, modern)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,10 +75,10 @@ func TestWritePKCS12WithoutKeyHoldsNone(t *testing.T) {
 }
 
 func TestWritePKCS12ChecksItsInput(t *testing.T) {
-	if _, err := WritePKCS12([]byte("key"), der(t, "ec.pem"), nil, false); err == nil {
+	if _, err := WritePKCS12([]byte("key"), [][]byte{der(t, "ec.pem")}, 0, false); err == nil {
 		t.Error("no error for a key that is not DER")
 	}
-	if _, err := WritePKCS12(nil, nil, nil, false); err == nil {
+	if _, err := WritePKCS12(nil, nil, 0, false); err == nil {
 		t.Error("no error without a leaf")
 	}
 }

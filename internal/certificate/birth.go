@@ -109,11 +109,11 @@ func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
 	if p.policy.Key.Exportable {
 		private = p.private.Reveal()
 	}
+	all := slices.Insert(slices.Clone(chain), p.leafAt, p.leaf.Raw)
 	if p.policy.ContentType == issuance.PEM {
-		all := slices.Insert(slices.Clone(chain), p.leafAt, p.leaf.Raw)
-		return bundle.WritePEM(private, all[0], all[1:]), nil
+		return bundle.WritePEM(private, all), nil
 	}
-	return bundle.WritePKCS12(private, p.leaf.Raw, chain, s.cfg.ModernPKCS12)
+	return bundle.WritePKCS12(private, all, p.leafAt, s.cfg.ModernPKCS12)
 }
 
 // bear stores a newborn as the current version of its name: all three rows and

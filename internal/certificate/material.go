@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	"bytes"
 	"crypto"
 	"errors"
 	"time"
@@ -71,10 +72,13 @@ func match(field string, certs []*pki.Certificate, public crypto.PublicKey, hint
 	if at < 0 {
 		return nil, invalid(field, msgMismatch)
 	}
-	m := &material{leaf: certs[at], leafAt: at}
+	m := &material{leaf: certs[at]}
 	for i, c := range certs {
-		if i != at {
+		if i != at && !bytes.Equal(c.Raw, m.leaf.Raw) { // a P7B beside the leaf may hold it again
 			m.others = append(m.others, c)
+		}
+		if i == at {
+			m.leafAt = len(m.others)
 		}
 	}
 	if now.After(m.leaf.NotAfter) {

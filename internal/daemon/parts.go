@@ -57,7 +57,7 @@ func pfxToPEM(pfx seal.Value) (seal.Value, error) {
 	for _, c := range b.Certificates {
 		certs = append(certs, c.DER)
 	}
-	return seal.NewValue([]byte(bundle.WritePEM(b.KeyPKCS8, certs[0], certs[1:]))), nil
+	return seal.NewValue([]byte(bundle.WritePEM(b.KeyPKCS8, certs))), nil
 }
 
 // signingKeys seals the private keys of the token service.

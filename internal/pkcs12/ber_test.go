@@ -49,7 +49,7 @@ func pieces(value []byte) []byte {
 // authenticated safe, and the PFX. openssl confirms that it is a good file.
 func TestDecodeTakesBER(t *testing.T) {
 	for _, l := range []layout{legacy, modern} {
-		certificates, err := certificateBags(made.leaf, [][]byte{made.ca}, true)
+		certificates, err := certificateBags([][]byte{made.leaf, made.ca}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

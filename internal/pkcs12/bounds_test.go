@@ -299,7 +299,7 @@ func TestBounds(t *testing.T) {
 }
 
 func TestErrorsHoldNothingSecret(t *testing.T) {
-	pfx := encode(t, EncodeLegacy, made.key)
+	pfx := encode(t, encodeLegacy, made.key)
 	_, err := Decode(pfx, "correct horse")
 	if err == nil || bytes.Contains([]byte(err.Error()), []byte("horse")) {
 		t.Errorf("%v", err)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"hash"
 
@@ -71,22 +72,28 @@ var modern = layout{
 // password in its zero-length form.
 //
 // keyPKCS8 is a PrivateKeyInfo in DER, or nil for a file of certificates only. The
-// certificates are written leaf first.
-func EncodeLegacy(keyPKCS8, leaf []byte, chain [][]byte) ([]byte, error) {
-	return legacy.encode(keyPKCS8, leaf, chain)
+// certificates are written in the order given; that at index leaf is the key's.
+func EncodeLegacy(keyPKCS8 []byte, certificates [][]byte, leaf int) ([]byte, error) {
+	return legacy.encode(keyPKCS8, certificates, leaf)
 }
 
 // EncodeModern is EncodeLegacy with AES-256-CBC, PBKDF2 and HMAC-SHA-256, which
 // Windows before Server 2019, Java before 12 and macOS before 13 do not read.
-func EncodeModern(keyPKCS8, leaf []byte, chain [][]byte) ([]byte, error) {
-	return modern.encode(keyPKCS8, leaf, chain)
+func EncodeModern(keyPKCS8 []byte, certificates [][]byte, leaf int) ([]byte, error) {
+	return modern.encode(keyPKCS8, certificates, leaf)
 }
 
-func (l layout) encode(key, leaf []byte, chain [][]byte) ([]byte, error) {
-	if 2+len(chain) > maxBags {
+func (l layout) encode(key []byte, ders [][]byte, leaf int) ([]byte, error) {
+	if 1+len(ders) > maxBags {
 		return nil, fmt.Errorf("pkcs12: over %d certificates", maxBags-1)
 	}
-	certificates, err := certificateBags(leaf, chain, key != nil)
+	if leaf < 0 || leaf >= len(ders) {
+		return nil, errors.New("pkcs12: no leaf")
+	}
+	if key == nil {
+		leaf = -1
+	}
+	certificates, err := certificateBags(ders, leaf)
 	if err != nil {
 		return nil, fmt.Errorf("pkcs12: writing the certificates: %w", err)
 	}
@@ -193,18 +200,18 @@ func (l layout) keyBag(key []byte) ([]byte, error) {
 	return b.Bytes()
 }
 
-// certificateBags writes SafeContents of CertBags; the leaf carries the localKeyId
-// when there is a key to point to.
-func certificateBags(leaf []byte, chain [][]byte, hasKey bool) ([]byte, error) {
+// certificateBags writes SafeContents of CertBags; that at index leaf, if any,
+// carries the localKeyId that points to the key.
+func certificateBags(ders [][]byte, leaf int) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		for i, der := range append([][]byte{leaf}, chain...) {
+		for i, der := range ders {
 			if _, err := readSequence(der); err != nil {
 				b.SetError(fmt.Errorf("certificate %d: %w", i, err))
 				return
 			}
 			var attributes func(b *cryptobyte.Builder)
-			if i == 0 && hasKey {
+			if i == leaf {
 				attributes = addLeafKeyID
 			}
 			addBag(b, oidCertBag, func(b *cryptobyte.Builder) {

@@ -20,7 +20,46 @@ import (
 var encoders = []struct {
 	name   string
 	encode func(key, leaf []byte, chain [][]byte) ([]byte, error)
-}{{"legacy", EncodeLegacy}, {"modern", EncodeModern}}
+}{{"legacy", encodeLegacy}, {"modern", encodeModern}}
+
+// The encoders with the leaf first.
+func encodeLegacy(key, leaf []byte, chain [][]byte) ([]byte, error) {
+	return EncodeLegacy(key, append([][]byte{leaf}, chain...), 0)
+}
+
+func encodeModern(key, leaf []byte, chain [][]byte) ([]byte, error) {
+	return EncodeModern(key, append([][]byte{leaf}, chain...), 0)
+}
+
+// TestTheLeafNeedNotBeFirst: a caller may want the order of the input kept
+// (contract certificates.md, 7.7).
+func TestTheLeafNeedNotBeFirst(t *testing.T) {
+	for _, f := range []func([]byte, [][]byte, int) ([]byte, error){EncodeLegacy, EncodeModern} {
+		pfx, err := f(made.key, [][]byte{made.ca, made.leaf}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := Decode(pfx, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Certificates) != 2 || !bytes.Equal(b.Certificates[0].DER, made.ca) || !bytes.Equal(b.Certificates[1].DER, made.leaf) {
+			t.Error("the order changed")
+		}
+		if b.Certificates[0].LocalKeyID != nil || !bytes.Equal(b.Certificates[1].LocalKeyID, b.LocalKeyID) {
+			t.Error("the key does not point to its certificate")
+		}
+		key, leaf, _, err := sslmate.DecodeChain(pfx, "")
+		if err != nil || key == nil || len(leaf.Raw) == 0 {
+			t.Errorf("another reader: %v", err)
+		}
+		for _, at := range []int{-1, 2} {
+			if _, err := f(made.key, [][]byte{made.ca, made.leaf}, at); err == nil {
+				t.Errorf("leaf %d of 2 was accepted", at)
+			}
+		}
+	}
+}
 
 func encode(t *testing.T, f func(key, leaf []byte, chain [][]byte) ([]byte, error), key []byte) []byte {
 	t.Helper()
@@ -124,7 +163,7 @@ type (
 func TestLegacyMACIsMadeWithoutPassword(t *testing.T) {
 	var pfx asn1PFX
 	var authSafe []byte
-	if rest, err := asn1.Unmarshal(encode(t, EncodeLegacy, made.key), &pfx); err != nil || len(rest) > 0 {
+	if rest, err := asn1.Unmarshal(encode(t, encodeLegacy, made.key), &pfx); err != nil || len(rest) > 0 {
 		t.Fatal(err)
 	}
 	if _, err := asn1.Unmarshal(pfx.AuthSafe.Content.Bytes, &authSafe); err != nil {
@@ -258,7 +297,7 @@ func TestTheLargestIsDecoded(t *testing.T) {
 	for i := range chain {
 		chain[i] = made.ca
 	}
-	pfx, err := EncodeLegacy(made.key, made.leaf, chain)
+	pfx, err := encodeLegacy(made.key, made.leaf, chain)
 	if err != nil {
 		t.Fatal(err)
 	}
