@@ -2,7 +2,6 @@ package keyvault
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -104,7 +103,7 @@ func (s *Server) write(c *call, a *answer) {
 		region = c.vault.Location
 	}
 	// One allocation for all values that are this request's own.
-	own := [...]string{region, networkInfo(c.client), c.entry.RequestID(), clientRequestID(c.r.Header)}
+	own := [...]string{region, networkInfo(c.client, c.clientIP), c.entry.RequestID(), clientRequestID(c.r.Header)}
 	h["X-Ms-Keyvault-Region"] = own[0:1:1]
 	h["X-Ms-Keyvault-Network-Info"] = own[1:2:2]
 	h["X-Ms-Request-Id"] = own[2:3:3]
@@ -137,13 +136,9 @@ func (s *Server) write(c *call, a *answer) {
 
 // networkInfo tells the caller its address as the server saw it; support tools
 // read it.
-func networkInfo(a netip.Addr) string {
+func networkInfo(a netip.Addr, text string) string {
 	if a.Is6() {
-		return "conn_type=Ipv6;addr=" + a.String() + ";act_addr_fam=InterNetworkV6;"
-	}
-	text := ""
-	if a.IsValid() {
-		text = a.String()
+		return "conn_type=Ipv6;addr=" + text + ";act_addr_fam=InterNetworkV6;"
 	}
 	return "conn_type=Ipv4;addr=" + text + ";act_addr_fam=InterNetwork;"
 }
@@ -173,9 +168,7 @@ func (s *Server) log(c *call, a *answer, took time.Duration) {
 	if a.status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	// The request's own context may be done; the event is written all the same.
-	ctx := context.WithoutCancel(c.ctx)
-	if !s.cfg.Logger.Enabled(ctx, level) {
+	if !s.cfg.Logger.Enabled(c.ctx, level) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 10)
@@ -199,5 +192,5 @@ func (s *Server) log(c *call, a *answer, took time.Duration) {
 			attrs = append(attrs, slog.Any("error", f.internal))
 		}
 	}
-	s.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)
+	s.cfg.Logger.LogAttrs(c.ctx, level, "request", attrs...)
 }

@@ -23,6 +23,7 @@ type call struct {
 
 	address  address
 	client   netip.Addr // zero when it cannot be read
+	clientIP string     // the same as text, "" for zero
 	vault    *vault.Vault
 	recorded bool // the audit log hears of this request
 	caller   access.Caller
@@ -101,11 +102,10 @@ func (c *call) id(path string) string { return c.address.base + path }
 
 // objectID is the identifier of an object, with its version if there is one.
 func (c *call) objectID(f object.Family, n object.Name, v object.Version) string {
-	id := c.address.base + "/" + string(f) + "/" + n.String()
-	if v != "" {
-		id += "/" + string(v)
+	if v == "" {
+		return c.address.base + "/" + string(f) + "/" + n.String()
 	}
-	return id
+	return c.address.base + "/" + string(f) + "/" + n.String() + "/" + string(v)
 }
 
 // words of the families in messages.

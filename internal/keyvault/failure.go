@@ -1,6 +1,7 @@
 package keyvault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -102,7 +103,7 @@ func internalFailure(err error, requestID string) *failure {
 }
 
 func known(e *fault.Error, status int, code string) *failure {
-	f := &failure{status: status, code: code, inner: string(e.Reason), message: e.Msg, internal: e.Err}
+	f := &failure{status: status, code: code, inner: string(e.Reason), message: cmp.Or(e.Msg, http.StatusText(status)), internal: e.Err}
 	switch {
 	case e.Reason == fault.MalformedBackup:
 		f.code, f.inner = malformedBackup, ""

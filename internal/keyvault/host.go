@@ -14,8 +14,16 @@ import (
 type address struct {
 	host  string // as given, with its port
 	base  string // https://host[:port]: the prefix of ids, without :443
-	link  string // https://host:port: the prefix of nextLink, port always written
+	port  string // "" when none was given
 	label string // canonical first label; "" for localhost and IP addresses
+}
+
+// link is the prefix of nextLink: https://host:port, the port always written.
+func (a address) link() string {
+	if a.port == "" {
+		return "https://" + a.host + ":443"
+	}
+	return "https://" + a.host
 }
 
 // maxHost is the longest DNS name (RFC 1035, section 2.3.4).
@@ -28,18 +36,14 @@ func parseHost(header string) (address, bool) {
 	if !ok {
 		return address{}, false
 	}
-	a := address{host: header, base: "https://" + header, link: "https://" + header}
-	switch port {
-	case "":
-		a.link += ":443"
-	case "443":
-		a.base = "https://" + strings.TrimSuffix(header, ":443")
-	}
+	a := address{host: header, base: "https://" + strings.TrimSuffix(header, ":443"), port: port}
 	if host[0] == '[' || strings.EqualFold(host, "localhost") {
 		return a, true
 	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return a, true
+	if last := host[len(host)-1]; last >= '0' && last <= '9' { // as every IPv4 address ends
+		if _, err := netip.ParseAddr(host); err == nil {
+			return a, true
+		}
 	}
 	if !isDNSName(host) {
 		return address{}, false

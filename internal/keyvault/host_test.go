@@ -6,7 +6,8 @@ import (
 )
 
 func TestHosts(t *testing.T) {
-	for header, want := range map[string]address{
+	type result struct{ base, link, label string }
+	for header, want := range map[string]result{
 		"dev.vault.test":                    {base: "https://dev.vault.test", link: "https://dev.vault.test:443", label: "dev"},
 		"DEV.vault.test:8443":               {base: "https://DEV.vault.test:8443", link: "https://DEV.vault.test:8443", label: "dev"},
 		"dev.vault.test:443":                {base: "https://dev.vault.test", link: "https://dev.vault.test:443", label: "dev"},
@@ -20,8 +21,8 @@ func TestHosts(t *testing.T) {
 		"kv1." + strings.Repeat("a", 63):    {base: "https://kv1." + strings.Repeat("a", 63), link: "https://kv1." + strings.Repeat("a", 63) + ":443", label: "kv1"},
 		"dev.xn--bcher-kva.example.com:080": {base: "https://dev.xn--bcher-kva.example.com:080", link: "https://dev.xn--bcher-kva.example.com:080", label: "dev"},
 	} {
-		want.host = header
-		if got, ok := parseHost(header); !ok || got != want {
+		a, ok := parseHost(header)
+		if got := (result{a.base, a.link(), a.label}); !ok || got != want || a.host != header {
 			t.Errorf("%s: %+v, %v", header, got, ok)
 		}
 	}

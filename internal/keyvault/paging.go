@@ -68,7 +68,7 @@ func listing[T, L any](s *Server, rule func(*call, position) ([]T, bool, error),
 // nextLink is what the client will call verbatim: it names the port even when it
 // is 443, and the list as the route spells it (contract certificates.md, 2.6).
 func (c *call) nextLink(token string) string {
-	link := c.address.link
+	link := c.address.link()
 	for _, w := range c.route.words {
 		if w == nameParam {
 			w = c.name.String()

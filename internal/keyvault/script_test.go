@@ -49,7 +49,7 @@ var placeholder = regexp.MustCompile(`\{([a-zA-Z0-9_:]+)(?:=([a-z0-9]+))?\}`)
 
 func TestWireScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) < 13 {
+	if err != nil || len(files) < 15 {
 		t.Fatalf("only %d scripts (%v)", len(files), err)
 	}
 	for _, file := range files {

@@ -20,6 +20,9 @@ import (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := s.cfg.Now()
 	c := &call{w: w, r: r, verb: r.Method, entry: s.cfg.Audit.Begin(arrived), client: clientAddress(r)}
+	if c.client.IsValid() {
+		c.clientIP = c.client.String()
+	}
 	c.ctx = audit.NewContext(r.Context(), c.entry)
 	a := s.answer(c)
 	if c.recorded {
@@ -125,7 +128,7 @@ func (s *Server) findVault(c *call) error {
 func (s *Server) authenticate(c *call) error {
 	c.recorded = true
 	req := audit.Request{
-		Address: c.client.String(), URI: c.address.base + c.r.URL.RequestURI(),
+		Address: c.clientIP, URI: c.address.base + c.r.URL.RequestURI(),
 		UserAgent: c.r.UserAgent(), CorrelationID: clientRequestID(c.r.Header),
 	}
 	if c.r.TLS != nil {

@@ -115,7 +115,9 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldWith(t, keyring{}) }
+
+func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{now: beginning, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
@@ -142,7 +144,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, clock)
 	w.certificates, err = certificate.NewService(certificate.Config{
-		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keyring{}, Now: clock, Logger: w.logger,
+		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
 	})
 	if err != nil {
