@@ -120,6 +120,11 @@ export function verifyRequest(csr) {
   return { text, publicKey: createPublicKey(openssl(["req", "-inform", "DER", "-noout", "-pubkey"], csr)) };
 }
 
+// base64 is how certificates are compared: an X509Certificate, or the bytes of one as the SDK has them.
+export function base64(certificate) {
+  return Buffer.from(certificate.raw ?? certificate).toString("base64");
+}
+
 // certificateText is what openssl prints of a certificate: signature algorithm, extensions and all.
 export function certificateText(certificate) {
   return openssl(["x509", "-noout", "-text"], certificate.toString()).toString();

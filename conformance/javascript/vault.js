@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { DefaultAzureCredential } from "@azure/identity";
 import { CertificateClient } from "@azure/keyvault-certificates";
-import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
+import { KeyClient } from "@azure/keyvault-keys";
 import { SecretClient } from "@azure/keyvault-secrets";
 
 export const vaultUrl = process.env.VAULT_URL.replace(/\/$/, "");
@@ -47,10 +47,6 @@ export function certificatesAs(caller) {
 
 export function secretsAs(caller) {
   return new SecretClient(vaultUrl, caller, options);
-}
-
-export function cryptography(keyId) {
-  return new CryptographyClient(keyId, credential, options);
 }
 
 // answer is the last exchange of this method whose path is exactly path, challenges left out.

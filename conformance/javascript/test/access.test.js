@@ -44,7 +44,6 @@ test("a token that is none is unauthorized", async () => {
 test("a wrong secret gets no token", async () => {
   const client = certificatesAs(new ClientSecretCredential(AZURE_TENANT_ID, AZURE_CLIENT_ID, "wrong-secret"));
   await assert.rejects(client.getCertificate(newName("nobody")), (error) => {
-    assert.equal(error.name, "AuthenticationError");
     assert.match(error.message, /AADSTS7000215/);
     assert.ok(!error.message.includes("wrong-secret"), "the secret is not repeated");
     return true;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
-import { authority, issued, readPem, readPfx, verifyRequest } from "../openssl.js";
+import { authority, base64, issued, readPem, readPfx, verifyRequest } from "../openssl.js";
 import { answer, begin, certificates, collect, newName, rejects, secrets, testHeaders, vaultUrl } from "../vault.js";
 
 const ca = authority();
@@ -24,7 +24,7 @@ test("the request of an Unknown issuer waits, verifies and is merged with its ch
 
   const leaf = ca.sign(csr);
   const merged = await certificates.mergeCertificate(name, [leaf.raw, ca.intermediate.raw, ca.root.raw]);
-  assert.deepEqual(Buffer.from(merged.cer), leaf.raw);
+  assert.equal(base64(merged.cer), base64(leaf));
   assert.equal(+merged.properties.expiresOn, Date.parse(leaf.validTo));
   assert.equal(+merged.properties.notBefore, Date.parse(leaf.validFrom));
   assert.equal(+merged.properties.createdOn, +merged.properties.updatedOn);
@@ -57,7 +57,7 @@ test("the leaf is found wherever it stands, and the chain is put in order", asyn
   const name = newName("shuffled");
   const leaf = ca.sign(await request(name, { contentType: "application/x-pem-file" }));
   const merged = await certificates.mergeCertificate(name, [ca.root.raw, leaf.raw, ca.intermediate.raw]);
-  assert.deepEqual(Buffer.from(merged.cer), leaf.raw);
+  assert.equal(base64(merged.cer), base64(leaf));
   const { key, certificates: chain } = readPem((await secrets.getSecret(name)).value);
   assert.deepEqual(chain.map((c) => c.subject), [leaf.subject, "CN=outside intermediate", "CN=outside root"]);
   assert.ok(chain[0].checkPrivateKey(key));
@@ -104,7 +104,7 @@ test("the current version stays as it is until the next one is merged", async ()
   const name = newName("renewed");
   const first = await certificates.mergeCertificate(name, [ca.sign(await request(name)).raw]);
   const csr = await request(name);
-  assert.deepEqual((await certificates.getCertificate(name)).cer, first.cer);
+  assert.equal(base64((await certificates.getCertificate(name)).cer), base64(first.cer));
   const second = await certificates.mergeCertificate(name, [ca.sign(csr).raw]);
   assert.notEqual(second.properties.version, first.properties.version);
   const versions = await collect(certificates.listPropertiesOfCertificateVersions(name));

@@ -1,12 +1,12 @@
 // The secret and the key of a certificate (contract certificates.md, 7 and 13.1; secrets.md, 6).
 
 import assert from "node:assert/strict";
-import { createPublicKey, verify, X509Certificate } from "node:crypto";
+import { createPublicKey, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
 import { connect, createServer } from "node:tls";
-import { readPem, readPfx } from "../openssl.js";
-import { answer, certificates, collect, create, cryptography, keys, newName, rejects, secrets, testHeaders } from "../vault.js";
+import { base64, readPem, readPfx } from "../openssl.js";
+import { answer, certificates, collect, create, keys, newName, rejects, secrets, testHeaders } from "../vault.js";
 
 const self = { issuerName: "Self", subject: "CN=localhost", subjectAlternativeNames: { dnsNames: ["localhost"] } };
 const pfx = "application/x-pkcs12";
@@ -29,7 +29,7 @@ for (const [contentType, read] of [
         assert.deepEqual(secret.properties[same], made.properties[same], same);
       }
       const { key, certificates: held } = read(secret.value);
-      assert.deepEqual(held.map((c) => c.raw), [Buffer.from(made.cer)]);
+      assert.deepEqual(held.map(base64), [base64(made.cer)]);
       assert.ok(held[0].checkPrivateKey(key));
       assert.equal((await secrets.getSecret(name, { version: made.properties.version })).value, secret.value);
     });
@@ -39,7 +39,7 @@ for (const [contentType, read] of [
       const made = await create(name, { ...self, keyType, contentType, exportable: false });
       const { key, certificates: held } = read((await secrets.getSecret(name)).value);
       assert.equal(key, undefined);
-      assert.deepEqual(held.map((c) => c.raw), [Buffer.from(made.cer)]);
+      assert.deepEqual(held.map(base64), [base64(made.cer)]);
       assert.equal((await keys.getKey(name)).id, made.keyId);
     });
   }
@@ -66,11 +66,11 @@ for (const keyType of ["RSA", "EC"]) {
   });
 }
 
-for (const [keyType, members, operations, algorithm, hash] of [
-  ["RSA", ["n", "e"], ["sign", "verify", "wrapKey", "unwrapKey"], "RS256", "sha256"],
-  ["EC", ["crv", "x", "y"], ["sign", "verify"], "ES256", "sha256"],
+for (const [keyType, members, operations] of [
+  ["RSA", ["n", "e"], ["sign", "verify", "wrapKey", "unwrapKey"]],
+  ["EC", ["crv", "x", "y"], ["sign", "verify"]],
 ]) {
-  test(`the ${keyType} key of a certificate is its public half and can sign`, async () => {
+  test(`the ${keyType} key of a certificate is its public half`, async () => {
     const name = newName("key");
     const made = await create(name, { ...self, keyType, exportable: false });
     const key = await keys.getKey(name);
@@ -80,12 +80,7 @@ for (const [keyType, members, operations, algorithm, hash] of [
     const { body } = answer("GET", `/keys/${name}`);
     assert.deepEqual(Object.keys(body.key).sort(), ["kid", "kty", "key_ops", ...members].sort());
     const ofKey = createPublicKey({ key: body.key, format: "jwk" });
-    const ofCertificate = new X509Certificate(made.cer).publicKey;
-    assert.ok(ofKey.equals(ofCertificate));
-
-    const message = Buffer.from("to be signed");
-    const { result } = await cryptography(key.id).signData(algorithm, message);
-    assert.ok(verify(hash, message, { key: ofCertificate, dsaEncoding: "ieee-p1363" }, result));
+    assert.ok(ofKey.equals(new X509Certificate(made.cer).publicKey));
   });
 }
 
@@ -135,13 +130,6 @@ test("the key and the secret are listed as managed, with every version", async (
   const ofKey = await collect(keys.listPropertiesOfKeyVersions(name));
   assert.deepEqual(new Set(ofSecret.map((s) => s.version)), expected);
   assert.deepEqual(new Set(ofKey.map((k) => k.version)), expected);
-});
-
-test("a certificate does not take the name of a secret or a key that is not its own", async () => {
-  const name = newName("taken");
-  await secrets.setSecret(name, "mine");
-  await rejects(create(name, { ...self, keyType: "EC" }), 409, "Conflict");
-  assert.equal((await secrets.getSecret(name)).value, "mine");
 });
 
 testHeaders();

@@ -66,9 +66,16 @@ record Opened(PrivateKey key, List<X509Certificate> certificates) {
         return new Opened(key, chain);
     }
 
-    /** The subjects in RFC 2253 form, in the order of the certificates. */
-    List<String> subjects() {
-        return certificates.stream().map(c -> c.getSubjectX500Principal().getName()).toList();
+    /** Expects exactly these certificates in this order; the subjects come first because they are short to read. */
+    void assertHolds(X509Certificate... expected) {
+        assertEquals(subjects(List.of(expected)), subjects(certificates));
+        assertEquals(List.of(expected), certificates);
+    }
+
+    private static List<String> subjects(List<X509Certificate> certificates) {
+        return certificates.stream()
+                .map(c -> c.getSubjectX500Principal().getName())
+                .toList();
     }
 
     /** Signs with the key and verifies with the first certificate. */

@@ -116,8 +116,7 @@ class RecoverTest {
                 .matches("[A-Za-z0-9_-]+"));
         rejects(409, "Conflict", () -> CERTIFICATES.restoreCertificateBackup(backup));
         remove(name);
-        rejects(409, "Conflict", "ObjectIsDeletedButRecoverable",
-                () -> CERTIFICATES.restoreCertificateBackup(backup));
+        rejects(409, "Conflict", () -> CERTIFICATES.restoreCertificateBackup(backup));
         CERTIFICATES.purgeDeletedCertificate(name);
 
         KeyVaultCertificateWithPolicy restored = CERTIFICATES.restoreCertificateBackup(backup);
@@ -139,8 +138,8 @@ class RecoverTest {
         byte[] backup = CERTIFICATES.backupCertificate(name);
         purge(name);
         backup[backup.length / 2] ^= 1;
-        rejects(400, "BadParameter", () -> CERTIFICATES.restoreCertificateBackup(backup));
-        rejects(400, "BadParameter", () -> CERTIFICATES.restoreCertificateBackup(
+        rejects(400, "Malformed backup blob", () -> CERTIFICATES.restoreCertificateBackup(backup));
+        rejects(400, "Malformed backup blob", () -> CERTIFICATES.restoreCertificateBackup(
                 "no backup".getBytes(StandardCharsets.US_ASCII)));
         rejects(404, "CertificateNotFound", () -> CERTIFICATES.backupCertificate(name));
     }

@@ -5,7 +5,6 @@ import static coffer.conformance.Vault.KEYS;
 import static coffer.conformance.Vault.SECRETS;
 import static coffer.conformance.Vault.answer;
 import static coffer.conformance.Vault.create;
-import static coffer.conformance.Vault.cryptography;
 import static coffer.conformance.Vault.newName;
 import static coffer.conformance.Vault.rejects;
 import static coffer.conformance.Vault.self;
@@ -19,18 +18,16 @@ import com.azure.security.keyvault.certificates.models.CertificateContentType;
 import com.azure.security.keyvault.certificates.models.CertificateKeyType;
 import com.azure.security.keyvault.certificates.models.CertificateProperties;
 import com.azure.security.keyvault.certificates.models.KeyVaultCertificateWithPolicy;
-import com.azure.security.keyvault.keys.cryptography.models.SignatureAlgorithm;
+import com.azure.security.keyvault.keys.models.JsonWebKey;
 import com.azure.security.keyvault.keys.models.KeyOperation;
 import com.azure.security.keyvault.keys.models.KeyVaultKey;
 import com.azure.security.keyvault.secrets.models.KeyVaultSecret;
 import com.azure.security.keyvault.secrets.models.SecretProperties;
-import java.nio.charset.StandardCharsets;
 import java.security.PublicKey;
-import java.security.Signature;
-import java.security.cert.X509Certificate;
 import java.util.Base64;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -93,41 +90,34 @@ class SecretTest {
     }
 
     @Test
-    void theRsaKeyOfACertificateIsItsPublicHalfAndCanSign() throws Exception {
-        keySigns(CertificateKeyType.RSA, SignatureAlgorithm.RS256, "SHA256withRSA", Set.of(
-                KeyOperation.SIGN, KeyOperation.VERIFY, KeyOperation.WRAP_KEY, KeyOperation.UNWRAP_KEY));
+    void theRsaKeyOfACertificateIsItsPublicHalf() throws Exception {
+        KeyVaultKey key = keyIsPublicHalf(CertificateKeyType.RSA, k -> k.toRsa().getPublic());
+        assertEquals(
+                List.of(KeyOperation.SIGN, KeyOperation.VERIFY, KeyOperation.WRAP_KEY, KeyOperation.UNWRAP_KEY),
+                key.getKeyOperations());
     }
 
     @Test
-    void theEcKeyOfACertificateIsItsPublicHalfAndCanSign() throws Exception {
-        keySigns(CertificateKeyType.EC, SignatureAlgorithm.ES256, "SHA256withECDSAinP1363Format",
-                Set.of(KeyOperation.SIGN, KeyOperation.VERIFY));
+    void theEcKeyOfACertificateIsItsPublicHalf() throws Exception {
+        KeyVaultKey key = keyIsPublicHalf(CertificateKeyType.EC, k -> k.toEc().getPublic());
+        assertEquals(List.of(KeyOperation.SIGN, KeyOperation.VERIFY), key.getKeyOperations());
     }
 
-    private static void keySigns(
-            CertificateKeyType type, SignatureAlgorithm algorithm, String verifier, Set<KeyOperation> operations)
+    private static KeyVaultKey keyIsPublicHalf(CertificateKeyType type, Function<JsonWebKey, PublicKey> publicHalf)
             throws Exception {
         String name = newName("key");
         KeyVaultCertificateWithPolicy made = create(name, self().setKeyType(type).setExportable(false));
         KeyVaultKey key = KEYS.getKey(name);
         assertEquals(made.getKeyId(), key.getId());
         assertTrue(key.getProperties().isManaged());
-        assertEquals(operations, Set.copyOf(key.getKeyOperations()));
-        for (String secret : List.of("d", "p", "q", "dp", "dq", "qi", "k")) {
+        // The private members of RFC 7518, sections 6.2.2, 6.3.2 and 6.4.
+        for (String secret : List.of("d", "p", "q", "dp", "dq", "qi", "oth", "k")) {
             assertFalse(answer("GET", "/keys/" + name).object("key").containsKey(secret), secret);
         }
-        X509Certificate x509 = OpenSsl.parse(made.getCer());
-        PublicKey ofKey = type == CertificateKeyType.RSA
-                ? key.getKey().toRsa().getPublic()
-                : key.getKey().toEc().getPublic();
-        assertArrayEquals(x509.getPublicKey().getEncoded(), ofKey.getEncoded());
-
-        byte[] message = "to be signed".getBytes(StandardCharsets.US_ASCII);
-        byte[] signature = cryptography(key.getId()).signData(algorithm, message).getSignature();
-        Signature verification = Signature.getInstance(verifier);
-        verification.initVerify(x509.getPublicKey());
-        verification.update(message);
-        assertTrue(verification.verify(signature));
+        assertArrayEquals(
+                OpenSsl.parse(made.getCer()).getPublicKey().getEncoded(),
+                publicHalf.apply(key.getKey()).getEncoded());
+        return key;
     }
 
     @Test
