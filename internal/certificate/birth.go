@@ -39,16 +39,21 @@ type newborn struct {
 	secret      *secret.Version
 }
 
-// maxSecret is the longest PFX (in base64) or PEM of a version, in bytes (contract
-// certificates.md, 14).
-const maxSecret = 100 << 10
+// Bounds of a version.
+const (
+	maxSecret       = 100 << 10 // of its PFX (in base64) or PEM, in bytes (contract certificates.md, 14)
+	maxCertificates = 100       // what a PFX holds at most
+)
 
-// errTooLong reports a certificate whose secret would be longer than maxSecret.
+// errTooLong reports certificates beyond these bounds.
 var errTooLong = errors.New("certificate: the secret would be too long")
 
 // conceive builds and seals a new version, outside of any transaction: a PFX
 // costs milliseconds. errTooLong is the fault of the certificates.
 func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
+	if len(p.others) >= maxCertificates {
+		return nil, errTooLong
+	}
 	ver := object.NewVersion()
 	notBefore, notAfter := p.leaf.NotBefore.UTC(), p.leaf.NotAfter.UTC()
 	attributes := object.Attributes{

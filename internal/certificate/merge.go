@@ -91,7 +91,7 @@ func mayMerge(op *issuance.Operation) error {
 		return &fault.Error{Kind: fault.Forbidden, Msg: "Pending status must be in progress to allow update."}
 	case op.Status == issuance.InProgress && !op.Spec.IsUnknown():
 		return &fault.Error{Kind: fault.Forbidden, Msg: "Merge is forbidden on pending object created with issuer : " +
-			op.Spec.Name + " while it is in progress."}
+			op.Spec.Name + " while it is in progess."} // sic (8.7)
 	}
 	return nil
 }

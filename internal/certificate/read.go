@@ -9,9 +9,14 @@ import (
 )
 
 // Get reads one version; "" means the current one, which for a first create is
-// its placeholder.
+// its placeholder. The bundle may be shared: it must not be changed.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
+	k := recentKey{g.Vault().ID, g.Name().Key(), ver}
+	known, generation, keep := s.recent.get(k)
+	if known != nil {
+		return known, nil
+	}
 	out := &Bundle{}
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
 		if ver == "" {
@@ -26,6 +31,9 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 	})
 	if err != nil {
 		return nil, err
+	}
+	if keep {
+		s.recent.put(k, out, generation)
 	}
 	return out, nil
 }

@@ -47,6 +47,11 @@ type Config struct {
 	// service's 3DES and SHA-1, which old readers need.
 	ModernPKCS12 bool
 
+	// Generation counts the commits of the database, and grows before a commit is
+	// answered; ok is false when other processes commit too. nil: nothing that was
+	// read is kept for the next read.
+	Generation func() (n uint64, ok bool)
+
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
 
@@ -58,7 +63,8 @@ type Config struct {
 // Service holds the rules of certificates. Every exported method that serves a
 // caller takes the grant of its own action, which only the gate can make.
 type Service struct {
-	cfg Config
+	cfg    Config
+	recent recent
 }
 
 // NewService checks the configuration; it starts nothing.
@@ -69,7 +75,7 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
 	}
-	return &Service{cfg: cfg}, nil
+	return &Service{cfg: cfg, recent: recent{generation: cfg.Generation}}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.
