@@ -182,6 +182,7 @@ func (d *Daemon) domain() error {
 		Issuers:      issuers(),
 		SelfDelay:    d.settings.SelfSignedDelay(),
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
+		Generation:   d.db.Generation,
 		Wake:         func() { d.runner.Wake() },
 		Enrolled:     d.recordEnrollment,
 	})

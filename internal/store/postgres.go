@@ -80,6 +80,8 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 
 // view reads one snapshot. A transaction that only reads cannot fail at
 // repeatable read, and sees one state like a view of SQLite.
+func (e *postgresEngine) generation() (uint64, bool) { return 0, false }
+
 func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	tx, err := e.begin(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {

@@ -127,6 +127,8 @@ func (e *sqliteEngine) connection(ctx context.Context, db *sql.DB) (*sqliteConn,
 	return &sqliteConn{conn: conn, statements: map[string]*sql.Stmt{}}, nil
 }
 
+func (e *sqliteEngine) generation() (uint64, bool) { return e.writer.commits.Load(), true }
+
 func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	return e.writer.update(ctx, fn)
 }

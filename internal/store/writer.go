@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 )
 
 const (
@@ -28,6 +29,8 @@ type writer struct {
 	queue  chan *request
 	stop   chan struct{} // closed to end run
 	done   chan struct{} // closed when run has ended
+
+	commits atomic.Uint64 // grows with each commit, before anyone is answered
 }
 
 // request is one waiting Update.
@@ -172,7 +175,9 @@ func (w *writer) commit() error {
 		w.rollback()
 		return fmt.Errorf("store: committing: %w", err)
 	}
-	if err := w.conn.control("COMMIT"); err != nil {
+	err := w.conn.control("COMMIT")
+	w.commits.Add(1) // also when it is not known whether it happened
+	if err != nil {
 		w.rollback()
 		return fmt.Errorf("store: committing: %w", err)
 	}
