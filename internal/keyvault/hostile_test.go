@@ -262,3 +262,15 @@ func TestLongTextsAreBounded(t *testing.T) {
 		t.Errorf("the echo is %q", got)
 	}
 }
+
+func TestMaterialIsBounded(t *testing.T) {
+	w := newWorldWith(t, busy{})
+	rec := w.do("POST", "/certificates/web/import?api-version=7.6", `{"value":"`+strings.Repeat("A", 300<<10)+`"}`)
+	if _, message := errorOf(t, rec); rec.Code != 400 || message != "The size of the X.509 certificate is too long" {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	rec = w.do("POST", "/certificates/web/create?api-version=7.6", `{"policy":{"x509_props":{"subject":"CN=x"}}}`)
+	if code, _ := errorOf(t, rec); rec.Code != 429 || code != "Throttled" || rec.Header().Get("Retry-After") != "1" {
+		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+}
