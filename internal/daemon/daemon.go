@@ -244,7 +244,9 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 			return identity.Challenge(base, tenant, identity.Resource(host, nil))
 		},
 		Audiences:          func(host string) []string { return identity.Audiences(host, nil) },
+		Suffixes:           []string{d.settings.Suffix},
 		DefaultVault:       d.settings.DefaultVault,
+		Names:              d.names(),
 		ServiceVersion:     ServiceVersion,
 		AllowNewerVersions: d.settings.AllowNewerAPIVersions,
 		Trusted:            d.trusted,

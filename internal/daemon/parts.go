@@ -124,10 +124,20 @@ func (d *Daemon) trusted(c access.Caller) bool {
 	return slices.ContainsFunc(d.settings.TrustedCallers, func(id string) bool { return strings.EqualFold(id, c.ObjectID) })
 }
 
+// names are the further DNS names under which clients may reach the default
+// vault.
+func (d *Daemon) names() []string {
+	names := []string{hostOf(d.settings.URL)}
+	for _, n := range d.settings.TLS.Names {
+		names = append(names, strings.ToLower(n))
+	}
+	return names
+}
+
 // serves reports whether a host name belongs to this server.
 func (d *Daemon) serves(host string) bool {
 	s := d.settings.Suffix
-	return host == "localhost" || host == s || strings.HasSuffix(host, "."+s) || host == hostOf(d.settings.URL)
+	return host == "localhost" || host == s || strings.HasSuffix(host, "."+s) || slices.Contains(d.names(), host)
 }
 
 // audience reports whether tokens for a resource open vaults of this server.

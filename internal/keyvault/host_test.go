@@ -107,3 +107,34 @@ func TestVersionsAreInOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyOurHostsNameVaults: the audience that a token must have follows from
+// the host, so that a host of the caller's choice must not reach a vault.
+func TestOnlyOurHostsNameVaults(t *testing.T) {
+	s := &Server{cfg: Config{Suffixes: []string{"vault.example.net"}, Names: []string{"login.example.net"}}}
+	for _, tt := range []struct {
+		host, name string
+		served     bool
+	}{
+		{"main.vault.example.net", "main", true},
+		{"MAIN.Vault.Example.Net:8443", "main", true},
+		{"main.evil.example", "", false},
+		{"main.vault.example.net.evil.example", "", false},
+		{"main.sub.vault.example.net", "", false},
+		{"vault.example.net", "", false},
+		{"main", "", false},
+		{"login.example.net:8443", "", true},
+		{"localhost:8443", "", true},
+		{"127.0.0.1", "", true},
+		{"[::1]:8443", "", true},
+	} {
+		a, ok := parseHost(tt.host)
+		if !ok {
+			t.Errorf("%s does not parse", tt.host)
+			continue
+		}
+		if name, served := s.vaultName(a); name != tt.name || served != tt.served {
+			t.Errorf("vaultName(%s) = %q, %t; want %q, %t", tt.host, name, served, tt.name, tt.served)
+		}
+	}
+}

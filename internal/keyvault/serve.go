@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"coffer/internal/access"
@@ -100,12 +101,29 @@ func isHealth(method string, path *segments) bool {
 	return path.n == 1 && strings.EqualFold(path.part[0], "healthstatus") && (method == http.MethodGet || method == http.MethodHead)
 }
 
+// vaultName is the vault that an address means, "" for the default one; served
+// is false for a name that is not ours.
+func (s *Server) vaultName(a address) (name string, served bool) {
+	if a.label == "" || s.cfg.Suffixes == nil {
+		return a.label, true
+	}
+	host := strings.ToLower(strings.TrimSuffix(a.host, ":"+a.port))
+	_, suffix, _ := strings.Cut(host, ".")
+	if slices.Contains(s.cfg.Suffixes, suffix) {
+		return a.label, true
+	}
+	return "", slices.Contains(s.cfg.Names, host)
+}
+
 func (s *Server) findVault(c *call) error {
 	a, valid := parseHost(c.r.Host)
 	if !valid {
 		return noVault()
 	}
-	name := a.label
+	name, served := s.vaultName(a)
+	if !served {
+		return noVault()
+	}
 	if name == "" {
 		name = strings.ToLower(s.cfg.DefaultVault)
 	}

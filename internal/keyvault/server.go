@@ -28,8 +28,15 @@ type Config struct {
 	// Audiences gives what a token for a request to host may be meant for.
 	Audiences func(host string) []string
 
-	DefaultVault   string // name of the vault that localhost and IP addresses mean; "": none
-	ServiceVersion string // four dotted numbers, for x-ms-keyvault-service-version
+	// Suffixes are the DNS names, in lower case, below which vaults are served:
+	// {vault}.{suffix}. A token's audience follows from the host, so that a host
+	// of someone else's choice must not pass. nil: any, for tests.
+	Suffixes []string
+	// DefaultVault is the name of the vault that localhost, IP addresses and
+	// Names mean; "": none.
+	DefaultVault   string
+	Names          []string // DNS names in lower case
+	ServiceVersion string   // four dotted numbers, for x-ms-keyvault-service-version
 
 	// AllowNewerVersions admits well-formed api-versions above the newest known
 	// one, and treats them as that. The service refuses them.
