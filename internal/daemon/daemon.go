@@ -268,7 +268,7 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 	}
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if door.Serves(r.URL.Path) {
-			door.ServeHTTP(w, r)
+			d.logged(door, w, r)
 			return
 		}
 		data.ServeHTTP(w, r)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -223,6 +224,31 @@ func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) {
 
 func (d *Daemon) recordPurge(h object.Head) {
 	d.recordBackground(h.Vault, access.CertificatePurge, h.Name, "", audit.Details{}, audit.Outcome{Status: http.StatusNoContent})
+}
+
+// logged serves a request of the login door and logs it: one event, as the data
+// plane does by itself.
+func (d *Daemon) logged(door http.Handler, w http.ResponseWriter, r *http.Request) {
+	began := d.now()
+	sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+	door.ServeHTTP(sw, r)
+	level := slog.LevelInfo
+	if sw.status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	d.log.LogAttrs(r.Context(), level, "request", slog.String("door", "login"), slog.String("method", r.Method),
+		slog.Int("status", sw.status), slog.Duration("duration", d.now().Sub(began)), slog.String("path", r.URL.Path))
+}
+
+// statusWriter notes the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // tokenRecorder records refused tokens; successful ones are as frequent as
