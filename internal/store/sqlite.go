@@ -102,7 +102,7 @@ func makePrivate(path string) error {
 			return err
 		}
 	}
-	return nil
+	return syncDir(filepath.Dir(path)) // a new file's name is durable too
 }
 
 // connect makes a pool of at most n connections with these pragmas.
