@@ -75,7 +75,7 @@ func withDoor(ctx context.Context, settings *config.Config, s streams, fn func(c
 		return err
 	}
 	settings.Log.Level = "warn" // a command is not a server
-	d, err := daemon.Open(ctx, settings, "", settings.Logger(s.err))
+	d, err := daemon.Open(ctx, settings, nil, settings.Logger(s.err))
 	if errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("%w, but its server does not answer at %s", err, daemon.SocketPath(settings))
 	}

@@ -24,7 +24,7 @@ type vaultFlags struct {
 	CAFile   string `help:"PEM file of the CA to trust beside the system's." env:"CA_FILE" type:"path" placeholder:"FILE"`
 	JSON     bool   `help:"Print JSON."`
 
-	direct bool              // dial loopback whatever the name resolves to: the vault is ours
+	direct string            // dial this address whatever the name resolves to: the vault is ours
 	env    map[string]string // credentials; nil: the process environment
 }
 
@@ -50,7 +50,7 @@ func (f vaultFlags) client() (*azcertificates.Client, error) {
 	return azcertificates.NewClient(f.VaultURL, cred, &azcertificates.ClientOptions{ClientOptions: opts})
 }
 
-func httpClient(caFile string, direct bool) (*http.Client, error) {
+func httpClient(caFile, direct string) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	if caFile != "" {
 		pool, err := x509.SystemCertPool()
@@ -66,23 +66,19 @@ func httpClient(caFile string, direct bool) (*http.Client, error) {
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	if direct {
+	if direct != "" {
 		t.Proxy = nil
-		t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			_, port, err := net.SplitHostPort(addr)
-			if err != nil {
-				return nil, err
-			}
+		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+			return d.DialContext(ctx, network, direct)
 		}
 	}
 	return &http.Client{Transport: t}, nil
 }
 
-// waitUntilReady returns when the server answers.
-func waitUntilReady(ctx context.Context, base, caFile string) error {
-	hc, err := httpClient(caFile, true)
+// waitUntilReady returns when the server at the address answers.
+func waitUntilReady(ctx context.Context, base, caFile, address string) error {
+	hc, err := httpClient(caFile, address)
 	if err != nil {
 		return err
 	}

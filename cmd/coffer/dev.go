@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"coffer/internal/admin"
 	"coffer/internal/config"
@@ -38,32 +40,53 @@ func (c *devCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen(settings.Listen)
+	d, err := daemon.Open(ctx, settings, func() (net.Listener, error) { return c.listen(settings.Listen) }, settings.Logger(s.err))
 	if err != nil {
-		return fmt.Errorf("%w (choose another address with --listen)", err)
-	}
-	d, err := daemon.Open(ctx, settings, l.Addr().String(), settings.Logger(s.err))
-	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
 	if err == nil {
 		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: devVault}, who)
 	}
 	if err != nil {
-		return errors.Join(err, l.Close(), d.Close())
+		return errors.Join(err, d.Close())
 	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	served := make(chan error, 1)
-	go func() { served <- d.Serve(ctx, l) }()
-	env := environment(settings, l.Addr(), d.CAFile(), who)
-	err = c.ready(ctx, s, env)
+	go func() {
+		defer stop() // nothing waits for a vault that has failed
+		served <- d.Serve(ctx)
+	}()
+	err = c.ready(ctx, s, d.Address().String(), environment(settings, d.Address(), d.CAFile(), who))
 	if err != nil || len(c.Command) > 0 {
 		stop()
 	}
 	return errors.Join(err, <-served, d.Close())
+}
+
+// listen opens the listener. The folder is ours by now, so that an environment
+// file that is there is one of an earlier run: it goes, for it would mislead who
+// waits for the new one.
+func (c *devCmd) listen(address string) (net.Listener, error) {
+	if c.EnvFile != "" {
+		info, err := os.Lstat(c.EnvFile)
+		if err == nil && !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("--env-file: %s is not a file that can be replaced", c.EnvFile)
+		}
+		if err == nil {
+			err = os.Remove(c.EnvFile)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("--env-file: %w", err)
+		}
+	}
+	l, err := listen(address)
+	if err != nil {
+		return nil, fmt.Errorf("%w (choose another address with --listen)", err)
+	}
+	return l, nil
 }
 
 // settings are those of the folder, made on the first start.
@@ -116,14 +139,14 @@ func environment(settings *config.Config, address net.Addr, caFile string, who *
 
 // ready tells how to use the vault once it answers, and does what was asked for
 // the first moment.
-func (c *devCmd) ready(ctx context.Context, s streams, env []variable) error {
+func (c *devCmd) ready(ctx context.Context, s streams, address string, env []variable) error {
 	values := map[string]string{}
 	var text strings.Builder
 	for _, v := range env {
 		values[v.name] = v.value
 		fmt.Fprintf(&text, "%s=%s\n", v.name, v.value)
 	}
-	if err := waitUntilReady(ctx, values["AZURE_AUTHORITY_HOST"], values["CA_FILE"]); err != nil {
+	if err := waitUntilReady(ctx, values["AZURE_AUTHORITY_HOST"], values["CA_FILE"], address); err != nil {
 		return err
 	}
 	if c.EnvFile != "" {
@@ -135,7 +158,7 @@ func (c *devCmd) ready(ctx context.Context, s streams, env []variable) error {
 		c.greet(s.out, text.String(), values["VAULT_URL"])
 	}
 	if c.Certificate != "" {
-		v := vaultFlags{VaultURL: values["VAULT_URL"], CAFile: values["CA_FILE"], direct: true, env: values}
+		v := vaultFlags{VaultURL: values["VAULT_URL"], CAFile: values["CA_FILE"], direct: address, env: values}
 		err := firstCertificate(ctx, s.out, v, c.Certificate, c.Data)
 		if err != nil {
 			return err
@@ -157,6 +180,9 @@ func (c *devCmd) greet(w io.Writer, env, vaultURL string) {
 	}
 }
 
+// commandGrace is how long a command may take to end once it has been told to.
+const commandGrace = 10 * time.Second
+
 // execute runs the command and takes its exit code over.
 func (c *devCmd) execute(ctx context.Context, s streams, env []variable) error {
 	args := c.Command
@@ -167,6 +193,8 @@ func (c *devCmd) execute(ctx context.Context, s streams, env []variable) error {
 		return errors.New("there is no command after --")
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = commandGrace
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, s.out, s.err
 	cmd.Env = os.Environ()
 	for _, v := range env {

@@ -46,16 +46,12 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return nil
 	}
 	log := settings.Logger(s.err)
-	l, err := listen(settings.Listen)
+	d, err := daemon.Open(ctx, settings, func() (net.Listener, error) { return listen(settings.Listen) }, log)
 	if err != nil {
 		return err
 	}
-	d, err := daemon.Open(ctx, settings, l.Addr().String(), log)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	log.Info("serving", "address", l.Addr().String(), "vaults", "https://{vault}."+settings.Suffix, "version", version())
-	return errors.Join(d.Serve(ctx, l), d.Close())
+	log.Info("serving", "address", d.Address().String(), "vaults", "https://{vault}."+settings.Suffix, "version", version())
+	return errors.Join(d.Serve(ctx), d.Close())
 }
 
 func listen(address string) (net.Listener, error) {
@@ -100,9 +96,9 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	if err := initialize(settings, path); err != nil {
 		return err
 	}
-	d, err := daemon.Open(ctx, settings, "", settings.Logger(s.err))
-	if err != nil {
-		return err
+	d, err := daemon.Open(ctx, settings, nil, settings.Logger(s.err))
+	if err != nil { // nothing is sealed by the new root key yet: the next try begins anew
+		return errors.Join(err, os.Remove(path), os.Remove(daemon.RootKeyPath(settings)))
 	}
 	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
 	if err == nil && c.Vault != "" {
@@ -120,21 +116,30 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	return nil
 }
 
-// initialize writes the configuration and makes the root key. It never touches
-// an existing one.
+// initialize makes the root key, then the configuration, which says that the
+// vault is there. It never touches an existing one. A crash in between leaves a
+// root key that has sealed nothing, and the next run says so.
 func initialize(settings *config.Config, path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
 	if err := settings.Check(); err != nil {
 		return fmt.Errorf("the settings have mistakes:\n%w", err)
 	}
-	if err := settings.Save(path); errors.Is(err, fs.ErrExist) {
+	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s exists already: start it with 'coffer serve', or choose another folder with --data", path)
+	}
+	if err := settings.At(path); err != nil {
+		return err
+	}
+	rootKey := daemon.RootKeyPath(settings)
+	if err := daemon.Create(settings, time.Now()); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there, but no %s: if the first start was interrupted, remove it and try again; "+
+			"if the configuration was lost, write it again, with the tenant of the vault", rootKey, path)
 	} else if err != nil {
 		return err
 	}
-	return daemon.Create(settings, time.Now())
+	if err := settings.Save(path); err != nil {
+		return errors.Join(err, os.Remove(rootKey))
+	}
+	return nil
 }
 
 type versionCmd struct{}

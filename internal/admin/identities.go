@@ -64,6 +64,7 @@ func (s *Service) createIdentity(ctx context.Context, in NewIdentity) (IdentityV
 	if err != nil {
 		return IdentityView{}, err
 	}
+	regarding(ctx, p)
 	return viewIdentity(p), nil
 }
 
@@ -111,6 +112,7 @@ func (s *Service) switched(ctx context.Context, id string, do func(context.Conte
 	if err != nil {
 		return IdentityView{}, err
 	}
+	regarding(ctx, p)
 	if err := do(ctx, p.ObjectID); err != nil {
 		return IdentityView{}, err
 	}
@@ -122,6 +124,7 @@ func (s *Service) deleteIdentity(ctx context.Context, in ByID) (None, error) {
 	if err != nil {
 		return None{}, err
 	}
+	regarding(ctx, p)
 	return None{}, s.cfg.Directory.Delete(ctx, p.ObjectID)
 }
 
@@ -138,6 +141,7 @@ func (s *Service) random(ctx context.Context, in NewSecret, add func(context.Con
 	if err != nil {
 		return SecretView{}, err
 	}
+	regarding(ctx, p)
 	c, value, err := add(ctx, p.ObjectID, in.Expires)
 	if err != nil {
 		return SecretView{}, err
@@ -150,6 +154,7 @@ func (s *Service) addCertificate(ctx context.Context, in NewCertificate) (Creden
 	if err != nil {
 		return CredentialView{}, err
 	}
+	regarding(ctx, p)
 	c, err := s.cfg.Directory.AddCertificate(ctx, p.ObjectID, []byte(in.PEM))
 	if err != nil {
 		return CredentialView{}, err
@@ -162,6 +167,7 @@ func (s *Service) addFederated(ctx context.Context, in NewFederated) (Credential
 	if err != nil {
 		return CredentialView{}, err
 	}
+	regarding(ctx, p)
 	c, err := s.cfg.Directory.AddFederated(ctx, p.ObjectID, in.Issuer, in.Subject, in.Audiences)
 	if err != nil {
 		return CredentialView{}, err
@@ -174,6 +180,7 @@ func (s *Service) forget(ctx context.Context, in Forget) (None, error) {
 	if err != nil {
 		return None{}, err
 	}
+	regarding(ctx, p)
 	return None{}, s.cfg.Directory.RemoveCredential(ctx, p.ObjectID, in.Credential)
 }
 
@@ -190,9 +197,10 @@ func (s *Service) member(ctx context.Context, in Membership, do func(ctx context
 	if err != nil {
 		return None{}, err
 	}
-	member, err := s.find(ctx, in.Member)
+	regarding(ctx, group)
+	member, err := s.objectID(ctx, in.Member) // users of an external issuer have no row here
 	if err != nil {
 		return None{}, err
 	}
-	return None{}, do(ctx, group.ObjectID, member.ObjectID)
+	return None{}, do(ctx, group.ObjectID, member)
 }

@@ -122,3 +122,8 @@ func (s *Service) Call(ctx context.Context, operator, name string, in json.RawMe
 func about(ctx context.Context, v *vault.Vault) {
 	audit.FromContext(ctx).SetVault(v.ResourceID(), "")
 }
+
+// regarding names the identity of a call in its record.
+func regarding(ctx context.Context, p *identity.Principal) {
+	audit.FromContext(ctx).SetObject("identities/" + p.ObjectID)
+}

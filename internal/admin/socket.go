@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"coffer/internal/fault"
@@ -26,9 +27,16 @@ type answer struct {
 	Kind   fault.Kind      `json:"kind,omitempty"` // 0 when only the operator of the server can act on it
 }
 
+// maxSocketPath is how long the path of a socket can be, in bytes (unix(7)).
+const maxSocketPath = 107
+
 // Listen opens the socket at path for its own user only. A socket that is left
-// over from a crash is replaced: whoever calls this holds the database's lock.
+// over from a crash is replaced: whoever calls this holds the folder's lock, and
+// the folder has mode 0700.
 func Listen(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the socket for the command line: the path %s has more than %d bytes: choose a data folder with a shorter one", path, maxSocketPath)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -69,7 +77,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
 	var out any
 	if err == nil {
-		out, err = s.Call(r.Context(), r.Header.Get(operatorHeader), r.URL.Path[1:], in)
+		out, err = s.Call(r.Context(), r.Header.Get(operatorHeader), strings.TrimPrefix(r.URL.Path, "/"), in)
 	}
 	var a answer
 	if err == nil {
@@ -79,7 +87,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a = answer{Error: err.Error()}
 		var f *fault.Error
 		if errors.As(err, &f) {
-			a.Kind, a.Error = f.Kind, f.Msg
+			a.Kind = f.Kind
 		} else {
 			s.cfg.Logger.ErrorContext(r.Context(), "a call of the command line failed", "call", r.URL.Path, "error", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"coffer/internal/access"
+	"coffer/internal/audit"
 	"coffer/internal/fault"
 	"coffer/internal/identity"
 	"coffer/internal/object"
@@ -21,16 +22,49 @@ const (
 )
 
 func (s *Service) createVault(ctx context.Context, in NewVault) (VaultView, error) {
-	v, err := s.cfg.Vaults.Create(ctx, vault.Vault{
+	fresh := vault.Vault{
 		Name: in.Name, TenantID: s.cfg.TenantID, Subscription: subscription, ResourceGroup: resourceGroup,
 		Location: in.Location, SKU: vault.SKU(in.SKU), RBAC: in.RBAC,
 		RetentionDays: in.RetentionDays, PurgeProtection: in.PurgeProtection,
-	})
+	}
+	if err := vault.ParseName(in.Name); err != nil {
+		return VaultView{}, &fault.Error{Kind: fault.Invalid, Field: "name", Msg: err.Error()}
+	}
+	about(ctx, &fresh)
+	// A crash in deleteVault may have left rights on an earlier vault of this name.
+	if _, err := s.cfg.Vaults.Get(ctx, in.Name); fault.Is(err, fault.NotFound) {
+		if err := s.cfg.Assignments.DropBelow(ctx, fresh.ResourceID()); err != nil {
+			return VaultView{}, err
+		}
+	}
+	v, err := s.cfg.Vaults.Create(ctx, fresh)
 	if err != nil {
 		return VaultView{}, err
 	}
-	about(ctx, v)
+	describe(ctx, v)
 	return viewVault(v), nil
+}
+
+// describe puts the settings of a vault on record.
+func describe(ctx context.Context, v *vault.Vault) {
+	audit.FromContext(ctx).Describe(settings(v))
+}
+
+func settings(v *vault.Vault) audit.Details {
+	network := &audit.NetworkProperties{PublicNetworkAccess: "Enabled", DefaultAction: "Allow", Bypass: "AzureServices", IPRules: v.Network.IPRules}
+	if v.Network.PublicAccessDisabled {
+		network.PublicNetworkAccess = "Disabled"
+	}
+	if v.Network.DefaultDeny {
+		network.DefaultAction = "Deny"
+	}
+	if v.Network.BypassNone {
+		network.Bypass = "None"
+	}
+	return audit.Details{
+		Vault:   &audit.VaultProperties{SKU: string(v.SKU), AccessPolicies: len(v.AccessPolicies)},
+		Network: network, RetentionDays: &v.RetentionDays, PurgeProtection: &v.PurgeProtection, RBACAuthorization: &v.RBAC,
+	}
 }
 
 func (s *Service) listVaults(ctx context.Context, _ None) ([]VaultView, error) {
@@ -79,11 +113,15 @@ func deref[T any](p *T, otherwise T) T {
 }
 
 func (s *Service) change(ctx context.Context, name string, change func(*vault.Vault) error) (VaultView, error) {
-	v, err := s.cfg.Vaults.Update(ctx, name, change)
+	v, err := s.cfg.Vaults.Update(ctx, name, func(v *vault.Vault) error {
+		about(ctx, v)
+		audit.FromContext(ctx).DescribeBefore(settings(v))
+		return change(v)
+	})
 	if err != nil {
 		return VaultView{}, err
 	}
-	about(ctx, v)
+	describe(ctx, v)
 	return viewVault(v), nil
 }
 
@@ -116,6 +154,7 @@ func (s *Service) setPolicy(ctx context.Context, in Policy) (VaultView, error) {
 	if err != nil {
 		return VaultView{}, err
 	}
+	audit.FromContext(ctx).SetObject("accessPolicies/" + id)
 	return s.change(ctx, in.Vault, func(v *vault.Vault) error {
 		v.SetPolicy(vault.AccessPolicy{TenantID: v.TenantID, ObjectID: id, ApplicationID: in.ApplicationID,
 			Certificates: in.Certificates, Keys: in.Keys, Secrets: in.Secrets})
@@ -147,6 +186,7 @@ func (s *Service) removePolicy(ctx context.Context, in Policy) (VaultView, error
 	if err != nil {
 		return VaultView{}, err
 	}
+	audit.FromContext(ctx).SetObject("accessPolicies/" + id)
 	return s.change(ctx, in.Vault, func(v *vault.Vault) error {
 		if !v.RemovePolicy(id, in.ApplicationID) {
 			return &fault.Error{Kind: fault.NotFound, Msg: "The vault has no access policy for " + in.Principal + "."}
@@ -192,7 +232,9 @@ func (s *Service) assign(ctx context.Context, in NewAssignment) (AssignmentView,
 			scope += "/" + in.Object
 		}
 	}
-	a, err := s.cfg.Assignments.Assign(ctx, identity.NewGUID(), in.Role, principal, scope, in.Condition)
+	id := identity.NewGUID()
+	audit.FromContext(ctx).SetObject("roleAssignments/" + id)
+	a, err := s.cfg.Assignments.Assign(ctx, id, in.Role, principal, scope, in.Condition)
 	return viewAssignment(a), err
 }
 
@@ -205,6 +247,9 @@ func viewAssignment(a access.Assignment) AssignmentView {
 }
 
 func (s *Service) unassign(ctx context.Context, in ByID) (None, error) {
+	if id, ok := identity.ParseGUID(in.ID); ok {
+		audit.FromContext(ctx).SetObject("roleAssignments/" + id)
+	}
 	return None{}, s.cfg.Assignments.Unassign(ctx, in.ID)
 }
 

@@ -7,18 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
-
-	"coffer/internal/vault"
 )
 
 // Config is every setting. The comment of a field says what zero means; paths
@@ -104,17 +98,21 @@ type Log struct {
 // Duration is a time.Duration written as "1s" or "250ms".
 type Duration time.Duration
 
-// UnmarshalYAML reads the text form.
+// UnmarshalYAML reads the text form. Its error is one of the decoder's own, so
+// that it stands among the others.
 func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 	v, err := time.ParseDuration(n.Value)
+	if err != nil {
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a duration such as 1s or 250ms", n.Line, n.Value)}}
+	}
 	*d = Duration(v)
-	return err
+	return nil
 }
 
 // MarshalYAML writes the text form.
 func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
 
-// maxFile bounds a configuration file.
+// maxFile bounds a configuration file, in bytes.
 const maxFile = 1 << 20
 
 // FileName is the name of the configuration inside a data folder.
@@ -127,140 +125,74 @@ func Load(path string) (*Config, error) {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile))
+	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{}
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(c); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if len(raw) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
-	if c.dir, err = filepath.Abs(filepath.Dir(path)); err != nil {
+	c := &Config{}
+	if err := c.At(path); err != nil {
 		return nil, err
 	}
-	if err := c.Check(); err != nil {
+	errs, err := c.decode(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := errors.Join(append(errs, c.Check())...); err != nil {
 		return nil, fmt.Errorf("%s:\n%w", path, err)
 	}
 	return c, nil
 }
 
-// Save writes a configuration that does not exist yet (fs.ErrExist).
+// decode fills c. errs are mistakes that left the rest of the file readable.
+func (c *Config) decode(raw []byte) (errs []error, err error) {
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	err = dec.Decode(c)
+	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
+		for _, text := range types.Errors {
+			errs = append(errs, errors.New("  "+unknownField.ReplaceAllString(text, "the key '$1' is unknown")))
+		}
+	} else if err != nil && !errors.Is(err, io.EOF) { // an empty file lacks everything
+		return nil, err
+	}
+	if err == nil && dec.Decode(&yaml.Node{}) == nil {
+		errs = append(errs, errors.New("  the file holds more than one document"))
+	}
+	return errs, nil
+}
+
+// unknownField is what the decoder says of a key that Config does not have.
+var unknownField = regexp.MustCompile(`field (.*) not found in type .*`)
+
+// Save writes a configuration that does not exist yet (fs.ErrExist). It is there
+// whole or not at all.
 func (c *Config) Save(path string) error {
 	out, err := yaml.Marshal(c)
 	if err != nil {
 		return err
 	}
-	if c.dir, err = filepath.Abs(filepath.Dir(path)); err != nil {
+	if err := c.At(path); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(c.dir, ".coffer-*") // mode 0600
 	if err != nil {
 		return err
 	}
+	defer os.Remove(f.Name())
 	_, err = f.WriteString("# Coffer's settings. docs/configuration.md tells what each one does.\n" + string(out))
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path)
 }
 
-var (
-	guid     = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-	dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-)
-
-// Check names every mistake, a line each.
-func (c *Config) Check() error {
-	var errs []error
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("  %s: %s", key, fmt.Sprintf(format, args...)))
-	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		bad("listen", "must be host:port, such as 127.0.0.1:8443 or :443")
-	}
-	if c.URL != "" {
-		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-			bad("url", "must be https://host or https://host:port")
-		}
-	}
-	labels := strings.Split(c.Suffix, ".")
-	for _, l := range labels {
-		if !dnsLabel.MatchString(l) {
-			bad("suffix", "must be a DNS name in lower case, such as vault.example.net")
-			break
-		}
-	}
-	if len(labels) < 2 {
-		bad("suffix", "needs a dot: clients check that a vault's host ends in it")
-	}
-	if !guid.MatchString(c.Tenant) {
-		bad("tenant", "must be a GUID; coffer init makes one")
-	}
-	if c.DefaultVault != "" && vault.ParseName(c.DefaultVault) != nil {
-		bad("default_vault", "is not a vault name")
-	}
-	switch c.Store.Driver {
-	case "", "sqlite":
-		if c.Store.URLFile != "" {
-			bad("store.url_file", "goes with driver postgres only")
-		}
-	case "postgres":
-		if c.Store.Path != "" {
-			bad("store.path", "goes with driver sqlite only")
-		}
-	default:
-		bad("store.driver", "must be sqlite or postgres")
-	}
-	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
-		bad("tls", "certificate and key go together")
-	}
-	if c.TLS.Certificate != "" && len(c.TLS.Names) > 0 {
-		bad("tls.names", "goes with Coffer's own certificate only")
-	}
-	oneOf := func(key, value string, allowed ...string) {
-		for _, a := range append(allowed, "") {
-			if value == a {
-				return
-			}
-		}
-		bad(key, "must be one of %s", strings.Join(allowed, ", "))
-	}
-	oneOf("audit.unauthenticated", c.Audit.Unauthenticated, "with-token", "all", "none")
-	oneOf("certificates.pkcs12", c.Certificates.PKCS12, "legacy", "modern")
-	oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	oneOf("log.format", c.Log.Format, "json", "text")
-	if c.Audit.MaxMegabytes < 0 {
-		bad("audit.max_megabytes", "must not be negative")
-	}
-	if d := c.SelfSignedDelay(); d < 0 || d > time.Minute {
-		bad("certificates.self_signed_delay", "must be 0s to 1m")
-	}
-	if n := c.Certificates.KeyWorkers; n < 0 || n > 256 {
-		bad("certificates.key_workers", "must be 0 to 256")
-	}
-	if t := c.Identity.ChallengeTenant; t != "" && t != "adfs" && !strings.EqualFold(t, c.Tenant) {
-		bad("identity.challenge_tenant", "must be adfs or the tenant")
-	}
-	for i, is := range c.Identity.Issuers {
-		if u, err := url.Parse(is.Issuer); err != nil || u.Scheme != "https" || u.Host == "" {
-			bad(fmt.Sprintf("identity.issuers[%d].issuer", i), "must be an https URL")
-		}
-		for k := range is.Claims {
-			if k != "object_id" && k != "app_id" && k != "groups" {
-				bad(fmt.Sprintf("identity.issuers[%d].claims.%s", i, k), "is not one of object_id, app_id, groups")
-			}
-		}
-	}
-	for i, id := range c.TrustedCallers {
-		if !guid.MatchString(id) {
-			bad(fmt.Sprintf("trusted_callers[%d]", i), "must be an object id (GUID)")
-		}
-	}
-	for i, n := range c.TLS.Names {
-		if _, err := netip.ParseAddr(n); err != nil && strings.ContainsAny(n, " /:") {
-			bad(fmt.Sprintf("tls.names[%d]", i), "must be a DNS name or an IP address")
-		}
-	}
-	return errors.Join(errs...)
+// At makes paths relative to the folder of the file, before there is one.
+func (c *Config) At(path string) (err error) {
+	c.dir, err = filepath.Abs(filepath.Dir(path))
+	return err
 }
 
 // DataDir is the folder of the state.
@@ -288,47 +220,6 @@ func (c *Config) SelfSignedDelay() time.Duration {
 		return time.Second
 	}
 	return time.Duration(*c.Certificates.SelfSignedDelay)
-}
-
-// StoreURL is the connection string of PostgreSQL: from the file, else from
-// $COFFER_STORE_URL. It holds a password.
-func (c *Config) StoreURL() (string, error) {
-	return c.secret("store.url_file", c.Store.URLFile, "COFFER_STORE_URL", true)
-}
-
-// Passphrase opens the root key file; "" when none is configured.
-func (c *Config) Passphrase() (string, error) {
-	return c.secret("root_key.passphrase_file", c.RootKey.PassphraseFile, "COFFER_PASSPHRASE", false)
-}
-
-func (c *Config) secret(key, file, env string, need bool) (string, error) {
-	if file == "" {
-		v := os.Getenv(env)
-		if v == "" && need {
-			return "", fmt.Errorf("%s is not set, and $%s is empty", key, env)
-		}
-		return v, nil
-	}
-	path := c.Path(file)
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", key, err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("%s: %s can be read by others: run chmod 600 %s", key, path, path)
-	}
-	if info.Size() > maxFile {
-		return "", fmt.Errorf("%s: %s is too large", key, path)
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", key, err)
-	}
-	v := strings.TrimRight(string(raw), "\r\n")
-	if v == "" {
-		return "", fmt.Errorf("%s: %s is empty", key, path)
-	}
-	return v, nil
 }
 
 // Logger writes the program's log to w as the configuration says.

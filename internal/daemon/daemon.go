@@ -38,6 +38,8 @@ type Daemon struct {
 	log      *slog.Logger
 	now      func() time.Time
 
+	listener  net.Listener // nil: nothing will be served
+	lock      *os.File
 	db        *store.DB
 	audit     *audit.Log
 	root      *seal.RootFile
@@ -58,26 +60,27 @@ var ErrNotInitialized = errors.New("there is no vault here yet: run 'coffer init
 // Create makes what a vault needs before its first start: the data folder and the
 // root key. An existing root key is an error (fs.ErrExist).
 func Create(settings *config.Config, now time.Time) error {
-	if err := os.MkdirAll(settings.DataDir(), 0o700); err != nil {
+	if err := privateDir(settings.DataDir()); err != nil {
 		return err
 	}
 	passphrase, err := settings.Passphrase()
 	if err != nil {
 		return err
 	}
-	_, err = seal.CreateRootFile(rootKeyPath(settings), passphrase, now)
+	_, err = seal.CreateRootFile(RootKeyPath(settings), passphrase, now)
 	return err
 }
 
-func rootKeyPath(c *config.Config) string { return c.InData(c.RootKey.Path, "root.key") }
+// RootKeyPath is the file of the root key.
+func RootKeyPath(c *config.Config) string { return c.InData(c.RootKey.Path, "root.key") }
 
 // SocketPath is where a running server answers the command line.
 func SocketPath(c *config.Config) string { return filepath.Join(c.DataDir(), "admin.sock") }
 
-// Open puts the vault together: it opens the database (store.ErrInUse when
-// another process has it) and the root key, and starts nothing that serves.
-// address is where the listener is, "" when there will be none.
-func Open(ctx context.Context, settings *config.Config, address string, log *slog.Logger) (_ *Daemon, err error) {
+// Open puts the vault together: it opens the root key and the database
+// (store.ErrInUse when another process has the folder), and only then calls
+// listen, which is nil when nothing will be served. It starts nothing that serves.
+func Open(ctx context.Context, settings *config.Config, listen func() (net.Listener, error), log *slog.Logger) (_ *Daemon, err error) {
 	d := &Daemon{settings: settings, log: log, now: time.Now}
 	defer func() {
 		if err != nil {
@@ -87,11 +90,21 @@ func Open(ctx context.Context, settings *config.Config, address string, log *slo
 	if err := d.openStorage(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.assemble(cmp.Or(address, settings.Listen)); err != nil {
+	address := settings.Listen
+	if listen != nil {
+		if d.listener, err = listen(); err != nil {
+			return nil, err
+		}
+		address = d.listener.Addr().String()
+	}
+	if err := d.assemble(address); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
+
+// Address is where the vault listens.
+func (d *Daemon) Address() net.Addr { return d.listener.Addr() }
 
 func (d *Daemon) openStorage(ctx context.Context) error {
 	c := d.settings
@@ -99,11 +112,14 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.root, err = seal.OpenRootFile(rootKeyPath(c), passphrase)
+	d.root, err = seal.OpenRootFile(RootKeyPath(c), passphrase)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (no %s)", ErrNotInitialized, rootKeyPath(c))
+		return fmt.Errorf("%w (no %s)", ErrNotInitialized, RootKeyPath(c))
 	}
 	if err != nil {
+		return err
+	}
+	if err := privateDir(c.DataDir()); err != nil {
 		return err
 	}
 	sc := store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: d.log}
@@ -115,8 +131,12 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if d.db, err = store.Open(ctx, sc); err != nil {
 		return err
 	}
+	records := c.InData(c.Audit.Path, "audit.jsonl")
+	if d.lock, err = hold(records + ".lock"); err != nil {
+		return err
+	}
 	d.audit, err = audit.Open(audit.Config{
-		Path: c.InData(c.Audit.Path, "audit.jsonl"), Sync: true,
+		Path: records, Sync: true,
 		Unauthenticated: audit.Mode(c.Audit.Unauthenticated),
 		MaxBytes:        int64(c.Audit.MaxMegabytes) << 20,
 		Now:             d.now, Logger: d.log,
@@ -250,7 +270,7 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 		ServiceVersion:     ServiceVersion,
 		AllowNewerVersions: d.settings.AllowNewerAPIVersions,
 		Trusted:            d.trusted,
-		Ready:              d.audit.Healthy,
+		Ready:              d.ready,
 		Now:                d.now,
 	})
 	if err != nil {
@@ -287,14 +307,23 @@ const (
 	maxHeaderBytes    = 32 << 10
 	maxConnections    = 4096
 	maxStreams        = 100 // of one HTTP/2 connection
+	readyTimeout      = 2 * time.Second
 )
 
-// Serve answers on l and works on jobs until ctx ends; then it finishes the
-// requests in flight and the jobs under way.
-func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
+// ready reports whether the vault can serve: it can record, and the database
+// answers.
+func (d *Daemon) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	return errors.Join(d.audit.Healthy(), d.db.Ping(ctx))
+}
+
+// Serve answers on the listener and works on jobs until ctx ends; then it
+// finishes the requests in flight and the jobs under way.
+func (d *Daemon) Serve(ctx context.Context) error {
 	sock, err := admin.Listen(SocketPath(d.settings))
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
 	srv := &http.Server{
 		Handler:           d.handler,
@@ -314,7 +343,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		func() error { return d.admin.Serve(work, sock) },
 	)
 	served := make(chan error, 1)
-	go func() { served <- srv.ServeTLS(limited(l, maxConnections), "", "") }()
+	go func() { served <- srv.ServeTLS(limited(d.listener, maxConnections), "", "") }()
 	select {
 	case err = <-served:
 	case err = <-background.failed:
@@ -334,6 +363,11 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 // Close gives everything back; it may follow a failed Open.
 func (d *Daemon) Close() error {
 	var errs []error
+	if d.listener != nil {
+		if err := d.listener.Close(); !errors.Is(err, net.ErrClosed) { // Serve closes it too
+			errs = append(errs, err)
+		}
+	}
 	if d.generator != nil {
 		d.generator.Close()
 	}
@@ -342,6 +376,9 @@ func (d *Daemon) Close() error {
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())
+	}
+	if d.lock != nil {
+		errs = append(errs, d.lock.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"time"
 )
@@ -24,21 +23,6 @@ func (f Files) Load() (*tls.Certificate, error) {
 		return nil, err
 	}
 	return &c, nil
-}
-
-// changed is the newest modification of the files; zero when one is missing.
-func (f Files) changed() time.Time {
-	var newest time.Time
-	for _, p := range []string{f.Certificate, f.Key} {
-		info, err := os.Stat(p)
-		if err != nil {
-			return time.Time{}
-		}
-		if info.ModTime().After(newest) {
-			newest = info.ModTime()
-		}
-	}
-	return newest
 }
 
 // checkPeriod is how often the certificate is looked at again.
@@ -66,13 +50,10 @@ func NewKeeper(s Source, log *slog.Logger) (*Keeper, error) {
 func (k *Keeper) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.cert.Load(), nil }
 
 // Run looks again every minute until ctx ends. A certificate that cannot be
-// loaded leaves the old one in use.
+// loaded leaves the old one in use. Times of files are not looked at: a renewal
+// may move in a key that is older than its certificate, and between the two
+// moves the pair does not load.
 func (k *Keeper) Run(ctx context.Context) error {
-	files, watched := k.source.(Files)
-	var seen time.Time
-	if watched {
-		seen = files.changed()
-	}
 	tick := time.NewTicker(checkPeriod)
 	defer tick.Stop()
 	for {
@@ -81,19 +62,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if watched {
-			at := files.changed()
-			if at.IsZero() || at.Equal(seen) {
-				continue
-			}
-			seen = at
-		}
 		c, err := k.source.Load()
 		if err != nil {
 			k.log.ErrorContext(ctx, "the listener's certificate cannot be loaded; the old one stays", "error", err)
 			continue
 		}
-		if old := k.cert.Swap(c); old.Leaf == nil || c.Leaf == nil || !old.Leaf.Equal(c.Leaf) {
+		if old := k.cert.Swap(c); !old.Leaf.Equal(c.Leaf) {
 			k.log.InfoContext(ctx, "the listener has a new certificate", "not_after", c.Leaf.NotAfter)
 		}
 	}
