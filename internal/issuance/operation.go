@@ -35,7 +35,7 @@ type Operation struct {
 	Spec          IssuerRef // the issuer in the casing the caller used
 	CSR           []byte    // PKCS#10, DER; stays readable when finished
 	Public        []byte    // SubjectPublicKeyInfo of the pending key
-	Private       seal.Box  // PKCS#8 bound to PendingPlace; nil when finished
+	Private       seal.Box  // PKCS#8 bound to PendingPlace; nil when completed
 	PreserveOrder bool
 
 	// What the resulting version starts with.
