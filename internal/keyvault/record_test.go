@@ -61,6 +61,7 @@ func TestEveryRequestIsOnRecord(t *testing.T) {
 		{"GET", "/certificates/web?api-version=7.6", "", "carl", "CertificateGet", "Forbidden", 403, "/certificates/web"},
 		{"GET", "/certificates/web?api-version=7.6", "", "ann", "CertificateGet", "NotFound", 404, "/certificates/web"},
 		{"POST", "/certificates/web/import?api-version=7.6", importBody, "ann", "CertificateImport", "OK", 200, "/certificates/web/"},
+		{"POST", "/certificates/other/import?api-version=7.6", string(must(json.Marshal(map[string]string{"value": m.pem}))), "ann", "CertificateImport", "OK", 200, "/certificates/other/"},
 		{"GET", "/certificates/WEB?api-version=7.6", "", "ben", "CertificateGet", "OK", 200, "/certificates/WEB/"},
 		{"GET", "/certificates?api-version=7.6&$skiptoken=t0ken&access_token=t0ken", "", "ann", "CertificateList", "BadRequest", 400, ""},
 		{"GET", "/secrets/web?api-version=7.6", "", "ann", "SecretGet", "OK", 200, "/secrets/web/"},
@@ -103,7 +104,7 @@ func TestEveryRequestIsOnRecord(t *testing.T) {
 			t.Errorf("%s as %s: recorded as %q", e.target, e.caller, got)
 		}
 	}
-	if len(also) != 2 || !also[ids[3]] || !also[ids[8]] {
+	if len(also) != 2 || !also[ids[3]] || !also[ids[9]] {
 		t.Errorf("policies are on record for %v, want those of the import and the create", also)
 	}
 	if l := lines[0]; l.Properties.AuthenticationFailure != "AKV10021" || l.Properties.IsAddressAuthorized != nil {
