@@ -35,7 +35,7 @@ final class OpenSsl {
         List<String> command = new ArrayList<>(List.of("openssl"));
         command.addAll(Arrays.asList(arguments));
         try {
-            Path errors = Files.createTempFile(DIR, "stderr", "");
+            Path errors = newFile();
             Process process = new ProcessBuilder(command).redirectError(errors.toFile()).start();
             // Everything passed here is a few kilobytes, less than a pipe holds (65,536 bytes).
             process.getOutputStream().write(input);
@@ -58,12 +58,16 @@ final class OpenSsl {
     /** A file with this content, for the options that take only files. */
     private static String file(String content) {
         try {
-            Path path = Files.createTempFile(DIR, "", ".pem");
-            path.toFile().deleteOnExit();
-            return Files.writeString(path, content).toString();
+            return Files.writeString(newFile(), content).toString();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    private static Path newFile() throws IOException {
+        Path path = Files.createTempFile(DIR, "", "");
+        path.toFile().deleteOnExit();
+        return path;
     }
 
     private static String text(Path path) {
