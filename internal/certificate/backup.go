@@ -57,8 +57,8 @@ type backupDoc struct {
 type backupVersion struct {
 	Version       string
 	Completed     bool
-	Leaf          []byte   `json:",omitempty"`
-	Chain         [][]byte `json:",omitempty"`
+	Leaf          []byte `json:",omitempty"`
+	Chain         [][]byte
 	PreserveOrder bool
 	Attributes    object.Attributes
 	Tags          object.Tags

@@ -1,0 +1,205 @@
+package certificate_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/certificate"
+	"coffer/internal/fault"
+	"coffer/internal/issuance"
+	"coffer/internal/jobs"
+	"coffer/internal/object"
+	"coffer/internal/store"
+	"coffer/internal/store/storetest"
+)
+
+// Every write of every operation is failed twice, once as if it did nothing and
+// once as if it happened all the same. After each failure the vault is whole,
+// all of the operation is there or nothing of it, and the caller can repeat it.
+func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
+	w := newWorld(t)
+	root := newAuthority(t, "root", nil)
+	material := newPair(t, root)
+	w.setIssuer("corp", "none", true)
+	var job jobs.Job
+	var blob string
+	for _, s := range []struct {
+		name    string
+		prepare func(n string)
+		act     func(n string) error
+		done    func(n string) bool
+		// again is what a repetition is told when the first call had happened; nil:
+		// it succeeds.
+		again func(err error) bool
+	}{
+		{"create", func(string) {},
+			func(n string) error {
+				_, err := w.create(n, certificate.CreateParams{Policy: selfPolicy()})
+				return err
+			},
+			func(n string) bool { return w.operation(n).Status == issuance.InProgress },
+			is(fault.Conflict)},
+		{"create anew", func(n string) { w.issued(n, selfPolicy()) },
+			func(n string) error {
+				_, err := w.create(n, certificate.CreateParams{Policy: selfPolicy()})
+				return err
+			},
+			func(n string) bool { return w.operation(n).Status == issuance.InProgress && w.get(n).Version.Completed },
+			is(fault.Conflict)},
+		{"create over a placeholder", func(n string) { w.begin(n, policyOf("corp")); w.must(w.work()) },
+			func(n string) error {
+				_, err := w.create(n, certificate.CreateParams{Policy: selfPolicy()})
+				return err
+			},
+			func(n string) bool { return w.operation(n).Status == issuance.InProgress },
+			is(fault.Conflict)},
+		{"issue", func(n string) { w.begin(n, selfPolicy()); job = w.claim()[0] },
+			func(string) error { return w.service.Issue(t.Context(), job) },
+			func(n string) bool { return w.get(n).Version.Completed && w.operation(n).Status == issuance.Completed },
+			func(err error) bool { return errors.Is(err, object.ErrChanged) }},
+		{"fail", func(n string) { w.begin(n, policyOf("corp")); job = w.claim()[0] },
+			func(string) error { return w.service.Issue(t.Context(), job) },
+			func(n string) bool { return w.operation(n).Status == issuance.Failed },
+			func(err error) bool { return errors.Is(err, object.ErrChanged) }},
+		{"import", func(string) {},
+			func(n string) error {
+				_, err := w.importing(n, certificate.ImportParams{Value: material.pem})
+				return err
+			},
+			func(n string) bool { return w.get(n).Version.Completed }, nil},
+		{"import anew", func(n string) { w.issued(n, selfPolicy()) },
+			func(n string) error {
+				_, err := w.importing(n, certificate.ImportParams{Value: material.pem})
+				return err
+			},
+			func(n string) bool { return w.get(n).Certificate.Policy.Issuer.Name == "Unknown" }, nil},
+		{"merge", func(n string) { w.begin(n, policyOf("Unknown")) },
+			func(n string) error {
+				op, err := w.service.Operation(t.Context(), w.grant(access.CertificatePendingGet, n), "")
+				if err != nil {
+					return err
+				}
+				_, err = w.merge(n, certificate.MergeParams{X5C: x5c(root.certify(t, op.CSR), root.cert)})
+				return err
+			},
+			func(n string) bool { return w.get(n).Version.Completed && w.operation(n).Status == issuance.Completed },
+			is(fault.Forbidden)},
+		{"update", func(n string) { w.issued(n, selfPolicy()) },
+			func(n string) error {
+				_, err := w.update(n, "", certificate.UpdateParams{Enabled: ptr(false), Tags: object.Tags{"a": "b"},
+					Policy: &issuance.Patch{Actions: []issuance.ActionPatch{}}})
+				return err
+			},
+			func(n string) bool {
+				b := w.get(n)
+				return !b.Version.Attributes.Enabled && b.Version.NextAction.IsZero()
+			}, nil},
+		{"delete", func(n string) { w.begin(n, selfPolicy()) },
+			func(n string) error {
+				_, err := w.service.Delete(t.Context(), w.grant(access.CertificateDelete, n))
+				return err
+			},
+			func(n string) bool {
+				_, err := w.service.GetDeleted(t.Context(), w.grant(access.CertificateGetDeleted, n))
+				return err == nil
+			},
+			is(fault.NotFound)},
+		{"recover", func(n string) { w.issued(n, selfPolicy()); w.remove(n) },
+			func(n string) error {
+				_, err := w.service.Recover(t.Context(), w.grant(access.CertificateRecover, n))
+				return err
+			},
+			func(n string) bool { return w.get(n).Version.Completed },
+			is(fault.NotFound)},
+		{"purge", func(n string) { w.begin(n, policyOf("Unknown")); w.remove(n) },
+			w.purge,
+			func(n string) bool { return w.dump(n) == "" },
+			is(fault.NotFound)},
+		{"restore", func(n string) {
+			w.issued(n, selfPolicy())
+			w.issued(n, nil)
+			blob = w.backup(n)
+			w.remove(n)
+			w.must(w.purge(n))
+		},
+			func(string) error { _, err := w.restore(w.home, blob); return err },
+			func(n string) bool { return w.get(n).Version.Completed },
+			is(fault.Conflict)},
+		{"delete the operation", func(n string) { w.begin(n, selfPolicy()) },
+			func(n string) error { _, err := w.deleteOperation(n); return err },
+			func(n string) bool { return !w.get(n).Certificate.Pending },
+			is(fault.NotFound)},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			name := func(i int, when store.When) string { return fmt.Sprintf("n-%d-%v", i, when) }
+			run := func(n string, f *storetest.Fault) error {
+				s.prepare(n)
+				w.fault.Store(f)
+				defer w.fault.Store(nil)
+				return s.act(n)
+			}
+			clean := func(n string) {
+				t.Helper()
+				w.check()
+				w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
+					object := object.MustName(n)
+					if op, err := tx.Operation(t.Context(), w.home.ID, object); err == nil {
+						if err := tx.DeleteJobs(t.Context(), certificate.IssueJob, w.home.ID, op.RequestID); err != nil {
+							return err
+						}
+					}
+					return errors.Join(tx.PurgeCertificate(t.Context(), w.home.ID, object),
+						tx.PurgeKey(t.Context(), w.home.ID, object), tx.PurgeSecret(t.Context(), w.home.ID, object))
+				}))
+			}
+			count := storetest.Nth(0, store.Before)
+			w.must(run(name(0, store.Before), count))
+			if !s.done(name(0, store.Before)) {
+				t.Fatal("not done")
+			}
+			clean(name(0, store.Before))
+			if count.Passed() < 3 {
+				t.Fatalf("%d writes", count.Passed())
+			}
+			for i := 1; i <= count.Passed(); i++ {
+				for _, when := range []store.When{store.Before, store.After} {
+					n := name(i, when)
+					s.prepare(n)
+					before := w.dump(n)
+					w.fault.Store(storetest.Nth(i, when))
+					err := s.act(n)
+					w.fault.Store(nil)
+					if !errors.Is(err, storetest.ErrInjected) {
+						t.Fatalf("%v write %d: got %v", when, i, err)
+					}
+					w.check()
+					happened := i == count.Passed() && when == store.After // the commit is the last
+					if !happened && w.dump(n) != before {
+						t.Errorf("%v write %d: left\n%s\nof\n%s", when, i, w.dump(n), before)
+					}
+					if happened && !s.done(n) {
+						t.Errorf("%v write %d: the commit happened, and it is not done", when, i)
+					}
+					err = s.act(n)
+					if happened && s.again != nil {
+						if !s.again(err) {
+							t.Errorf("%v write %d: repeated: %v", when, i, err)
+						}
+					} else if err != nil {
+						t.Errorf("%v write %d: repeated: %v", when, i, err)
+					}
+					if !s.done(n) {
+						t.Errorf("%v write %d: not done after the repetition", when, i)
+					}
+					w.pass(time.Hour)
+					clean(n)
+				}
+			}
+		})
+	}
+}
+
+func is(k fault.Kind) func(error) bool { return func(err error) bool { return fault.Is(err, k) } }
