@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -159,6 +161,8 @@ func openssl(t *testing.T, name string, args ...string) string {
 // back at once.
 func BenchmarkGetCertificate(b *testing.B) {
 	w := newWorld(b)
+	w.config.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) // that of the world grows
+	w.serve(b)
 	m := testMaterial()
 	body := string(must(json.Marshal(map[string]string{"value": m.pem})))
 	if rec := w.do("POST", "/certificates/web/import?api-version=7.6", body); rec.Code != 200 {
@@ -182,8 +186,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 		}
 	}
 	b.Run("database", run)
-	prepared := &prepared{Certificates: w.config.Certificates}
-	w.config.Certificates = prepared
+	w.config.Certificates = &prepared{Certificates: w.config.Certificates}
 	w.serve(b)
 	b.Run("rules", run)
 }
