@@ -326,8 +326,9 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		return err
 	}
 	srv := &http.Server{
-		Handler:           d.handler,
-		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		Handler:                      d.handler,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like any other route
+		ReadHeaderTimeout:            readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Get},
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams},

@@ -101,19 +101,20 @@ func (v *Vault) Deletion(now time.Time) *object.Deletion {
 	return &object.Deletion{At: at, PurgeAt: at.Add(time.Duration(v.RetentionDays) * 24 * time.Hour)}
 }
 
+var errName = errors.New("a vault name has 3 to 24 letters, digits and single hyphens, begins with a letter and does not end with a hyphen")
+
 // ParseName checks a vault name: 3 to 24 characters, letters, digits and single
 // hyphens, beginning with a letter and not ending with a hyphen.
 func ParseName(s string) error {
-	bad := errors.New("a vault name has 3 to 24 letters, digits and single hyphens, begins with a letter and does not end with a hyphen")
 	if len(s) < 3 || len(s) > 24 || strings.Contains(s, "--") || strings.HasSuffix(s, "-") {
-		return bad
+		return errName
 	}
 	for i := range len(s) {
 		c := s[i] | 0x20
 		letter := c >= 'a' && c <= 'z'
 		digit := s[i] >= '0' && s[i] <= '9'
 		if !(letter || i > 0 && (digit || s[i] == '-')) {
-			return bad
+			return errName
 		}
 	}
 	return nil
