@@ -91,7 +91,8 @@ func (s *Service) GetDeleted(ctx context.Context, g access.Grant) (*Bundle, erro
 	return out, nil
 }
 
-// Recover brings a deleted certificate back as it was.
+// Recover brings a deleted certificate back as it was. Of one that is not deleted
+// it says what a read would say (contract certificates.md, 15.4).
 func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) {
 	g.Must(access.CertificateRecover)
 	v, n := g.Vault().ID, g.Name()
@@ -102,7 +103,7 @@ func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) 
 			return err
 		}
 		if st.cert == nil || st.cert.Head.Deletion == nil {
-			return deletedNotFound(n)
+			return notFound(n, "")
 		}
 		out = &Bundle{st.cert, st.current}
 		return setDeletion(ctx, tx, st.cert, nil)

@@ -58,7 +58,7 @@ func TestDeleteAndRecoverChangeNothingElse(t *testing.T) {
 	}
 	w.secret("web")
 	_, err = w.service.Recover(t.Context(), w.grant(access.CertificateRecover, "web"))
-	w.refused(err, fault.NotFound, "Deleted Certificate not found: web")
+	w.refused(err, fault.NotFound, "A certificate with (name/id) web was not found")
 	w.check()
 }
 
