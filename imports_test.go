@@ -30,11 +30,12 @@ var layers = map[string][]string{
 	"access":   {"object", "fault", "vault", "audit"},
 	"identity": {"object", "fault", "access"},
 	"jobs":     {"object"},
+	"backup":   {"object", "fault", "seal"},
 	// rules
-	"key":         {"object", "fault", "pki", "seal", "access"},
-	"secret":      {"object", "fault", "seal", "access"},
+	"key":         {"object", "fault", "pki", "seal", "vault", "access", "backup"},
+	"secret":      {"object", "fault", "seal", "vault", "access", "backup"},
 	"issuance":    {"object", "fault", "pki", "seal"},
-	"certificate": {"object", "fault", "pki", "bundle", "seal", "vault", "access", "jobs", "key", "secret", "issuance"},
+	"certificate": {"object", "fault", "pki", "bundle", "seal", "vault", "access", "jobs", "backup", "key", "secret", "issuance"},
 	// adapters
 	"store":             {"*"},
 	"keyvault":          {"*"},

@@ -1,22 +1,17 @@
 package certificate
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"coffer/internal/access"
-	"coffer/internal/fault"
+	"coffer/internal/backup"
 	"coffer/internal/issuance"
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
-	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/vault"
 )
@@ -30,21 +25,6 @@ type Backup struct {
 
 // Name is the certificate that the blob holds.
 func (b *Backup) Name() object.Name { return b.name }
-
-// backupMagic begins every blob; the digit is the version of the format.
-const backupMagic = "CofferCertificateBackupV1\n"
-
-// Bounds of a backup (contract certificates.md, 8.12).
-const (
-	maxBackupVersions = 500
-	maxBackupBytes    = 16 << 20 // of the value, in characters
-)
-
-// backupPlace binds blobs to the tenant: they open in every vault of it in this
-// installation, and nowhere else.
-func backupPlace(tenant string) seal.Place {
-	return seal.Place{Kind: "backup", Name: strings.ToLower(tenant), Column: "certificate"}
-}
 
 // backupDoc is the content of a blob. Its private parts are clear only inside
 // the box.
@@ -99,9 +79,8 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(certs) > maxBackupVersions {
-		return "", &fault.Error{Kind: fault.Invalid, Field: "name",
-			Msg: fmt.Sprintf("A certificate with more than %d versions cannot be backed up.", maxBackupVersions)}
+	if err := backup.Certificate.CheckCount(len(certs)); err != nil {
+		return "", err
 	}
 	doc := backupDoc{Name: cert.Head.Name.String(), Policy: cert.Policy}
 	keyOf, secretOf := map[object.Version]*key.Version{}, map[object.Version]*secret.Version{}
@@ -118,19 +97,7 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 		}
 		doc.Versions = append(doc.Versions, b)
 	}
-	plain, err := json.Marshal(doc)
-	if err != nil {
-		return "", err
-	}
-	box, err := s.cfg.Sealer.Seal(ctx, backupPlace(v.TenantID), plain)
-	if err != nil {
-		return "", err
-	}
-	value := base64.RawURLEncoding.EncodeToString(append([]byte(backupMagic), box...))
-	if len(value) > maxBackupBytes { // a backup that no restore takes would be worse than none
-		return "", &fault.Error{Kind: fault.Invalid, Field: "name", Msg: "The certificate is too large to be backed up."}
-	}
-	return value, nil
+	return backup.Certificate.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 }
 
 func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *secret.Version) (backupVersion, error) {
@@ -157,35 +124,11 @@ func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *sec
 	return b, nil
 }
 
-// OpenBackup reads a blob for a vault. Every blob that does not open is refused
-// in the same words: not ours, of another tenant, changed or cut.
-func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (*Backup, error) {
-	corrupt := &fault.Error{Kind: fault.Invalid, Reason: fault.MalformedBackup, Field: "value", Msg: "Backup blob is corrupt."}
-	if value == "" {
-		return nil, fault.MissingField("value")
-	}
-	if len(value) > maxBackupBytes {
-		return nil, corrupt
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "="))
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Field: "value", Msg: "Content of 'value' is not base64url.\r\n"}
-	}
-	box, ok := bytes.CutPrefix(raw, []byte(backupMagic))
-	if !ok {
-		return nil, corrupt
-	}
-	plain, err := s.cfg.Sealer.Open(ctx, backupPlace(v.TenantID), seal.Box(box))
-	if errors.Is(err, seal.ErrBox) {
-		return nil, corrupt
-	}
-	if err != nil {
-		return nil, err
-	}
+// OpenBackup reads a blob for a vault.
+func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (_ *Backup, err error) {
 	b := &Backup{}
-	// What opens was sealed by this installation: a failure from here on is ours.
-	if err := json.Unmarshal(plain.Reveal(), &b.doc); err != nil {
-		return nil, fmt.Errorf("reading a backup: %w", err)
+	if err := backup.Certificate.Open(ctx, s.cfg.Sealer, v.TenantID, value, &b.doc); err != nil {
+		return nil, err
 	}
 	if b.name, err = object.ParseName(b.doc.Name); err != nil {
 		return nil, fmt.Errorf("reading a backup: %w", err)
@@ -220,7 +163,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 			return err
 		}
 		if st.cert != nil {
-			return restoreConflict(b.name, last.Version)
+			return backup.Certificate.Conflict(b.name, last.Version)
 		}
 		if err := nameFree(ctx, tx, v, b.name); err != nil {
 			return err
@@ -301,13 +244,4 @@ func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name
 	}
 	n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(v, name, ver), b.Secret)
 	return n, err
-}
-
-func restoreConflict(n object.Name, ver object.Version) error {
-	return &fault.Error{Kind: fault.Conflict, Subject: fault.Certificate,
-		Msg: "There was a conflict restoring the certificate '" + n.String() + "/" + string(ver) + "'." +
-			" This can happen if either: a second certificate with the same name was created after the first certificate was deleted;" +
-			" thus trying to restore a certificate whose name is already in use. To fix this, rename the second certificate to something" +
-			" else so that the restore works. The second probable cause of this exception is when multiple operations are performed in" +
-			" parallel against the certificate. To avoid this error, perform operations against a certificate in a sequential manner."}
 }

@@ -33,7 +33,7 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 }
 
 func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p CreateParams) (*issuance.Operation, error) {
-	if err := p.Tags.Check(); err != nil {
+	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
 	at := s.now()

@@ -31,7 +31,7 @@ const maxPassword = 200
 // crash before the commit leaves nothing of it.
 func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*Bundle, error) {
 	g.Must(access.CertificateImport)
-	if err := p.Tags.Check(); err != nil {
+	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
 	if p.Value == "" {

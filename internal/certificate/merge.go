@@ -24,7 +24,7 @@ type MergeParams struct {
 // brings for the pending key (contract certificates.md, 8.7).
 func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bundle, error) {
 	g.Must(access.CertificatePendingMerge)
-	if err := p.Tags.Check(); err != nil {
+	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
 	if len(p.X5C) == 0 {

@@ -21,7 +21,7 @@ type UpdateParams struct {
 // current one.
 func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version, p UpdateParams) (*Bundle, error) {
 	g.Must(access.CertificateUpdate)
-	if err := p.Tags.Check(); err != nil {
+	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
 	v, n, now := g.Vault().ID, g.Name(), s.now()

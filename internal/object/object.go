@@ -117,22 +117,28 @@ type Attributes struct {
 // Tags are the caller's own labels. nil: none were ever given.
 type Tags map[string]string
 
-// Bounds of tags (contract certificates.md, 14).
+// Bounds of tags, in characters for the texts (contract certificates.md, 14;
+// keys.md, 9.1; secrets.md, 5.1).
 const (
-	maxTags    = 15
-	MaxTagText = 256
+	maxTags          = 15
+	maxTagText       = 256
+	maxSecretTagText = 512
 )
 
 // ErrTags reports tags beyond their bounds.
-var ErrTags = errors.New("at most 15 tags; names and values have at most 256 characters")
+var ErrTags = errors.New("object: too many tags, or one that is too long")
 
-// Check reports whether the tags stay within their bounds.
-func (t Tags) Check() error {
+// Check reports whether the tags stay within the bounds of their family.
+func (t Tags) Check(f Family) error {
+	longest := maxTagText
+	if f == Secrets {
+		longest = maxSecretTagText
+	}
 	if len(t) > maxTags {
 		return ErrTags
 	}
 	for k, v := range t {
-		if utf8.RuneCountInString(k) > MaxTagText || utf8.RuneCountInString(v) > MaxTagText {
+		if utf8.RuneCountInString(k) > longest || utf8.RuneCountInString(v) > longest {
 			return ErrTags
 		}
 	}

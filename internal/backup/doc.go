@@ -1,0 +1,4 @@
+// Package backup owns the container that backups of certificates, keys and
+// secrets travel in: a mark of what it holds, and a box that opens for one
+// tenant of this installation. What is inside is each family's own business.
+package backup
