@@ -215,6 +215,9 @@ func TestProfileOfASelfSignedCertificate(t *testing.T) {
 	equal(t, "sans", made.Policy.X509CertificateProperties.SubjectAlternativeNames,
 		p.X509CertificateProperties.SubjectAlternativeNames)
 	equal(t, "usage", certificate.KeyUsage, x509.KeyUsageDigitalSignature|x509.KeyUsageKeyAgreement)
+	// Sent the other way round: the policy sorts them (certificates.md, 6.4).
+	equal(t, "usage of the policy", made.Policy.X509CertificateProperties.KeyUsage,
+		to.SliceOfPtrs(azcertificates.KeyUsageTypeDigitalSignature, azcertificates.KeyUsageTypeKeyAgreement))
 	equal(t, "ekus", certificate.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth})
 	equal(t, "ca", certificate.IsCA, false)
 	equal(t, "key identifiers", certificate.AuthorityKeyId, certificate.SubjectKeyId)
@@ -276,4 +279,20 @@ func TestThreeCreatesGiveThreeVersions(t *testing.T) {
 	slices.Sort(made)
 	slices.Sort(listed)
 	equal(t, "versions", listed, made)
+}
+
+func TestNextVersionKeepsItsKeyIfThePolicySaysSo(t *testing.T) {
+	t.Parallel()
+	for _, reuse := range []bool{true, false} {
+		v := open(t)
+		name := v.name()
+		p := small("Self")
+		p.KeyProperties.ReuseKey = &reuse
+		first := v.create(name, azcertificates.CreateCertificateParameters{CertificatePolicy: p})
+		second := v.create(name, azcertificates.CreateCertificateParameters{CertificatePolicy: p})
+		if bytes.Equal(first.CER, second.CER) {
+			t.Error("the second version is the first")
+		}
+		equal(t, "same key", bytes.Equal(publicKey(t, first.CER), publicKey(t, second.CER)), reuse)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -32,6 +33,12 @@ func TestCreateAndMergeWithTheChain(t *testing.T) {
 	placeholder := v.get(name)
 	if *placeholder.Attributes.Enabled || placeholder.CER != nil || placeholder.KID != nil || placeholder.SID != nil {
 		t.Errorf("the placeholder is %+v", placeholder)
+	}
+	// Dates as if it were issued now (certificates.md, 8.1, rule 4).
+	a := placeholder.Attributes
+	equal(t, "the placeholder's nbf", a.Created.Sub(*a.NotBefore), 10*time.Minute)
+	if lifetime := a.Expires.Sub(*a.Created); lifetime < 364*day || lifetime > 367*day {
+		t.Errorf("the placeholder lives for %s", lifetime)
 	}
 
 	chain := ca.chain(ca.signRequest(t, begun.CSR))

@@ -23,7 +23,7 @@ def parsed(certificate):
 def test_create_answer_is_an_operation_in_progress(certificates, name):
     seen = []
     poller = certificates.begin_create_certificate(
-        name, small(), preserve_order=True, raw_response_hook=lambda r: seen.append(r.http_response)
+        name, small(), preserve_order=True, _polling_interval=0.2, raw_response_hook=lambda r: seen.append(r.http_response)
     )
     answer = seen[0]
     assert answer.status_code == 202

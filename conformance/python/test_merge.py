@@ -23,6 +23,9 @@ def test_create_and_merge_with_the_chain(certificates, secrets, keys, authority,
     placeholder = certificates.get_certificate(name)
     assert placeholder.properties.enabled is False
     assert (placeholder.cer, placeholder.key_id, placeholder.secret_id) == (None, None, None)
+    properties = placeholder.properties
+    assert properties.created_on - properties.not_before == datetime.timedelta(minutes=10)
+    assert properties.expires_on - properties.created_on > 364 * DAY
 
     leaf = authority.sign_request(operation.csr)
     seen = []

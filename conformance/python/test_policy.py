@@ -118,6 +118,11 @@ def test_update_from_rsa_to_another_kind_of_key(certificates, name):
     assert plain(after) == plain(before) | {"key_type": "EC", "key_curve_name": "P-256K", "key_size": 256}
 
 
+def test_key_usage_is_answered_in_canonical_spelling_and_order(certificates, name):
+    begin_unknown(certificates, name, key_usage=["nonRepudiation", "crlSign", "keyCertSign"])
+    assert certificates.get_certificate_policy(name).key_usage == ["cRLSign", "keyCertSign", "nonRepudiation"]
+
+
 def test_update_moves_updated_and_keeps_created(certificates, name):
     begin_unknown(certificates, name)
     before = certificates.get_certificate_policy(name)
