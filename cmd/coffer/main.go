@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -54,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if errors.As(err, &code) {
 			return int(code)
 		}
-		fmt.Fprintln(stderr, "coffer:", err)
+		fmt.Fprintln(stderr, "coffer:", strings.TrimSpace(sentence(err))) // recorded messages end with a line end
 		return 1
 	}
 	return 0
