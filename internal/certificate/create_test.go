@@ -71,7 +71,7 @@ func TestCompletionReplacesThePlaceholder(t *testing.T) {
 	if op.Status != issuance.Completed || op.Private != nil || len(op.CSR) == 0 {
 		t.Errorf("operation %+v", op)
 	}
-	kv, kh, err := w.keys.Get(t.Context(), w.grant(access.KeyGet, "web"), "")
+	kv, kh, err := w.key("web", "")
 	if err != nil || !kh.Managed || kv.Version != b.Version.Version || !kv.Attributes.Expires.Equal(*a.Expires) {
 		t.Errorf("key %+v: %v", kv, err)
 	}
@@ -154,7 +154,7 @@ func TestCreateTakesTagsAndEnabled(t *testing.T) {
 	if b.Version.Attributes.Enabled || b.Version.Tags["a"] != "1" {
 		t.Errorf("version %+v", b.Version)
 	}
-	_, _, _, _, err := w.secrets.Get(t.Context(), w.grant(access.SecretGet, "web"), "", "")
+	_, err := w.secrets.Get(t.Context(), w.grant(access.SecretGet, "web"), "", "")
 	w.refused(err, fault.Forbidden, "Operation get is not allowed on a disabled secret.")
 	for _, c := range []struct {
 		claim string

@@ -286,12 +286,12 @@ func TestKeyOperationsFromTheCertificate(t *testing.T) {
 	p := newPair(t, newAuthority(t, "root", nil), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
 	_, err := w.importing("web", certificate.ImportParams{Value: p.pem})
 	w.must(err)
-	kv, _, err := w.keys.Get(t.Context(), w.grant(access.KeyGet, "web"), "")
+	kv, _, err := w.key("web", "")
 	if err != nil || len(kv.Ops) != 0 {
 		t.Errorf("%v, %v", kv.Ops, err)
 	}
 	w.issued("own", selfPolicy())
-	kv, _, err = w.keys.Get(t.Context(), w.grant(access.KeyGet, "own"), "")
+	kv, _, err = w.key("own", "")
 	if err != nil || len(kv.Ops) != 2 || kv.Ops[0] != key.Sign || kv.Ops[1] != key.Verify {
 		t.Errorf("%v, %v", kv.Ops, err)
 	}

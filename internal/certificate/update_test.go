@@ -53,7 +53,7 @@ func TestUpdate(t *testing.T) {
 		if err != nil || !cmp.Equal(stored.Version, v, byName) {
 			t.Errorf("%s: stored %+v: %v", c.claim, stored, err)
 		}
-		kv, _, err := w.keys.Get(t.Context(), w.grant(access.KeyGet, "web"), v.Version)
+		kv, _, err := w.key("web", v.Version)
 		if err != nil || !cmp.Equal(kv.Attributes, v.Attributes) || kv.Tags != nil {
 			t.Errorf("%s: key %+v: %v", c.claim, kv, err)
 		}

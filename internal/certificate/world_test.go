@@ -19,7 +19,6 @@ import (
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
-	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -39,7 +38,6 @@ type world struct {
 	db      *store.DB
 	sealer  *seal.Sealer
 	service *certificate.Service
-	keys    *key.Service
 	secrets *secret.Service
 	gate    *access.Gate
 
@@ -110,8 +108,11 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	if w.service, err = certificate.NewService(c); err != nil {
 		t.Fatal(err)
 	}
-	w.keys = key.NewService(store.For[key.Tx]{DB: w.db})
-	w.secrets = secret.NewService(store.For[secret.Tx]{DB: w.db}, w.sealer, nil)
+	w.secrets, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now,
+		ToPEM: func(seal.Value) (seal.Value, error) { return seal.Value{}, errors.New("nobody asks for another form") }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -256,9 +257,9 @@ func (w *world) cancel(name string, requested bool) (*issuance.Operation, error)
 // secret reads the value of a name's secret, in the stored form.
 func (w *world) secret(name string) string {
 	w.Helper()
-	_, _, value, _, err := w.secrets.Get(w.Context(), w.grant(access.SecretGet, name), "", "")
+	b, err := w.secrets.Get(w.Context(), w.grant(access.SecretGet, name), "", "")
 	w.must(err)
-	return string(value.Reveal())
+	return string(b.Value.Reveal())
 }
 
 func (w *world) must(err error) {
