@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
 )
@@ -74,6 +76,25 @@ func httpClient(caFile, direct string) (*http.Client, error) {
 		}
 	}
 	return &http.Client{Transport: t}, nil
+}
+
+// sentence is what an error says to a person. The SDK's own text is the whole
+// answer.
+func sentence(err error) string {
+	refused, ok := errors.AsType[*azcore.ResponseError](err)
+	if !ok || refused.RawResponse == nil {
+		return err.Error()
+	}
+	var body struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	raw, readErr := runtime.Payload(refused.RawResponse)
+	if readErr != nil || json.Unmarshal(raw, &body) != nil || body.Error.Message == "" {
+		return err.Error()
+	}
+	return fmt.Sprintf("the vault answers %d %s: %s", refused.StatusCode, refused.ErrorCode, body.Error.Message)
 }
 
 // waitUntilReady returns when the server at the address answers.

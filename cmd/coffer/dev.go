@@ -35,6 +35,17 @@ type devCmd struct {
 	Command     []string `arg:"" optional:"" passthrough:"" help:"Run this command with the environment of a client, then stop with its exit code."`
 }
 
+// Validate looks at the command before a vault is made for it.
+func (c *devCmd) Validate() error {
+	if len(c.Command) > 0 && c.Command[0] == "--" {
+		c.Command = c.Command[1:]
+		if len(c.Command) == 0 {
+			return errors.New("there is no command after --")
+		}
+	}
+	return nil
+}
+
 func (c *devCmd) Run(ctx context.Context, s streams) error {
 	settings, err := c.settings()
 	if err != nil {
@@ -185,14 +196,7 @@ const commandGrace = 10 * time.Second
 
 // execute runs the command and takes its exit code over.
 func (c *devCmd) execute(ctx context.Context, s streams, env []variable) error {
-	args := c.Command
-	if args[0] == "--" {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return errors.New("there is no command after --")
-	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd := exec.CommandContext(ctx, c.Command[0], c.Command[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = commandGrace
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, s.out, s.err

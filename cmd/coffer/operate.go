@@ -248,13 +248,23 @@ type accessRolesCmd struct {
 }
 
 func (c *accessRolesCmd) Run(s streams) error {
-	roles := access.BuiltinRoles()
+	type shown struct { // access.Role with names for programs
+		ID             string   `json:"id"`
+		Name           string   `json:"name"`
+		Actions        []string `json:"actions,omitempty"`
+		NotActions     []string `json:"notActions,omitempty"`
+		DataActions    []string `json:"dataActions,omitempty"`
+		NotDataActions []string `json:"notDataActions,omitempty"`
+		Condition      string   `json:"condition,omitempty"`
+	}
+	var roles []shown
+	var rows []string
+	for _, r := range access.BuiltinRoles() {
+		roles = append(roles, shown(r))
+		rows = append(rows, r.ID+"\t"+r.Name)
+	}
 	if c.JSON {
 		return printJSON(s.out, roles)
-	}
-	var rows []string
-	for _, r := range roles {
-		rows = append(rows, r.ID+"\t"+r.Name)
 	}
 	table(s, "ID\tROLE", rows)
 	return nil

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"coffer/internal/fault"
@@ -181,6 +182,14 @@ func (s *Service) forget(ctx context.Context, in Forget) (None, error) {
 		return None{}, err
 	}
 	regarding(ctx, p)
+	creds, err := s.cfg.Directory.Credentials(ctx, p.ObjectID)
+	if err != nil {
+		return None{}, err
+	}
+	// A mistyped id must not read like a removal.
+	if !slices.ContainsFunc(creds, func(c *identity.Credential) bool { return c.ID == in.Credential }) {
+		return None{}, &fault.Error{Kind: fault.NotFound, Msg: "The identity has no credential '" + in.Credential + "'."}
+	}
 	return None{}, s.cfg.Directory.RemoveCredential(ctx, p.ObjectID, in.Credential)
 }
 

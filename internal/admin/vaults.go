@@ -217,6 +217,9 @@ func (s *Service) assign(ctx context.Context, in NewAssignment) (AssignmentView,
 	if (in.Vault == "") == (scope == "") {
 		return AssignmentView{}, &fault.Error{Kind: fault.Invalid, Field: "scope", Msg: "Give either a vault or a scope."}
 	}
+	if in.Object != "" && in.Vault == "" {
+		return AssignmentView{}, &fault.Error{Kind: fault.Invalid, Field: "object", Msg: "An object goes with a vault; a scope names it in its path."}
+	}
 	if in.Vault != "" {
 		v, err := s.cfg.Vaults.Get(ctx, in.Vault)
 		if err != nil {

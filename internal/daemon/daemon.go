@@ -131,6 +131,9 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if d.db, err = store.Open(ctx, sc); err != nil {
 		return err
 	}
+	if err := d.fits(ctx); err != nil {
+		return err
+	}
 	records := c.InData(c.Audit.Path, "audit.jsonl")
 	if d.lock, err = hold(records + ".lock"); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -59,4 +61,32 @@ func hold(path string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// fits refuses a root key that opens nothing of this database: the wrong copy,
+// after a restore say, should show at the start and not at the first read. What
+// it does not open of the rest is logged.
+func (d *Daemon) fits(ctx context.Context) error {
+	var keys []seal.DataKey
+	err := d.db.View(ctx, func(tx *store.Tx) (err error) {
+		keys, err = tx.DataKeys(ctx, "")
+		return err
+	})
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	opened := 0
+	for _, k := range keys {
+		_, e := d.root.Unwrap(k)
+		if e == nil {
+			opened++
+			continue
+		}
+		err = fmt.Errorf("the root key file %s does not belong to this database: %w", RootKeyPath(d.settings), e)
+		d.log.ErrorContext(ctx, "a data key cannot be opened", "scope", k.Scope, "error", e)
+	}
+	if opened == 0 {
+		return err
+	}
+	return nil
 }

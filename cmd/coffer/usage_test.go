@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+)
+
+// leaves are all commands, as their words.
+func leaves(t *testing.T) [][]string {
+	t.Helper()
+	parser, err := kong.New(&commands{}, kong.BindTo(t.Context(), (*context.Context)(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	for _, n := range parser.Model.Leaves(false) {
+		all = append(all, strings.Fields(n.FullPath())[1:])
+	}
+	if len(all) < 30 {
+		t.Fatalf("%d commands", len(all))
+	}
+	return all
+}
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	for _, words := range append(leaves(t), nil, []string{"vault"}, []string{"identity"}) {
+		var out, err bytes.Buffer
+		if code := run(t.Context(), append(words, "--help"), &out, &err); code != 0 {
+			t.Errorf("%v --help: exit code %d: %s", words, code, &err)
+		}
+		if !strings.HasPrefix(out.String(), "Usage: coffer "+strings.Join(words, " ")) || len(strings.Split(out.String(), "\n\n")) < 3 {
+			t.Errorf("%v --help explains nothing:\n%s", words, &out)
+		}
+	}
+}
+
+func TestWrongCommandLinesAreRefusedWithCode2(t *testing.T) {
+	type line struct {
+		args []string
+		want string
+	}
+	lines := []line{
+		{nil, `expected one of "dev"`},
+		{[]string{"nonsense"}, "unexpected argument nonsense"},
+		{[]string{"vault"}, `expected one of "create"`},
+		{[]string{"vault", "show"}, `expected "<name>"`},
+		{[]string{"vault", "create", "x", "--retention-days", "many"}, "--retention-days"},
+		{[]string{"vault", "create", "x", "--sku", "gold"}, "--sku must be one of"},
+		{[]string{"access", "assign", "Reader", "x"}, "--vault=NAME or --scope=ID"},
+		{[]string{"access", "assign", "Reader", "x", "--vault", "v", "--scope", "/"}, "--vault and --scope can't be used together"},
+		{[]string{"identity", "create", "x", "--kind", "user"}, "--kind must be one of"},
+		{[]string{"identity", "federated", "x"}, "--issuer=URL"},
+		{[]string{"identity", "secret", "x", "--lifetime", "soon"}, "--lifetime"},
+		{[]string{"identity", "certificate", "x", "/does/not/exist"}, "/does/not/exist"},
+		{[]string{"dev", "--log", "loud"}, "--log must be one of"},
+		{[]string{"dev", "--"}, "there is no command after --"},
+		{[]string{"init"}, "missing flags: --suffix=NAME"},
+		{[]string{"cert", "list"}, "--vault-url"},
+		{[]string{"cert", "create", "x", "--vault-url", "https://v.localhost", "--key-type", "DSA"}, "--key-type must be one of"},
+	}
+	for _, words := range leaves(t) {
+		if words[0] != "dev" { // its arguments are a command of its own
+			lines = append(lines, line{append(words, "--no-such-flag"), "unknown flag --no-such-flag"})
+		}
+	}
+	for _, l := range lines {
+		var out, err bytes.Buffer
+		code := run(t.Context(), l.args, &out, &err)
+		if code != 2 || out.Len() > 0 || !strings.HasPrefix(err.String(), "coffer: ") || !strings.Contains(err.String(), l.want) || strings.Count(err.String(), "\n") != 1 {
+			t.Errorf("%q: exit code %d, want 2 and %q\n%s%s", l.args, code, l.want, &out, &err)
+		}
+	}
+}
