@@ -26,6 +26,7 @@ import (
 	"coffer/internal/keyvault"
 	"coffer/internal/login"
 	"coffer/internal/seal"
+	"coffer/internal/secret"
 	"coffer/internal/servercert"
 	"coffer/internal/store"
 	"coffer/internal/vault"
@@ -48,6 +49,7 @@ type Daemon struct {
 	runner    *jobs.Runner
 	vaults    *vault.Registry
 	certs     *certificate.Service
+	secrets   *secret.Service
 	admin     *admin.Service
 	tls       *servercert.Keeper
 	caFile    string // "" with a certificate from elsewhere
@@ -212,6 +214,12 @@ func (d *Daemon) domain() error {
 	if err != nil {
 		return err
 	}
+	d.secrets, err = secret.NewService(secret.Config{
+		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: pfxToPEM,
+	})
+	if err != nil {
+		return err
+	}
 	d.runner, err = jobs.NewRunner(jobs.Config{
 		DB:       store.For[jobs.Tx]{DB: d.db},
 		Handlers: map[jobs.Kind]jobs.Handler{certificate.IssueJob: d.certs.Issue},
@@ -256,7 +264,7 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 	data, err := keyvault.New(keyvault.Config{
 		Certificates: d.certs,
 		Keys:         key.NewService(store.For[key.Tx]{DB: d.db}),
-		Secrets:      newSecrets(d.db, d.sealer),
+		Secrets:      d.secrets,
 		Vaults:       d.vaults,
 		Verifier:     verifier,
 		Gate:         access.NewGate(&rules{assignments, d.db}),

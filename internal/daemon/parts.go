@@ -25,7 +25,6 @@ import (
 	"coffer/internal/object"
 	"coffer/internal/pkcs12"
 	"coffer/internal/seal"
-	"coffer/internal/secret"
 	"coffer/internal/store"
 	"coffer/internal/vault"
 )
@@ -37,10 +36,6 @@ const ServiceVersion = "1.9.1.0"
 // issuers are the drivers, by provider in lower case.
 func issuers() map[string]issuance.Issuer {
 	return map[string]issuance.Issuer{strings.ToLower(issuance.Self): selfsigned.Issuer{}}
-}
-
-func newSecrets(db *store.DB, sealer *seal.Sealer) *secret.Service {
-	return secret.NewService(store.For[secret.Tx]{DB: db}, sealer, pfxToPEM)
 }
 
 // pfxToPEM is the other form of a managed secret (contract secrets.md, 5.2).
@@ -179,7 +174,10 @@ func (d *Daemon) purge(ctx context.Context) error {
 	tick := time.NewTicker(certificate.PurgePeriod)
 	defer tick.Stop()
 	for {
-		if err := d.certs.PurgeDue(ctx, d.recordPurge); err != nil && ctx.Err() == nil {
+		err := errors.Join(
+			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurge)),
+			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurge)))
+		if err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "purging what is due", "error", err)
 		}
 		select {
@@ -195,7 +193,7 @@ func (d *Daemon) recordBackground(v object.VaultID, a access.Action, n object.Na
 	e := d.audit.Begin(d.now())
 	e.SetOperation(a.Operation())
 	e.SetBackground(job)
-	e.SetObject("certificates/" + n.String())
+	e.SetObject(string(a.Family()) + "/" + n.String())
 	e.Describe(details)
 	var of *vault.Vault
 	err := d.db.View(context.Background(), func(tx *store.Tx) (err error) {
@@ -221,8 +219,10 @@ func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) {
 	}}, o)
 }
 
-func (d *Daemon) recordPurge(h object.Head) {
-	d.recordBackground(h.Vault, access.CertificatePurge, h.Name, "", audit.Details{}, audit.Outcome{Status: http.StatusNoContent})
+func (d *Daemon) recordPurge(a access.Action) func(object.Head) {
+	return func(h object.Head) {
+		d.recordBackground(h.Vault, a, h.Name, "", audit.Details{}, audit.Outcome{Status: http.StatusNoContent})
+	}
 }
 
 // logged serves a request of the login door and logs it: one event, as the data

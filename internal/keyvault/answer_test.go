@@ -7,7 +7,7 @@ import (
 
 func TestSecretsAreWipedFromBuffers(t *testing.T) {
 	for _, secret := range []bool{true, false} {
-		a, err := encode(reply{status: 200, body: secretBundle{Value: "hunter2"}, secret: secret})
+		a, err := encode(reply{status: 200, body: secretBundle{Value: new("hunter2")}, secret: secret})
 		if err != nil {
 			t.Fatal(err)
 		}

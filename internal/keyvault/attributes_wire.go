@@ -80,3 +80,16 @@ func enabled(in *input) *bool {
 	}
 	return nil
 }
+
+// written are the attributes that callers give keys and secrets; nil: not given.
+type written struct {
+	enabled            *bool
+	notBefore, expires *time.Time
+}
+
+func parseAttributes(in *input) (w written) {
+	if a := in.object("attributes"); a != nil {
+		w = written{a.boolean("enabled"), a.instant("nbf"), a.instant("exp")}
+	}
+	return w
+}

@@ -7,7 +7,6 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
-	"coffer/internal/certificate"
 	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/vault"
@@ -34,7 +33,7 @@ type call struct {
 	name     object.Name    // certificate, key, secret or issuer; zero if the route has none
 	pinned   object.Version // the version in the path; "" for the current one
 	stray    string         // a version in the path that is none, so that nothing has it
-	backup   *certificate.Backup
+	backup   opened         // of a restore
 	grant    access.Grant
 
 	policyGiven bool // the body has a policy, which is on record by itself

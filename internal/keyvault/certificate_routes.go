@@ -58,9 +58,8 @@ func (s *Server) certificateRoutes() []route {
 		newRoute(family, "/certificates/{name}/pending/merge",
 			onBody(http.MethodPost, access.CertificatePendingMerge, with(parseMerge, rules.Merge, renderMerged))),
 
-		newRoute(family, "/certificates/restore", routeMethod{http.MethodPost, endpoint{
-			action: access.CertificateRestore, body: true, target: s.openBackup,
-			handle: with(openedBackup, rules.Restore, renderImported)}}).onlyOne(),
+		newRoute(family, "/certificates/restore",
+			restoring(access.CertificateRestore, rules.OpenBackup, rules.Restore, renderImported)).onlyOne(),
 		newRoute(family, "/certificates/contacts",
 			on(http.MethodGet, access.CertificateContactsGet, simple(rules.Contacts, renderContacts)),
 			onBody(http.MethodPut, access.CertificateContactsSet, with(parseContacts, s.setContacts, renderContacts)),
@@ -96,25 +95,6 @@ func (s *Server) changeIssuer(parse func(*call, *input) certificate.IssuerParams
 		}, renderIssuerChanged)(c, in)
 	}
 }
-
-// openBackup finds the name of a restore in the backup.
-func (s *Server) openBackup(c *call, in *input) error {
-	value := in.text("value")
-	if value == nil && in.raw("value") == nil {
-		in.required("value")
-	}
-	if err := in.check(); err != nil {
-		return err
-	}
-	b, err := s.cfg.Certificates.OpenBackup(c.ctx, c.vault, *value)
-	if err != nil {
-		return err
-	}
-	c.backup, c.name = b, b.Name()
-	return nil
-}
-
-func openedBackup(c *call, _ *input) *certificate.Backup { return c.backup }
 
 func (s *Server) listCertificates(deleted bool) handler {
 	rule := func(c *call, p position) ([]certificate.Listed, bool, error) {

@@ -56,10 +56,6 @@ type deletedCertificateItem struct {
 	Tags       map[string]string `json:"tags,omitempty"`
 }
 
-type backupBody struct {
-	Value string `json:"value"`
-}
-
 // versionBody is what a version shows wherever it is shown in full.
 func versionBody(c *call, v *certificate.Version) certificateBundle {
 	c.entry.SetObjectVersion(string(v.Version))
@@ -136,8 +132,6 @@ func renderMerged(c *call, b *certificate.Bundle) reply {
 func renderDeleted(c *call, b *certificate.Bundle) reply {
 	return ok(deletedCertificateBundle{c.deletion(b.Certificate.Head), bundleBody(c, b)})
 }
-
-func renderBackup(_ *call, value string) reply { return ok(backupBody{value}) }
 
 func renderNothing(*call, none) reply { return reply{status: http.StatusNoContent} }
 

@@ -9,6 +9,7 @@ import (
 	"coffer/internal/certificate"
 	"coffer/internal/issuance"
 	"coffer/internal/pki"
+	"coffer/internal/secret"
 )
 
 // What the audit record of an operation says beside who, what and when, made
@@ -60,6 +61,10 @@ func describeOperation(c *call, op *issuance.Operation) {
 	c.entry.Describe(audit.Details{Request: &audit.RequestProperties{
 		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
 	}})
+}
+
+func describeSecret(c *call, v *secret.Version) {
+	c.entry.Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
 }
 
 func describeIssuer(c *call, i *certificate.Issuer) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"coffer/internal/fault"
@@ -153,12 +154,17 @@ func (o *input) raw(name string) json.RawMessage {
 }
 
 // text refuses NUL, which no database keeps.
-func (o *input) text(name string) *string {
+func (o *input) text(name string) *string { return o.string(name, plainText) }
+
+// anyText takes NUL too: what it reads is stored sealed.
+func (o *input) anyText(name string) *string { return o.string(name, quotedText) }
+
+func (o *input) string(name string, read func(json.RawMessage) (string, bool)) *string {
 	raw := o.raw(name)
 	if raw == nil {
 		return nil
 	}
-	s, ok := plainText(raw)
+	s, ok := read(raw)
 	if !ok {
 		o.invalid(name)
 		return nil
@@ -167,10 +173,13 @@ func (o *input) text(name string) *string {
 }
 
 func plainText(raw json.RawMessage) (s string, ok bool) {
-	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", false
-	}
-	return s, strings.IndexByte(s, 0) < 0
+	s, ok = quotedText(raw)
+	return s, ok && strings.IndexByte(s, 0) < 0
+}
+
+func quotedText(raw json.RawMessage) (s string, ok bool) {
+	ok = raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+	return s, ok
 }
 
 func (o *input) integer(name string) *int {
@@ -185,6 +194,24 @@ func (o *input) integer(name string) *int {
 	}
 	v := int(n)
 	return &v
+}
+
+// maxInstant is the end of the year 9999, beyond which clients have no dates.
+const maxInstant = 253_402_300_799
+
+// instant reads a time in whole seconds since 1970.
+func (o *input) instant(name string) *time.Time {
+	raw := o.raw(name)
+	if raw == nil {
+		return nil
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n < 0 || n > maxInstant {
+		o.invalid(name)
+		return nil
+	}
+	t := time.Unix(n, 0).UTC()
+	return &t
 }
 
 func (o *input) boolean(name string) *bool {

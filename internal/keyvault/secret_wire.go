@@ -1,17 +1,15 @@
 package keyvault
 
 import (
-	"context"
-
-	"coffer/internal/access"
 	"coffer/internal/object"
+	"coffer/internal/seal"
 	"coffer/internal/secret"
 )
 
 // secretBundle is contract secrets.md, 3.1, in the recorded order of a managed
-// one (6).
+// one (6). Only set and get answer the value, which may be empty.
 type secretBundle struct {
-	Value       string            `json:"value"`
+	Value       *string           `json:"value,omitempty"`
 	ContentType string            `json:"contentType,omitempty"`
 	ID          string            `json:"id"`
 	Managed     bool              `json:"managed,omitempty"`
@@ -19,6 +17,11 @@ type secretBundle struct {
 	Tags        map[string]string `json:"tags,omitzero"`
 	KeyID       string            `json:"kid,omitempty"`
 	Previous    string            `json:"previousVersion,omitempty"`
+}
+
+type deletedSecretBundle struct {
+	deletion
+	secretBundle
 }
 
 type secretItem struct {
@@ -29,34 +32,70 @@ type secretItem struct {
 	Tags        map[string]string `json:"tags,omitzero"`
 }
 
-func (s *Server) readSecret(ctx context.Context, c *call, g access.Grant) (secretBundle, error) {
-	form := ""
-	if c.version.has(secretConversion) {
-		form = c.query.outContentType
-	}
-	v, h, value, contentType, err := s.cfg.Secrets.Get(ctx, g, c.pinned, form)
-	if err != nil {
-		return secretBundle{}, err
-	}
-	c.entry.SetObjectVersion(string(v.Version))
-	b := secretBundle{
-		Value: string(value.Reveal()), ContentType: contentType,
-		ID: c.objectID(object.Secrets, v.Name, v.Version), Managed: h.Managed,
-		Attributes: fullAttributes(c, v.Attributes, customizedKeys), Tags: v.Tags,
-	}
-	if h.Managed {
-		b.KeyID = c.objectID(object.Keys, v.Name, v.Version)
-		if c.version.has(secretConversion) {
-			b.Previous = string(v.Previous)
-		}
-	}
-	return b, nil
+type deletedSecretItem struct {
+	deletion
+	secretItem
 }
 
-func renderSecret(_ *call, b secretBundle) reply {
-	r := ok(b)
+// outContentType is the form that a get asks for; older versions do not.
+func outContentType(c *call, _ *input) string {
+	if c.version.has(secretConversion) {
+		return c.query.outContentType
+	}
+	return ""
+}
+
+func parseSecret(_ *call, in *input) secret.SetParams {
+	p := secret.SetParams{Change: parseSecretChange(nil, in)}
+	if value := in.anyText("value"); value != nil {
+		p.Value = seal.NewValue([]byte(*value))
+	} else if in.raw("value") == nil {
+		in.required("value")
+	}
+	return p
+}
+
+func parseSecretChange(_ *call, in *input) secret.Change {
+	a := parseAttributes(in)
+	return secret.Change{ContentType: in.text("contentType"), Enabled: a.enabled, NotBefore: a.notBefore,
+		Expires: a.expires, Tags: in.tags("tags")}
+}
+
+func newSecretBundle(c *call, b *secret.Bundle) secretBundle {
+	v := b.Version
+	c.entry.SetObjectVersion(string(v.Version))
+	out := secretBundle{
+		ContentType: v.ContentType,
+		ID:          c.objectID(object.Secrets, v.Name, v.Version), Managed: b.Head.Managed,
+		Attributes: fullAttributes(c, v.Attributes, customizedKeys), Tags: v.Tags,
+	}
+	if b.Head.Managed {
+		out.KeyID = c.objectID(object.Keys, v.Name, v.Version)
+		if c.version.has(secretConversion) {
+			out.Previous = string(v.Previous)
+		}
+	}
+	return out
+}
+
+func renderSecret(c *call, b *secret.Bundle) reply { return ok(newSecretBundle(c, b)) }
+
+func renderSecretValue(c *call, b *secret.Bundle) reply {
+	value := string(b.Value.Reveal())
+	out := newSecretBundle(c, b)
+	out.Value = &value
+	r := ok(out)
 	r.secret = true
 	return r
+}
+
+func renderSecretSet(c *call, b *secret.Bundle) reply {
+	describeSecret(c, b.Version)
+	return renderSecretValue(c, b)
+}
+
+func renderDeletedSecret(c *call, b *secret.Bundle) reply {
+	return ok(deletedSecretBundle{c.deletion(b.Head), newSecretBundle(c, b)})
 }
 
 func newSecretItem(c *call, id string, v *secret.Version, h object.Head) secretItem {
@@ -65,6 +104,10 @@ func newSecretItem(c *call, id string, v *secret.Version, h object.Head) secretI
 
 func secretLine(c *call, l secret.Listed) secretItem {
 	return newSecretItem(c, c.objectID(object.Secrets, l.Head.Name, ""), &l.Version, l.Head)
+}
+
+func deletedSecretLine(c *call, l secret.Listed) deletedSecretItem {
+	return deletedSecretItem{c.deletion(l.Head), secretLine(c, l)}
 }
 
 // secretVersion is one version with the head that all of its list share.

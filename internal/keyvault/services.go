@@ -84,13 +84,21 @@ type Keys interface {
 
 // Secrets is the secret domain as the door calls it.
 type Secrets interface {
+	Set(ctx context.Context, g access.Grant, p secret.SetParams) (*secret.Bundle, error)
 	// Get gives the value in the content type asked for, "" for the stored one.
-	Get(ctx context.Context, g access.Grant, ver object.Version, contentType string) (
-		v *secret.Version, h object.Head, value seal.Value, form string, err error)
+	Get(ctx context.Context, g access.Grant, ver object.Version, contentType string) (*secret.Bundle, error)
+	Update(ctx context.Context, g access.Grant, ver object.Version, c secret.Change) (*secret.Bundle, error)
 	List(ctx context.Context, g access.Grant, page object.Page) (items []secret.Listed, more bool, err error)
 	ListVersions(ctx context.Context, g access.Grant, page object.Page) (items []*secret.Version, h object.Head, more bool, err error)
-	// Refuse answers a write; it never returns nil.
-	Refuse(ctx context.Context, g access.Grant, op string) error
+	Delete(ctx context.Context, g access.Grant) (*secret.Bundle, error)
+	GetDeleted(ctx context.Context, g access.Grant) (*secret.Bundle, error)
+	ListDeleted(ctx context.Context, g access.Grant, page object.Page) (items []secret.Listed, more bool, err error)
+	Recover(ctx context.Context, g access.Grant) (*secret.Bundle, error)
+	Purge(ctx context.Context, g access.Grant) error
+	Backup(ctx context.Context, g access.Grant) (string, error)
+	// OpenBackup needs no grant: it tells which name to ask one for.
+	OpenBackup(ctx context.Context, v *vault.Vault, value string) (*secret.Backup, error)
+	Restore(ctx context.Context, g access.Grant, b *secret.Backup) (*secret.Bundle, error)
 }
 
 // Gate decides whether a caller may do something, and notes it for the audit.

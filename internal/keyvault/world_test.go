@@ -150,6 +150,10 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secrets, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: sealer, Now: clock, ToPEM: toPEM})
+	if err != nil {
+		t.Fatal(err)
+	}
 	log, err := audit.Open(audit.Config{Path: w.auditPath, Now: clock})
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +162,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	w.config = keyvault.Config{
 		Certificates: w.certificates,
 		Keys:         key.NewService(store.For[key.Tx]{DB: w.db}),
-		Secrets:      secret.NewService(store.For[secret.Tx]{DB: w.db}, sealer, toPEM),
+		Secrets:      secrets,
 		Vaults:       registry, Verifier: verifier{}, Gate: access.NewGate(w.assignments), Sealer: sealer,
 		Audit: log, Logger: w.logger, Now: clock,
 		Challenge: func(host string, v *vault.Vault) string {

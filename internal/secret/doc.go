@@ -1,4 +1,4 @@
 // Package secret owns secrets and their versions: values sealed at rest, opened
-// only by a read. A secret that belongs to a certificate is read here and
-// written by certificate.
+// only by a read or a backup. A secret that belongs to a certificate is read
+// here and written by certificate.
 package secret

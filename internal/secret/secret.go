@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"time"
 
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -32,6 +33,13 @@ type Listed struct {
 	Version Version // Value is not filled
 }
 
+// Bundle is one version with what its name has: what most answers show.
+type Bundle struct {
+	Head    object.Head
+	Version *Version
+	Value   seal.Value // the opened value, only of what gives it out: Get and Set
+}
+
 // Tx is what secrets need of one open transaction; the words of key.Tx hold
 // here too.
 type Tx interface {
@@ -42,9 +50,17 @@ type Tx interface {
 	SecretVersion(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Version, error)
 	// UpdateSecretVersion stores Attributes, Tags and ContentType.
 	UpdateSecretVersion(ctx context.Context, v *Version) error
+	// Secrets lists live names that have a version, managed or not.
 	Secrets(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
+	// DeletedSecrets lists deleted names. Those of certificates are not among
+	// them.
+	DeletedSecrets(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
 	SecretVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
 	PurgeSecret(ctx context.Context, v object.VaultID, n object.Name) error
+	// DueSecrets lists what has been deleted for as long as its vault keeps
+	// deleted objects, in all vaults, the longest due first. Those of certificates
+	// are not among them.
+	DueSecrets(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
 }
 
 // DB opens transactions. Update may run fn again after a conflict.

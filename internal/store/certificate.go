@@ -29,7 +29,7 @@ const (
 
 	purgeCertificate = `DELETE FROM certificates WHERE vault = $1 AND name = $2`
 
-	duePurges = `SELECT vault, display, current, deleted_at, purge_at FROM certificates
+	duePurges = `SELECT vault, display, FALSE, current, deleted_at, purge_at FROM certificates
 		WHERE purge_at <= $1 ORDER BY purge_at, vault, name LIMIT $2`
 
 	listBegin = `SELECT h.display, h.current, h.deleted_at, h.purge_at, ` + versionColumns + `
@@ -127,20 +127,9 @@ func (tx *Tx) PurgeCertificate(ctx context.Context, v object.VaultID, n object.N
 	return err
 }
 
-// DuePurges implements certificate.Tx, the longest due first.
-func (tx *Tx) DuePurges(ctx context.Context, now time.Time, limit int) (heads []object.Head, err error) {
-	err = tx.rows(ctx, duePurges, []any{second(now), limit}, func(s scanner) error {
-		var vault string
-		var h headRow
-		if err := s.Scan(&vault, &h.display, &h.current, &h.deleted, &h.purgedAt); err != nil {
-			return err
-		}
-		h.vault = object.VaultID(vault)
-		head, err := h.head()
-		heads = append(heads, head)
-		return err
-	})
-	return heads, err
+// DuePurges implements certificate.Tx.
+func (tx *Tx) DuePurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error) {
+	return tx.dueHeads(ctx, duePurges, now, limit)
 }
 
 // certificateRow receives certificateColumns.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"coffer/internal/object"
 )
@@ -11,7 +12,7 @@ import (
 // headQueries are the statements over the heads of keys or secrets, which are
 // alike. Certificates have more in their heads and statements of their own.
 type headQueries struct {
-	insert, get, update, purge string
+	insert, get, update, purge, due string
 }
 
 var (
@@ -27,6 +28,8 @@ func headsOf(table string) headQueries {
 		update: `UPDATE ` + table + ` SET listed = $3, current = $4, deleted_at = $5, purge_at = $6
 			WHERE vault = $1 AND name = $2`,
 		purge: `DELETE FROM ` + table + ` WHERE vault = $1 AND name = $2`,
+		due: `SELECT vault, display, managed, current, deleted_at, purge_at FROM ` + table + `
+			WHERE purge_at <= $1 AND NOT managed ORDER BY purge_at, vault, name LIMIT $2`,
 	}
 }
 
@@ -51,6 +54,22 @@ func (tx *Tx) updateHead(ctx context.Context, point string, q headQueries, h obj
 	at, purge := deletionColumns(h.Deletion)
 	return tx.change(ctx, object.ErrNotFound, point, q.update,
 		string(h.Vault), h.Name.Key(), listed(h), string(h.Current), at, purge)
+}
+
+// dueHeads reads the heads that are to be purged, the longest due first.
+func (tx *Tx) dueHeads(ctx context.Context, query string, now time.Time, limit int) (heads []object.Head, err error) {
+	err = tx.rows(ctx, query, []any{second(now), limit}, func(s scanner) error {
+		var vault string
+		var h headRow
+		if err := s.Scan(append([]any{&vault}, h.dest()...)...); err != nil {
+			return err
+		}
+		h.vault = object.VaultID(vault)
+		head, err := h.head()
+		heads = append(heads, head)
+		return err
+	})
+	return heads, err
 }
 
 // headRow receives display, managed, current, deleted_at and purge_at.

@@ -14,7 +14,7 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 	queries := map[string]string{
 		"selectCurrent": selectCurrent, "selectCertificate": selectCertificate, "selectVersion": selectVersion,
 		"listVersions": listVersions, "listKeys": listKeys, "listKeyVersions": listKeyVersions,
-		"listSecrets": listSecrets, "listSecretVersions": listSecretVersions, "listIssuers": listIssuers,
+		"listSecrets": listSecrets, "listDeletedSecrets": listDeletedSecrets, "dueSecrets": secretHeads.due, "listSecretVersions": listSecretVersions, "listIssuers": listIssuers,
 		"duePurges": duePurges, "principalByAppID": principalByAppID, "credentialByHash": credentialByHash,
 		"listCredentials": listCredentials, "groupsOf": groupsOf, "membersOf": membersOf, "listPrincipals": listPrincipals,
 		"deleteJobs": deleteJobs, "forgetAssertions": forgetAssertions, "vaultByName": vaultByName,
@@ -32,6 +32,8 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 	}
 	indices["listKeys"] = " keys_listed (vault=? AND listed=? AND name>?)"
 	indices["listSecrets"] = " secrets_listed (vault=? AND listed=? AND name>?)"
+	indices["listDeletedSecrets"] = " secrets_deleted (vault=? AND name>?)"
+	indices["dueSecrets"] = " secrets_purge "
 	indices["duePurges"] = " certificates_purge "
 	for name, query := range queries {
 		plan := explain(t, e, query)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -28,10 +29,11 @@ const (
 			enabled = $5, not_before = $6, expires = $7, created = $8, updated = $9, tags = $10
 		WHERE vault = $1 AND name = $2 AND version = $3`
 
-	listSecrets = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + secretVersionColumns + `
+	listedSecrets = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + secretVersionColumns + `
 		FROM secrets h JOIN secret_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
-		WHERE h.vault = $1 AND h.listed = TRUE AND h.name > $2
-		ORDER BY h.name LIMIT $3`
+		WHERE h.vault = $1 AND h.name > $2 AND `
+	listSecrets        = listedSecrets + `h.listed = TRUE ORDER BY h.name LIMIT $3`
+	listDeletedSecrets = listedSecrets + `h.deleted_at IS NOT NULL AND NOT h.managed ORDER BY h.name LIMIT $3`
 
 	secretSequence = `SELECT seq FROM secret_versions WHERE vault = $1 AND name = $2 AND version = $3`
 
@@ -99,8 +101,22 @@ func (tx *Tx) UpdateSecretVersion(ctx context.Context, v *secret.Version) error 
 }
 
 // Secrets implements secret.Tx.
-func (tx *Tx) Secrets(ctx context.Context, v object.VaultID, page object.Page) (list []secret.Listed, err error) {
-	err = tx.rows(ctx, listSecrets, []any{string(v), page.After, page.Limit}, func(s scanner) error {
+func (tx *Tx) Secrets(ctx context.Context, v object.VaultID, page object.Page) ([]secret.Listed, error) {
+	return tx.secretList(ctx, listSecrets, v, page)
+}
+
+// DeletedSecrets implements secret.Tx.
+func (tx *Tx) DeletedSecrets(ctx context.Context, v object.VaultID, page object.Page) ([]secret.Listed, error) {
+	return tx.secretList(ctx, listDeletedSecrets, v, page)
+}
+
+// DueSecrets implements secret.Tx.
+func (tx *Tx) DueSecrets(ctx context.Context, now time.Time, limit int) ([]object.Head, error) {
+	return tx.dueHeads(ctx, secretHeads.due, now, limit)
+}
+
+func (tx *Tx) secretList(ctx context.Context, query string, v object.VaultID, page object.Page) (list []secret.Listed, err error) {
+	err = tx.rows(ctx, query, []any{string(v), page.After, page.Limit}, func(s scanner) error {
 		h, r := headRow{vault: v}, secretRow{vault: v}
 		if err := s.Scan(append(h.dest(), r.dest(false)...)...); err != nil {
 			return err

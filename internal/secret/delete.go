@@ -1,0 +1,147 @@
+package secret
+
+import (
+	"context"
+	"errors"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/object"
+)
+
+// Delete moves a secret with all versions into the deleted collection, at once.
+// Nothing of what is shown changes but the deletion itself.
+func (s *Service) Delete(ctx context.Context, g access.Grant) (*Bundle, error) {
+	g.Must(access.SecretDelete)
+	deletion := g.Vault().Deletion(s.cfg.Now())
+	b := &Bundle{}
+	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
+		if b.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ""); err != nil {
+			return err
+		}
+		if err := writable(b.Head, "delete"); err != nil {
+			return err
+		}
+		b.Head.Deletion = deletion
+		if b.Version, err = version(ctx, tx, b.Head, ""); err != nil {
+			return err
+		}
+		return tx.UpdateSecretHead(ctx, b.Head)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// GetDeleted reads a deleted secret. Those of certificates are read with their
+// certificates only (contract secrets.md, 9.7).
+func (s *Service) GetDeleted(ctx context.Context, g access.Grant) (*Bundle, error) {
+	g.Must(access.SecretGetDeleted)
+	b := &Bundle{}
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		b.Head, err = tx.SecretHead(ctx, g.Vault().ID, g.Name())
+		if errors.Is(err, object.ErrNotFound) || err == nil && (b.Head.Deletion == nil || b.Head.Managed) {
+			return deletedNotFound(g.Name())
+		}
+		if err != nil {
+			return err
+		}
+		b.Version, err = version(ctx, tx, b.Head, "")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// deleted is the head of a name that op may be done to, because it is deleted and
+// no certificate's; or absent.
+func deleted(ctx context.Context, tx Tx, g access.Grant, op string, absent error) (object.Head, error) {
+	h, err := tx.SecretHead(ctx, g.Vault().ID, g.Name())
+	if errors.Is(err, object.ErrNotFound) {
+		return h, absent
+	}
+	if err != nil {
+		return h, err
+	}
+	if err := writable(h, op); err != nil {
+		return h, err
+	}
+	if h.Deletion == nil {
+		return h, absent
+	}
+	return h, nil
+}
+
+// Recover brings a deleted secret back as it was. Of one that is not deleted it
+// says what a read would say (contract errors.md, 4.5).
+func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) {
+	g.Must(access.SecretRecover)
+	b := &Bundle{}
+	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
+		if b.Head, err = deleted(ctx, tx, g, "recover", NotFound(g.Name(), "")); err != nil {
+			return err
+		}
+		b.Head.Deletion = nil
+		if b.Version, err = version(ctx, tx, b.Head, ""); err != nil {
+			return err
+		}
+		return tx.UpdateSecretHead(ctx, b.Head)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Purge removes a deleted secret for ever.
+func (s *Service) Purge(ctx context.Context, g access.Grant) error {
+	g.Must(access.SecretPurge)
+	v := g.Vault()
+	return s.cfg.DB.Update(ctx, func(tx Tx) error {
+		h, err := deleted(ctx, tx, g, "purge", deletedNotFound(g.Name()))
+		if err != nil {
+			return err
+		}
+		if v.PurgeProtection {
+			return &fault.Error{Kind: fault.Forbidden, Msg: "Operation \"purge\" is not allowed because purge protection is enabled for this vault." +
+				" Key Vault service will automatically purge it after the retention period has passed.\r\nVault: " + v.Name + ";location=" + v.Location}
+		}
+		return tx.PurgeSecret(ctx, h.Vault, h.Name)
+	})
+}
+
+// purgeBatch bounds one transaction of PurgeDue.
+const purgeBatch = 50
+
+// PurgeDue removes what has been deleted for as long as its vault keeps deleted
+// objects, in all vaults. Purge protection does not hold it back: the retention
+// is over. purged is told the name of each, after the commit.
+func (s *Service) PurgeDue(ctx context.Context, purged func(object.Head)) error {
+	for {
+		now := s.cfg.Now()
+		var gone []object.Head
+		err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
+			if gone, err = tx.DueSecrets(ctx, now, purgeBatch); err != nil {
+				return err
+			}
+			for _, h := range gone {
+				if err := tx.PurgeSecret(ctx, h.Vault, h.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, h := range gone {
+			purged(h)
+		}
+		if len(gone) < purgeBatch {
+			return nil
+		}
+	}
+}

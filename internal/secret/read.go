@@ -1,0 +1,93 @@
+package secret
+
+import (
+	"context"
+	"fmt"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/object"
+)
+
+// The content types that a PFX can be read as (contract secrets.md, 5.2).
+const (
+	pkcs12Type = "application/x-pkcs12"
+	pemType    = "application/x-pem-file"
+)
+
+// Get reads one version with its value; "" means the current one. as asks for
+// another form (outContentType), "" for the stored one; ContentType of the
+// answer is of the form given. A disabled version is Forbidden; dates are
+// informative only (contract secrets.md, 5.2).
+func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version, as string) (*Bundle, error) {
+	g.Must(access.SecretGet)
+	b := &Bundle{}
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		if b.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
+			return err
+		}
+		b.Version, err = version(ctx, tx, b.Head, ver)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := b.Version
+	if !v.Attributes.Enabled {
+		return nil, &fault.Error{Kind: fault.Forbidden, Reason: fault.SecretDisabled,
+			Msg: "Operation get is not allowed on a disabled secret."}
+	}
+	convert := as != "" && as != v.ContentType
+	if convert && !(b.Head.Managed && v.ContentType == pkcs12Type && as == pemType) {
+		return nil, fault.InvalidField("outContentType", "")
+	}
+	b.Value, err = s.cfg.Sealer.Open(ctx, ValuePlace(v.Vault, v.Name, v.Version), v.Value)
+	if err == nil && convert {
+		v.ContentType = as
+		b.Value, err = s.cfg.ToPEM(b.Value)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
+	}
+	return b, nil
+}
+
+// List lists live secrets by name; more tells that others follow.
+func (s *Service) List(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
+	g.Must(access.SecretList)
+	return s.list(ctx, g, page, Tx.Secrets)
+}
+
+// ListDeleted lists deleted secrets by name; more tells that others follow.
+// Those of certificates are listed with their certificates only.
+func (s *Service) ListDeleted(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
+	g.Must(access.SecretListDeleted)
+	return s.list(ctx, g, page, Tx.DeletedSecrets)
+}
+
+func (s *Service) list(ctx context.Context, g access.Grant, page object.Page,
+	read func(Tx, context.Context, object.VaultID, object.Page) ([]Listed, error)) (items []Listed, more bool, err error) {
+	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		items, err = read(tx, ctx, g.Vault().ID, page.Ahead())
+		return err
+	})
+	items, more = object.Cut(items, page.Limit)
+	return items, more, err
+}
+
+// ListVersions lists the versions of a name in order of creation; none when the
+// name is not known.
+func (s *Service) ListVersions(ctx context.Context, g access.Grant, page object.Page) (vs []*Version, h object.Head, more bool, err error) {
+	g.Must(access.SecretListVersions)
+	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		if h, err = live(ctx, tx, g.Vault().ID, g.Name(), ""); fault.Is(err, fault.NotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		vs, err = tx.SecretVersions(ctx, h.Vault, h.Name, page.Ahead())
+		return err
+	})
+	vs, more = object.Cut(vs, page.Limit)
+	return vs, h, more, err
+}
