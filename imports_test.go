@@ -32,7 +32,7 @@ var layers = map[string][]string{
 	"jobs":     {"object"},
 	"backup":   {"object", "fault", "seal"},
 	// rules
-	"key":         {"object", "fault", "pki", "seal", "vault", "access", "backup"},
+	"key":         {"object", "fault", "pki", "seal", "vault", "access", "jobs", "backup"},
 	"secret":      {"object", "fault", "seal", "vault", "access", "backup"},
 	"issuance":    {"object", "fault", "pki", "seal"},
 	"certificate": {"object", "fault", "pki", "bundle", "seal", "vault", "access", "jobs", "backup", "key", "secret", "issuance"},

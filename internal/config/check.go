@@ -85,6 +85,9 @@ func (c *Config) Check() error {
 	if n := c.Certificates.KeyWorkers; n < 0 || n > 256 {
 		bad("certificates.key_workers", "must be 0 to 256")
 	}
+	if d := c.KeepKeysOpen(); d < 0 || d > time.Hour {
+		bad("keys.keep_open", "must be 0s to 1h")
+	}
 	if t := c.Identity.ChallengeTenant; t != "" && t != "adfs" && !strings.EqualFold(t, c.Tenant) {
 		bad("identity.challenge_tenant", "must be adfs or the tenant")
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	TLS          TLS          `yaml:"tls,omitempty"`
 	Audit        Audit        `yaml:"audit,omitempty"`
 	Certificates Certificates `yaml:"certificates,omitempty"`
+	Keys         Keys         `yaml:"keys,omitempty"`
 	Identity     Identity     `yaml:"identity,omitempty"`
 	Log          Log          `yaml:"log,omitempty"`
 
@@ -73,6 +74,11 @@ type Certificates struct {
 	SelfSignedDelay *Duration `yaml:"self_signed_delay,omitempty"` // how long an operation of Self can be cancelled; absent: 1s
 	PKCS12          string    `yaml:"pkcs12,omitempty"`            // legacy (zero: as the cloud service writes it) or modern (AES-256, SHA-256)
 	KeyWorkers      int       `yaml:"key_workers,omitempty"`       // workers that generate keys; zero: one less than the processors
+}
+
+// Keys steers the use of keys.
+type Keys struct {
+	KeepOpen *Duration `yaml:"keep_open,omitempty"` // how long a private key that was used stays open in memory; absent: 1m, 0s: not at all
 }
 
 // Identity steers tokens.
@@ -220,6 +226,14 @@ func (c *Config) SelfSignedDelay() time.Duration {
 		return time.Second
 	}
 	return time.Duration(*c.Certificates.SelfSignedDelay)
+}
+
+// KeepKeysOpen is how long a private key stays open in memory.
+func (c *Config) KeepKeysOpen() time.Duration {
+	if c.Keys.KeepOpen == nil {
+		return time.Minute
+	}
+	return time.Duration(*c.Keys.KeepOpen)
 }
 
 // Logger writes the program's log to w as the configuration says.

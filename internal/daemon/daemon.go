@@ -49,6 +49,7 @@ type Daemon struct {
 	runner    *jobs.Runner
 	vaults    *vault.Registry
 	certs     *certificate.Service
+	keys      *key.Service
 	secrets   *secret.Service
 	admin     *admin.Service
 	tls       *servercert.Keeper
@@ -198,7 +199,7 @@ func (d *Daemon) assemble(address string) error {
 	return d.doors(base, directory, verifier, assignments)
 }
 
-// domain makes what works on certificates: the services, the workers, the jobs.
+// domain makes what works on objects: the services, the workers, the jobs.
 func (d *Daemon) domain() error {
 	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
 	var err error
@@ -214,6 +215,16 @@ func (d *Daemon) domain() error {
 	if err != nil {
 		return err
 	}
+	d.keys, err = key.NewService(key.Config{
+		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
+		KeepOpen:   d.settings.KeepKeysOpen(),
+		Generation: d.db.Generation,
+		Wake:       func() { d.runner.Wake() },
+		Rotated:    d.recordRotation,
+	})
+	if err != nil {
+		return err
+	}
 	d.secrets, err = secret.NewService(secret.Config{
 		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: pfxToPEM,
 	})
@@ -222,7 +233,11 @@ func (d *Daemon) domain() error {
 	}
 	d.runner, err = jobs.NewRunner(jobs.Config{
 		DB:       store.For[jobs.Tx]{DB: d.db},
-		Handlers: map[jobs.Kind]jobs.Handler{certificate.IssueJob: d.certs.Issue},
+		Handlers: map[jobs.Kind]jobs.Handler{
+			certificate.IssueJob: d.certs.Issue,
+			key.RotateJob:        d.keys.RotateDue,
+			key.NoticeJob:        d.keys.Announce,
+		},
 		Now:      d.now, Logger: d.log,
 	})
 	return err
@@ -263,7 +278,7 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 	tenant := cmp.Or(d.settings.Identity.ChallengeTenant, "adfs")
 	data, err := keyvault.New(keyvault.Config{
 		Certificates: d.certs,
-		Keys:         key.NewService(store.For[key.Tx]{DB: d.db}),
+		Keys:         d.keys,
 		Secrets:      d.secrets,
 		Vaults:       d.vaults,
 		Verifier:     verifier,

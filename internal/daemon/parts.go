@@ -21,6 +21,7 @@ import (
 	"coffer/internal/identity"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
+	"coffer/internal/key"
 	"coffer/internal/login"
 	"coffer/internal/object"
 	"coffer/internal/pkcs12"
@@ -176,6 +177,7 @@ func (d *Daemon) purge(ctx context.Context) error {
 	for {
 		err := errors.Join(
 			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurge)),
+			d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurge)),
 			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurge)))
 		if err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "purging what is due", "error", err)
@@ -223,6 +225,12 @@ func (d *Daemon) recordPurge(a access.Action) func(object.Head) {
 	return func(h object.Head) {
 		d.recordBackground(h.Vault, a, h.Name, "", audit.Details{}, audit.Outcome{Status: http.StatusNoContent})
 	}
+}
+
+func (d *Daemon) recordRotation(b *key.Bundle, job string) {
+	d.recordBackground(b.Head.Vault, access.KeyRotateIfDue, b.Head.Name, job, audit.Details{Key: &audit.KeyProperties{
+		Type: string(b.Version.Spec.Algorithm), Size: b.Version.Spec.Size, Curve: string(b.Version.Spec.Curve),
+	}}, audit.Outcome{Status: http.StatusOK})
 }
 
 // logged serves a request of the login door and logs it: one event, as the data

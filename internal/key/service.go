@@ -2,19 +2,100 @@ package key
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/object"
+	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
-// Service reads keys. Every method asks for the grant of its own action.
-type Service struct{ db DB }
+// Sealer seals and opens values.
+type Sealer interface {
+	Seal(ctx context.Context, p seal.Place, plaintext []byte) (seal.Box, error)
+	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
+}
 
-// NewService serves keys from db.
-func NewService(db DB) *Service { return &Service{db: db} }
+// Maker makes key pairs; it may wait for its turn. A Generator is one.
+type Maker interface {
+	Generate(ctx context.Context, spec pki.KeySpec) (crypto.Signer, error)
+}
+
+// Config is what a Service is made of. Fields without a comment on zero are
+// required.
+type Config struct {
+	DB     DB
+	Sealer Sealer
+	Maker  Maker
+	Now    func() time.Time
+	Logger *slog.Logger
+
+	// KeepOpen is how long an opened private key stays in memory for the next use
+	// of the same version. Zero: every use opens its box anew.
+	KeepOpen time.Duration
+
+	// Generation counts the commits of the database, and grows before a commit is
+	// answered; ok is false when other processes commit too. nil: nothing that was
+	// read is kept for the next read.
+	Generation func() (n uint64, ok bool)
+
+	// Wake is called after a commit that enqueued a job; nil: nobody waits.
+	Wake func()
+
+	// Rotated is told the new version when a key was rotated because it was due,
+	// for the record; nil: nobody listens.
+	Rotated func(b *Bundle, jobID string)
+}
+
+// Service holds the rules of keys. Every exported method that serves a caller
+// takes the grant of its own action, which only the gate can make.
+type Service struct {
+	cfg    Config
+	recent recent
+	opened opened
+}
+
+// NewService checks the configuration; it starts nothing.
+func NewService(cfg Config) (*Service, error) {
+	if cfg.DB == nil || cfg.Sealer == nil || cfg.Maker == nil || cfg.Now == nil || cfg.Logger == nil {
+		return nil, errors.New("key: DB, Sealer, Maker, Now and Logger are required")
+	}
+	if cfg.KeepOpen < 0 {
+		return nil, errors.New("key: KeepOpen is negative")
+	}
+	if cfg.Wake == nil {
+		cfg.Wake = func() {}
+	}
+	if cfg.Rotated == nil {
+		cfg.Rotated = func(*Bundle, string) {}
+	}
+	return &Service{cfg: cfg, recent: recent{generation: cfg.Generation}, opened: opened{keep: cfg.KeepOpen}}, nil
+}
+
+// now is the one reading of the clock in an operation, as it is stored and shown.
+func (s *Service) now() time.Time { return object.Second(s.cfg.Now()) }
+
+// update runs a transaction and wakes the workers after it: most changes of a key
+// move its jobs.
+func (s *Service) update(ctx context.Context, fn func(Tx) error) error {
+	if err := s.cfg.DB.Update(ctx, fn); err != nil {
+		return err
+	}
+	s.cfg.Wake()
+	return nil
+}
+
+// Reasons of contract errors.md, 4.4, that only keys have.
+const (
+	keyNotYetValid        fault.Reason = "KeyNotYetValid"
+	keyExpired            fault.Reason = "KeyExpired"
+	keyOperationForbidden fault.Reason = "KeyOperationForbidden"
+)
 
 // NotFound is the recorded answer for a key or version that is not there.
 func NotFound(n object.Name, ver object.Version) error {
@@ -27,78 +108,54 @@ func NotFound(n object.Name, ver object.Version) error {
 		" For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}
 }
 
+func deletedNotFound(n object.Name) error {
+	return &fault.Error{Kind: fault.NotFound, Subject: fault.Key, Msg: "Deleted Key not found: " + n.String()}
+}
+
+func isDeleted(n object.Name) error {
+	return &fault.Error{Kind: fault.Conflict, Reason: fault.ObjectIsDeletedButRecoverable, Subject: fault.Key,
+		Msg: "Key " + n.String() + " is currently in a deleted but recoverable state, and its name cannot be reused;" +
+			" in this state, the key can only be recovered or purged."}
+}
+
+// managed refuses a write through the keys door: the key of a certificate is
+// changed through its certificate only (contract certificates.md, 7.2). op is the
+// word of the message, such as "delete".
+func managed(op string) error {
+	return &fault.Error{Kind: fault.Forbidden, Reason: fault.KeyManagedByKeyVault,
+		Msg: fmt.Sprintf("Operation %q is not allowed as this object's lifetime is managed by Key Vault.", op)}
+}
+
+func changedMeanwhile(n object.Name) error {
+	return &fault.Error{Kind: fault.Conflict, Subject: fault.Key, Msg: "The key " + n.String() +
+		" was changed by another operation at the same time. Please retry."}
+}
+
+func unsupported(msg string) error { return &fault.Error{Kind: fault.Unsupported, Msg: msg} }
+
+// invalid is a refusal of a member whose text the contract gives whole.
+func invalid(field, msg string) error {
+	return &fault.Error{Kind: fault.Invalid, Field: field, Msg: msg}
+}
+
 // live is the head of a name that exists and is not deleted, or NotFound.
 func live(ctx context.Context, tx Tx, v object.VaultID, n object.Name, ver object.Version) (object.Head, error) {
 	h, err := tx.KeyHead(ctx, v, n)
-	if errors.Is(err, object.ErrNotFound) || err == nil && h.Deletion != nil {
+	if errors.Is(err, object.ErrNotFound) || err == nil && (h.Deletion != nil || h.Current == "") {
 		return h, NotFound(n, ver)
 	}
 	return h, err
 }
 
-// Get reads one version; "" means the current one.
-func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Version, object.Head, error) {
-	g.Must(access.KeyGet)
-	var v *Version
-	var h object.Head
-	err := s.db.View(ctx, func(tx Tx) (err error) {
-		if h, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
-			return err
-		}
-		want := ver
-		if want == "" {
-			want = h.Current
-		}
-		v, err = tx.KeyVersion(ctx, h.Vault, h.Name, want)
-		if errors.Is(err, object.ErrNotFound) {
-			return NotFound(g.Name(), ver)
-		}
-		return err
-	})
-	return v, h, err
-}
-
-// List lists live keys by name; more tells that others follow.
-func (s *Service) List(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
-	g.Must(access.KeyList)
-	err = s.db.View(ctx, func(tx Tx) (err error) {
-		items, err = tx.Keys(ctx, g.Vault().ID, page.Ahead())
-		return err
-	})
-	items, more = object.Cut(items, page.Limit)
-	return items, more, err
-}
-
-// ListVersions lists the versions of a name in order of creation; none when the
-// name is not known.
-func (s *Service) ListVersions(ctx context.Context, g access.Grant, page object.Page) (vs []*Version, h object.Head, more bool, err error) {
-	g.Must(access.KeyListVersions)
-	err = s.db.View(ctx, func(tx Tx) (err error) {
-		if h, err = live(ctx, tx, g.Vault().ID, g.Name(), ""); fault.Is(err, fault.NotFound) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		vs, err = tx.KeyVersions(ctx, h.Vault, h.Name, page.Ahead())
-		return err
-	})
-	vs, more = object.Cut(vs, page.Limit)
-	return vs, h, more, err
-}
-
-// Refuse answers a write through the keys door: the key of a certificate is
-// changed through its certificate only (contract certificates.md, 7.2). op is
-// the word of the message, such as "delete".
-func (s *Service) Refuse(ctx context.Context, g access.Grant, op string) error {
-	return s.db.View(ctx, func(tx Tx) error {
-		h, err := live(ctx, tx, g.Vault().ID, g.Name(), "")
-		switch {
-		case err == nil && h.Managed:
-			return &fault.Error{Kind: fault.Forbidden, Reason: fault.KeyManagedByKeyVault,
-				Msg: fmt.Sprintf("Operation %q is not allowed as this object's lifetime is managed by Key Vault.", op)}
-		case err == nil || fault.Is(err, fault.NotFound) && (op == "create" || op == "import" || op == "restore"):
-			return &fault.Error{Kind: fault.Unsupported, Msg: fmt.Sprintf("Operation %q is not enabled for this vault.", op)}
-		}
-		return err
-	})
+// own is the head of a live key that belongs to no certificate; op is for the
+// refusal of those that do.
+func own(ctx context.Context, tx Tx, g access.Grant, ver object.Version, op string) (object.Head, error) {
+	h, err := tx.KeyHead(ctx, g.Vault().ID, g.Name())
+	if errors.Is(err, object.ErrNotFound) || err == nil && h.Deletion != nil {
+		return h, NotFound(g.Name(), ver)
+	}
+	if err == nil && h.Managed {
+		err = managed(op)
+	}
+	return h, err
 }

@@ -1,14 +1,12 @@
 package keyvault
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
 	"math/big"
 
-	"coffer/internal/access"
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
@@ -65,56 +63,69 @@ func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
 	return a
 }
 
-func newKeyBundle(c *call, v *key.Version, h object.Head) (keyBundle, error) {
-	jwk, err := newJSONWebKey(c, v)
-	if err != nil {
-		return keyBundle{}, fmt.Errorf("reading the public key of %s/%s: %w", v.Name, v.Version, err)
-	}
-	return keyBundle{jwk, newKeyAttributes(c, v, h), v.Tags, h.Managed}, nil
+func newKeyBundle(c *call, b *key.Bundle) keyBundle {
+	v := b.Version
+	c.entry.SetObjectVersion(string(v.Version))
+	return keyBundle{newJSONWebKey(c, v), newKeyAttributes(c, v, b.Head), v.Tags, b.Head.Managed}
 }
 
-func newJSONWebKey(c *call, v *key.Version) (jsonWebKey, error) {
+// newJSONWebKey panics over a stored public key that is none: it was made here, so
+// the database is damaged, and the answer is an internal error.
+func newJSONWebKey(c *call, v *key.Version) jsonWebKey {
 	jwk := jsonWebKey{ID: c.objectID(object.Keys, v.Name, v.Version), Type: string(v.Spec.Algorithm), Ops: v.Ops}
 	if jwk.Ops == nil {
 		jwk.Ops = []key.Op{}
 	}
 	public, err := pki.ParsePublic(v.Public)
 	if err != nil {
-		return jsonWebKey{}, err
+		panic(fmt.Errorf("reading the public key of %s/%s: %w", v.Name, v.Version, err))
 	}
 	var point []byte // 4, x, y: each coordinate padded to the field (SEC 1, 2.3.3)
 	switch p := public.(type) {
 	case *rsa.PublicKey:
 		jwk.N = base64.RawURLEncoding.EncodeToString(p.N.Bytes())
 		jwk.E = base64.RawURLEncoding.EncodeToString(big.NewInt(int64(p.E)).Bytes())
-		return jwk, nil
+		return jwk
 	case *ecdsa.PublicKey:
-		if point, err = p.Bytes(); err != nil {
-			return jsonWebKey{}, err
-		}
+		point, _ = p.Bytes() // it was parsed, so that it is a point
 	case *pki.P256KPublicKey:
 		point = p.Bytes()
-	default:
-		return jsonWebKey{}, pki.ErrKeyType
 	}
 	field := len(point) / 2
 	jwk.Curve = curveName(c, v.Spec.Curve)
 	jwk.X = base64.RawURLEncoding.EncodeToString(point[1 : 1+field])
 	jwk.Y = base64.RawURLEncoding.EncodeToString(point[1+field:])
-	return jwk, nil
+	return jwk
 }
 
-func (s *Server) readKey(ctx context.Context, c *call, g access.Grant) (keyBundle, error) {
-	v, h, err := s.cfg.Keys.Get(ctx, g, c.pinned)
-	if err != nil {
-		return keyBundle{}, err
-	}
-	c.entry.SetObjectVersion(string(v.Version))
-	return newKeyBundle(c, v, h)
+type deletedKeyBundle struct {
+	deletion
+	keyBundle
+}
+
+type deletedKeyItem struct {
+	deletion
+	keyItem
+}
+
+func renderKey(c *call, b *key.Bundle) reply { return ok(newKeyBundle(c, b)) }
+
+// renderNewKey also puts on record what kind of key came to be.
+func renderNewKey(c *call, b *key.Bundle) reply {
+	describeKey(c, b.Version)
+	return renderKey(c, b)
+}
+
+func renderDeletedKey(c *call, b *key.Bundle) reply {
+	return ok(deletedKeyBundle{c.deletion(b.Head), newKeyBundle(c, b)})
 }
 
 func keyLine(c *call, l key.Listed) keyItem {
 	return keyItem{c.objectID(object.Keys, l.Head.Name, ""), newKeyAttributes(c, &l.Version, l.Head), l.Version.Tags, l.Head.Managed}
+}
+
+func deletedKeyLine(c *call, l key.Listed) deletedKeyItem {
+	return deletedKeyItem{c.deletion(l.Head), keyLine(c, l)}
 }
 
 // keyVersion is one version with the head that all of its list share.

@@ -73,13 +73,51 @@ type issuers interface {
 	DeleteIssuer(ctx context.Context, g access.Grant, n object.Name) (*certificate.Issuer, error)
 }
 
-// Keys is the key domain as the door calls it.
+// Keys is the key domain as the door calls it. The methods are grouped for
+// reading only.
 type Keys interface {
-	Get(ctx context.Context, g access.Grant, ver object.Version) (*key.Version, object.Head, error)
+	keyVersions
+	deletedKeys
+	keyRotation
+	keyUses
+}
+
+type keyVersions interface {
+	Create(ctx context.Context, g access.Grant, p key.CreateParams) (*key.Bundle, error)
+	Import(ctx context.Context, g access.Grant, p key.ImportParams) (*key.Bundle, error)
+	// Get answers the current version when ver is "".
+	Get(ctx context.Context, g access.Grant, ver object.Version) (*key.Bundle, error)
 	List(ctx context.Context, g access.Grant, page object.Page) (items []key.Listed, more bool, err error)
 	ListVersions(ctx context.Context, g access.Grant, page object.Page) (items []*key.Version, h object.Head, more bool, err error)
-	// Refuse answers a write; it never returns nil.
-	Refuse(ctx context.Context, g access.Grant, op string) error
+	Update(ctx context.Context, g access.Grant, ver object.Version, p key.UpdateParams) (*key.Bundle, error)
+	Delete(ctx context.Context, g access.Grant) (*key.Bundle, error)
+	Backup(ctx context.Context, g access.Grant) (string, error)
+	// OpenBackup needs no grant: it tells which name to ask one for.
+	OpenBackup(ctx context.Context, v *vault.Vault, value string) (*key.Backup, error)
+	Restore(ctx context.Context, g access.Grant, b *key.Backup) (*key.Bundle, error)
+}
+
+type deletedKeys interface {
+	GetDeleted(ctx context.Context, g access.Grant) (*key.Bundle, error)
+	ListDeleted(ctx context.Context, g access.Grant, page object.Page) (items []key.Listed, more bool, err error)
+	Recover(ctx context.Context, g access.Grant) (*key.Bundle, error)
+	Purge(ctx context.Context, g access.Grant) error
+}
+
+type keyRotation interface {
+	Rotate(ctx context.Context, g access.Grant) (*key.Bundle, error)
+	RotationPolicy(ctx context.Context, g access.Grant) (*key.RotationPolicy, object.Head, error)
+	SetRotationPolicy(ctx context.Context, g access.Grant, p key.PolicyParams) (*key.RotationPolicy, object.Head, error)
+}
+
+// keyUses are cryptography. A version of "" is the current one.
+type keyUses interface {
+	Encrypt(ctx context.Context, g access.Grant, ver object.Version, p key.UseParams) (*key.Used, error)
+	Decrypt(ctx context.Context, g access.Grant, ver object.Version, p key.UseParams) (*key.Used, error)
+	Sign(ctx context.Context, g access.Grant, ver object.Version, p key.UseParams) (*key.Used, error)
+	Verify(ctx context.Context, g access.Grant, ver object.Version, p key.UseParams) (valid bool, err error)
+	Release(ctx context.Context, g access.Grant, ver object.Version) error
+	RandomBytes(ctx context.Context, g access.Grant, count int) (seal.Value, error)
 }
 
 // Secrets is the secret domain as the door calls it.

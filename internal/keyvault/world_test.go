@@ -46,6 +46,7 @@ type world struct {
 	config       keyvault.Config
 	db           *store.DB
 	certificates *certificate.Service
+	keys         *key.Service
 	assignments  *access.Assignments
 	auditPath    string
 	log          *strings.Builder // of the operator
@@ -150,6 +151,12 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.keys, err = key.NewService(key.Config{
+		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	secrets, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: sealer, Now: clock, ToPEM: toPEM})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +168,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	t.Cleanup(func() { log.Close() })
 	w.config = keyvault.Config{
 		Certificates: w.certificates,
-		Keys:         key.NewService(store.For[key.Tx]{DB: w.db}),
+		Keys:         w.keys,
 		Secrets:      secrets,
 		Vaults:       registry, Verifier: verifier{}, Gate: access.NewGate(w.assignments), Sealer: sealer,
 		Audit: log, Logger: w.logger, Now: clock,

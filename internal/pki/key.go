@@ -141,3 +141,13 @@ func PublicEqual(a, b crypto.PublicKey) bool {
 	}
 	return a.(interface{ Equal(crypto.PublicKey) bool }).Equal(b)
 }
+
+// CurveSpec is the kind of key that lies on a curve, or ErrKeyType.
+func CurveSpec(name Curve) (KeySpec, error) {
+	for _, c := range curves {
+		if c.name == name {
+			return c.spec(), nil
+		}
+	}
+	return KeySpec{}, ErrKeyType
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"coffer/internal/key"
 	"coffer/internal/object"
@@ -29,10 +30,17 @@ const (
 			enabled = $5, not_before = $6, expires = $7, created = $8, updated = $9, tags = $10
 		WHERE vault = $1 AND name = $2 AND version = $3`
 
-	listKeys = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + keyVersionColumns + `
+	// selectKey is a version by its id, or the current one by "".
+	selectKey = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + keyVersionColumns + `, v.private
+		FROM keys h JOIN key_versions v ON v.vault = h.vault AND v.name = h.name
+			AND v.version = CASE WHEN $3 = '' THEN h.current ELSE $3 END
+		WHERE h.vault = $1 AND h.name = $2`
+
+	listedKeys = `SELECT h.display, h.managed, h.current, h.deleted_at, h.purge_at, h.display, ` + keyVersionColumns + `
 		FROM keys h JOIN key_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
-		WHERE h.vault = $1 AND h.listed = TRUE AND h.name > $2
-		ORDER BY h.name LIMIT $3`
+		WHERE h.vault = $1 AND h.name > $2 AND `
+	listKeys        = listedKeys + `h.listed = TRUE ORDER BY h.name LIMIT $3`
+	listDeletedKeys = listedKeys + `h.deleted_at IS NOT NULL AND NOT h.managed ORDER BY h.name LIMIT $3`
 
 	keySequence = `SELECT seq FROM key_versions WHERE vault = $1 AND name = $2 AND version = $3`
 
@@ -44,6 +52,14 @@ const (
 	allKeyVersions = `SELECT h.display, ` + keyVersionColumns + `, v.private
 		FROM keys h JOIN key_versions v ON v.vault = h.vault AND v.name = h.name
 		WHERE h.vault = $1 AND h.name = $2 ORDER BY v.seq`
+
+	selectRotation = `SELECT rotate_after, rotate_before, notify_before, expiry, created, updated
+		FROM key_rotation WHERE vault = $1 AND name = $2`
+
+	putRotation = `INSERT INTO key_rotation (vault, name, rotate_after, rotate_before, notify_before, expiry, created, updated)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (vault, name) DO UPDATE SET rotate_after = excluded.rotate_after, rotate_before = excluded.rotate_before,
+			notify_before = excluded.notify_before, expiry = excluded.expiry, created = excluded.created, updated = excluded.updated`
 )
 
 // InsertKey implements key.Tx.
@@ -98,9 +114,37 @@ func (tx *Tx) UpdateKeyVersion(ctx context.Context, v *key.Version) error {
 	return tx.change(ctx, object.ErrNotFound, "UpdateKeyVersion", updateKeyVersion, args...)
 }
 
+// Key implements key.Tx.
+func (tx *Tx) Key(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (object.Head, *key.Version, error) {
+	h, r := headRow{vault: v}, keyRow{vault: v}
+	if err := tx.row(ctx, selectKey, []any{string(v), n.Key(), string(ver)}, append(h.dest(), r.dest(true)...)...); err != nil {
+		return object.Head{}, nil, err
+	}
+	head, err := h.head()
+	if err != nil {
+		return object.Head{}, nil, err
+	}
+	version, err := r.key()
+	return head, version, err
+}
+
 // Keys implements key.Tx.
-func (tx *Tx) Keys(ctx context.Context, v object.VaultID, page object.Page) (list []key.Listed, err error) {
-	err = tx.rows(ctx, listKeys, []any{string(v), page.After, page.Limit}, func(s scanner) error {
+func (tx *Tx) Keys(ctx context.Context, v object.VaultID, page object.Page) ([]key.Listed, error) {
+	return tx.keyList(ctx, listKeys, v, page)
+}
+
+// DeletedKeys implements key.Tx.
+func (tx *Tx) DeletedKeys(ctx context.Context, v object.VaultID, page object.Page) ([]key.Listed, error) {
+	return tx.keyList(ctx, listDeletedKeys, v, page)
+}
+
+// DueKeyPurges implements key.Tx.
+func (tx *Tx) DueKeyPurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error) {
+	return tx.dueHeads(ctx, keyHeads.due, now, limit)
+}
+
+func (tx *Tx) keyList(ctx context.Context, query string, v object.VaultID, page object.Page) (list []key.Listed, err error) {
+	err = tx.rows(ctx, query, []any{string(v), page.After, page.Limit}, func(s scanner) error {
 		h, r := headRow{vault: v}, keyRow{vault: v}
 		if err := s.Scan(append(h.dest(), r.dest(false)...)...); err != nil {
 			return err
@@ -117,6 +161,24 @@ func (tx *Tx) Keys(ctx context.Context, v object.VaultID, page object.Page) (lis
 		return nil
 	})
 	return list, err
+}
+
+// RotationPolicy implements key.Tx.
+func (tx *Tx) RotationPolicy(ctx context.Context, v object.VaultID, n object.Name) (*key.RotationPolicy, error) {
+	var afterCreate, beforeExpiry, notice, expiry string
+	var created, updated int64
+	err := tx.row(ctx, selectRotation, []any{string(v), n.Key()}, &afterCreate, &beforeExpiry, &notice, &expiry, &created, &updated)
+	if err != nil {
+		return nil, err
+	}
+	return key.StoredPolicy(afterCreate, beforeExpiry, notice, expiry, fromSecond(created), fromSecond(updated))
+}
+
+// PutRotationPolicy implements key.Tx; object.ErrNotFound when there is no head.
+func (tx *Tx) PutRotationPolicy(ctx context.Context, v object.VaultID, n object.Name, p *key.RotationPolicy) error {
+	_, err := tx.exec(ctx, "PutRotationPolicy", putRotation, string(v), n.Key(), p.RotateAfterCreate.String(),
+		p.RotateBeforeExpiry.String(), p.NotifyBeforeExpiry.String(), p.ExpiryTime.String(), second(p.Created), second(p.Updated))
+	return err
 }
 
 // KeyVersions implements key.Tx. Private is filled only with a Limit of 0.

@@ -1,0 +1,143 @@
+package key
+
+import (
+	"context"
+	"errors"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/object"
+)
+
+// Delete moves a key with all versions into the deleted collection, at once.
+// Nothing of what is shown changes but the deletion itself.
+func (s *Service) Delete(ctx context.Context, g access.Grant) (*Bundle, error) {
+	g.Must(access.KeyDelete)
+	deletion := g.Vault().Deletion(s.cfg.Now())
+	return s.move(ctx, func(tx Tx) (object.Head, error) {
+		h, err := own(ctx, tx, g, "", "delete")
+		h.Deletion = deletion
+		return h, err
+	})
+}
+
+// move stores the head that find gives, deleted or live, with what follows from
+// it.
+func (s *Service) move(ctx context.Context, find func(Tx) (object.Head, error)) (*Bundle, error) {
+	now := s.now()
+	var out *Bundle
+	err := s.update(ctx, func(tx Tx) error {
+		h, err := find(tx)
+		if err != nil {
+			return err
+		}
+		v, err := tx.KeyVersion(ctx, h.Vault, h.Name, h.Current)
+		if err != nil {
+			return err
+		}
+		if err := tx.UpdateKeyHead(ctx, h); err != nil {
+			return err
+		}
+		out = &Bundle{h, v}
+		return schedule(ctx, tx, h, v, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// gone is the head of a deleted key that belongs to no certificate; absent is
+// answered when there is none.
+func gone(ctx context.Context, tx Tx, g access.Grant, op string, absent error) (object.Head, error) {
+	h, err := tx.KeyHead(ctx, g.Vault().ID, g.Name())
+	switch {
+	case errors.Is(err, object.ErrNotFound):
+		err = absent
+	case err == nil && h.Managed:
+		err = managed(op)
+	case err == nil && h.Deletion == nil:
+		err = absent
+	}
+	return h, err
+}
+
+// GetDeleted reads a deleted key. Those of certificates are not shown (contract
+// keys.md, question 10).
+func (s *Service) GetDeleted(ctx context.Context, g access.Grant) (*Bundle, error) {
+	g.Must(access.KeyGetDeleted)
+	out := &Bundle{}
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), "")
+		if errors.Is(err, object.ErrNotFound) || err == nil && (out.Head.Deletion == nil || out.Head.Managed) {
+			return deletedNotFound(g.Name())
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Recover brings a deleted key back as it was. Of one that is not deleted it says
+// what a read would say (contract keys.md, 9.6).
+func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) {
+	g.Must(access.KeyRecover)
+	return s.move(ctx, func(tx Tx) (object.Head, error) {
+		h, err := gone(ctx, tx, g, "recover", NotFound(g.Name(), ""))
+		h.Deletion = nil
+		return h, err
+	})
+}
+
+// Purge removes a deleted key for ever.
+func (s *Service) Purge(ctx context.Context, g access.Grant) error {
+	g.Must(access.KeyPurge)
+	v := g.Vault()
+	return s.cfg.DB.Update(ctx, func(tx Tx) error {
+		h, err := gone(ctx, tx, g, "purge", deletedNotFound(g.Name()))
+		if err != nil {
+			return err
+		}
+		if v.PurgeProtection {
+			return &fault.Error{Kind: fault.Forbidden, Msg: "Operation \"purge\" is not allowed because purge protection is enabled for this vault." +
+				" Key Vault service will automatically purge it after the retention period has passed.\r\nVault: " + v.Name + ";location=" + v.Location}
+		}
+		return tx.PurgeKey(ctx, h.Vault, h.Name)
+	})
+}
+
+// purgeBatch bounds one transaction of PurgeDue.
+const purgeBatch = 50
+
+// PurgeDue removes what has been deleted for as long as its vault keeps deleted
+// objects, in all vaults. Purge protection does not hold it back: the retention
+// is over. purged is told the name of each, after the commit.
+func (s *Service) PurgeDue(ctx context.Context, purged func(object.Head)) error {
+	for ctx.Err() == nil {
+		now := s.cfg.Now()
+		var due []object.Head
+		err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
+			if due, err = tx.DueKeyPurges(ctx, now, purgeBatch); err != nil {
+				return err
+			}
+			for _, h := range due {
+				if err := tx.PurgeKey(ctx, h.Vault, h.Name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, h := range due {
+			purged(h)
+		}
+		if len(due) < purgeBatch {
+			return nil
+		}
+	}
+	return ctx.Err()
+}

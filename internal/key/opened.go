@@ -1,0 +1,96 @@
+package key
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"fmt"
+	"sync"
+	"time"
+
+	"coffer/internal/pki"
+	"coffer/internal/seal"
+)
+
+// opened keeps private keys that were used lately in memory, unsealed and parsed,
+// so that a signature costs no more than signing. The box that a key came from is
+// kept with it and compared with that of the version in hand: a version that was
+// replaced, or whose name was purged and used again, never gets another's key. A
+// key leaves memory when its time is over, used or not.
+type opened struct {
+	keep time.Duration // 0: nothing is kept
+
+	mu    sync.Mutex
+	keys  map[seal.Place]openKey // guarded by mu
+	timer *time.Timer            // guarded by mu; runs while there are keys
+}
+
+type openKey struct {
+	box     seal.Box
+	private crypto.Signer
+	until   time.Time
+}
+
+// maxOpened bounds the keys kept: some 5 KB each of RSA-4096.
+const maxOpened = 256
+
+// private is the private key of a version, from memory or from its box.
+func (s *Service) private(ctx context.Context, v *Version) (crypto.Signer, error) {
+	place := PrivatePlace(v.Vault, v.Name, v.Version)
+	if k := s.opened.get(place, v.Private); k != nil {
+		return k, nil
+	}
+	value, err := s.cfg.Sealer.Open(ctx, place, v.Private)
+	if err != nil {
+		return nil, fmt.Errorf("opening key %s/%s: %w", v.Name, v.Version, err)
+	}
+	k, err := pki.ParsePKCS8(value.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("reading key %s/%s: %w", v.Name, v.Version, err)
+	}
+	s.opened.put(place, v.Private, k)
+	return k, nil
+}
+
+func (o *opened) get(p seal.Place, box seal.Box) crypto.Signer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	k, ok := o.keys[p]
+	if !ok || !bytes.Equal(k.box, box) || !time.Now().Before(k.until) {
+		return nil
+	}
+	return k.private
+}
+
+func (o *opened) put(p seal.Place, box seal.Box, k crypto.Signer) {
+	if o.keep == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.keys == nil || len(o.keys) >= maxOpened {
+		o.keys = map[seal.Place]openKey{}
+	}
+	o.keys[p] = openKey{box, k, time.Now().Add(o.keep)}
+	if o.timer == nil {
+		o.timer = time.AfterFunc(o.keep, o.sweep)
+	}
+}
+
+// sweep drops what is over and comes again while there is something left: a key
+// stays at most twice its time.
+func (o *opened) sweep() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	for p, k := range o.keys {
+		if !now.Before(k.until) {
+			delete(o.keys, p)
+		}
+	}
+	if len(o.keys) == 0 {
+		o.timer = nil
+		return
+	}
+	o.timer.Reset(o.keep)
+}

@@ -1,0 +1,96 @@
+package keyvault
+
+import (
+	"encoding/base64"
+
+	"coffer/internal/audit"
+	"coffer/internal/key"
+	"coffer/internal/object"
+	"coffer/internal/seal"
+)
+
+// usedBody is contract keys.md, 9.10 and 9.11.
+type usedBody struct {
+	ID    string `json:"kid"`
+	Value string `json:"value"`
+}
+
+type verifiedBody struct {
+	Value bool `json:"value"`
+}
+
+type randomBody struct {
+	Value string `json:"value"`
+}
+
+func renderUsed(c *call, u *key.Used) reply {
+	c.entry.SetObjectVersion(string(u.Version.Version))
+	r := ok(usedBody{c.objectID(object.Keys, u.Version.Name, u.Version.Version), base64.RawURLEncoding.EncodeToString(u.Value.Reveal())})
+	r.secret = true
+	return r
+}
+
+func renderVerified(_ *call, valid bool) reply { return ok(verifiedBody{valid}) }
+
+func renderRandom(_ *call, v seal.Value) reply {
+	r := ok(randomBody{base64.RawURLEncoding.EncodeToString(v.Reveal())})
+	r.secret = true
+	return r
+}
+
+// rotation is a policy with the head of its key.
+type rotation struct {
+	policy *key.RotationPolicy
+	head   object.Head
+}
+
+// rotationBody is contract keys.md, 9.9. Attributes are null, and there is no id,
+// until somebody has set a policy.
+type rotationBody struct {
+	ID         string              `json:"id,omitempty"`
+	Actions    []rotationAction    `json:"lifetimeActions"`
+	Attributes *rotationAttributes `json:"attributes"`
+}
+
+type rotationAction struct {
+	Trigger rotationTrigger    `json:"trigger"`
+	Action  rotationActionType `json:"action"`
+}
+
+type rotationTrigger struct {
+	AfterCreate  string `json:"timeAfterCreate,omitempty"`
+	BeforeExpiry string `json:"timeBeforeExpiry,omitempty"`
+}
+
+type rotationActionType struct {
+	Type string `json:"type"`
+}
+
+type rotationAttributes struct {
+	ExpiryTime string `json:"expiryTime,omitempty"`
+	Created    int64  `json:"created"`
+	Updated    int64  `json:"updated"`
+}
+
+func renderRotationPolicy(c *call, r rotation) reply {
+	p := r.policy
+	var b rotationBody
+	if after, before := p.RotateAfterCreate.String(), p.RotateBeforeExpiry.String(); after+before != "" {
+		b.Actions = append(b.Actions, rotationAction{rotationTrigger{after, before}, rotationActionType{key.ActionRotate}})
+	}
+	b.Actions = append(b.Actions, rotationAction{rotationTrigger{BeforeExpiry: p.NotifyBeforeExpiry.String()}, rotationActionType{key.ActionNotify}})
+	if !p.Created.IsZero() {
+		b.ID = c.objectID(object.Keys, r.head.Name, "") + "/rotationpolicy"
+		b.Attributes = &rotationAttributes{p.ExpiryTime.String(), p.Created.Unix(), p.Updated.Unix()}
+	}
+	return ok(b)
+}
+
+// describeKey says on record what kind of key was made.
+func describeKey(c *call, v *key.Version) {
+	p := &audit.KeyProperties{Type: string(v.Spec.Algorithm), Size: v.Spec.Size, Curve: string(v.Spec.Curve)}
+	for _, op := range v.Ops {
+		p.Ops = append(p.Ops, string(op))
+	}
+	c.entry.Describe(audit.Details{Key: p})
+}
