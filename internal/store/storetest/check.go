@@ -20,10 +20,10 @@ import (
 	"coffer/internal/store"
 )
 
-// CheckVault walks every certificate of every vault in one view and reports
-// whatever is torn: a current version that is missing, a version without its key
-// or secret, heads that disagree, a key that is not the certificate's, an
-// operation that nothing will finish, rows without an owner. open, when given,
+// CheckVault walks every certificate, and every secret of its own, of every vault
+// in one view and reports whatever is torn: a current version that is missing, a
+// version without its key or secret, heads that disagree, a key that is not the
+// certificate's, an operation that nothing will finish, rows without an owner. open, when given,
 // is called with every box and its place, to open it.
 func CheckVault(ctx context.Context, db *store.DB, open ...func(seal.Place, seal.Box) error) []error {
 	c := checker{ctx: ctx, open: open}
@@ -70,6 +70,9 @@ func (c *checker) walk() error {
 			if err := c.vault(v.ID, deleted); err != nil {
 				return err
 			}
+			if err := c.ownSecrets(v.ID, deleted); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -88,6 +91,39 @@ func (c *checker) vault(v object.VaultID, deleted bool) error {
 			}
 		}
 		q.Page.After = list[len(list)-1].Head.Name.Key()
+	}
+}
+
+// ownSecrets checks the secrets that no certificate owns.
+func (c *checker) ownSecrets(v object.VaultID, deleted bool) error {
+	read := c.tx.Secrets
+	if deleted {
+		read = c.tx.DeletedSecrets
+	}
+	page := object.Page{Limit: 100}
+	for {
+		list, err := read(c.ctx, v, page)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, l := range list {
+			h := l.Head
+			page.After = h.Name.Key()
+			if h.Managed {
+				continue
+			}
+			at := func(format string, args ...any) { c.failf("%s/%s: "+format, append([]any{v, h.Name}, args...)...) }
+			versions, err := c.tx.SecretVersions(c.ctx, v, h.Name, object.Page{})
+			if err != nil {
+				return err
+			}
+			for _, ver := range versions {
+				c.box(at, secret.ValuePlace(v, h.Name, ver.Version), ver.Value)
+			}
+			if last := versions[len(versions)-1].Version; last != h.Current {
+				at("the current version is %s, the last one %s", h.Current, last)
+			}
+		}
 	}
 }
 

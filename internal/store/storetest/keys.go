@@ -159,6 +159,56 @@ func secrets(s *suite) {
 	})
 }
 
+// ownSecrets: those of their own are listed when they are deleted and found when
+// they are due; those of certificates are neither.
+func ownSecrets(s *suite) {
+	v, next := s.vault("one"), s.vault("two")
+	d := func(days int) *object.Deletion {
+		return &object.Deletion{At: epoch, PurgeAt: epoch.AddDate(0, 0, days)}
+	}
+	heads := map[string]object.Head{}
+	s.update(func(tx *store.Tx) {
+		for i, h := range []object.Head{
+			{Vault: v, Name: object.MustName("A"), Deletion: d(3)},
+			{Vault: v, Name: object.MustName("b"), Managed: true, Deletion: d(1)},
+			{Vault: v, Name: object.MustName("c")},
+			{Vault: v, Name: object.MustName("d"), Deletion: d(2)},
+			{Vault: next, Name: object.MustName("a"), Deletion: d(2)},
+		} {
+			h.Current = versionID(i)
+			s.must(tx.InsertSecret(s.ctx, h))
+			s.must(tx.InsertSecretVersion(s.ctx, newSecret(h.Vault, h.Name, h.Current)))
+			if h.Vault == v {
+				heads[h.Name.Key()] = h
+			}
+		}
+	})
+	listed := func(name string) secret.Listed {
+		h := heads[name]
+		return secret.Listed{Head: h, Version: *closedBox(newSecret(v, h.Name, h.Current))}
+	}
+	s.view(func(tx *store.Tx) {
+		list, err := tx.DeletedSecrets(s.ctx, v, object.Page{Limit: 25})
+		same(s, list, err, []secret.Listed{listed("a"), listed("d")})
+		list, err = tx.DeletedSecrets(s.ctx, v, object.Page{Limit: 1})
+		same(s, list, err, []secret.Listed{listed("a")})
+		list, err = tx.DeletedSecrets(s.ctx, v, object.Page{Limit: 25, After: "a"})
+		same(s, list, err, []secret.Listed{listed("d")})
+		list, err = tx.Secrets(s.ctx, v, object.Page{Limit: 25})
+		same(s, list, err, []secret.Listed{listed("c")})
+
+		due, err := tx.DueSecrets(s.ctx, epoch.AddDate(0, 0, 2).Add(-time.Second), 10)
+		same(s, due, err, nil)
+		due, err = tx.DueSecrets(s.ctx, epoch.AddDate(0, 0, 2), 10)
+		same(s, len(due), err, 2) // one in each vault
+		due, err = tx.DueSecrets(s.ctx, epoch.AddDate(1, 0, 0), 10)
+		same(s, len(due), err, 3)
+		same(s, due[2], err, heads["a"])
+		due, err = tx.DueSecrets(s.ctx, epoch.AddDate(1, 0, 0), 1)
+		same(s, len(due), err, 1)
+	})
+}
+
 // closedBox is a secret as lists show it.
 func closedBox(v *secret.Version) *secret.Version {
 	c := *v

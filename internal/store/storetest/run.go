@@ -29,6 +29,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"operations come back as written", operations},
 		{"keys come back as written", keys},
 		{"secrets come back as written", secrets},
+		{"secrets of their own are deleted by themselves", ownSecrets},
 		{"contacts and issuers come back as written", contactsAndIssuers},
 		{"data keys come back as written", dataKeys},
 		{"vaults come back as written", vaults},

@@ -23,6 +23,15 @@ func tears(s *suite) {
 	pending := func(tx *store.Tx) error {
 		return errors.Join(purge(s.ctx, tx, v, web), tx.DeleteJobs(s.ctx, "issue", v, string(versionID(1))), begin(s.ctx, tx, v, web, 1))
 	}
+	own := func(current int, versions ...int) func(*store.Tx) error {
+		return func(tx *store.Tx) error {
+			errs := []error{purge(s.ctx, tx, v, web), tx.InsertSecret(s.ctx, object.Head{Vault: v, Name: web, Current: versionID(current)})}
+			for _, n := range versions {
+				errs = append(errs, tx.InsertSecretVersion(s.ctx, newSecret(v, web, versionID(n))))
+			}
+			return errors.Join(errs...)
+		}
+	}
 	for _, c := range []struct {
 		tear, want string // "" is whole
 		from, make func(tx *store.Tx) error
@@ -72,6 +81,17 @@ func tears(s *suite) {
 			op := newOperation(v, web, string(versionID(1)))
 			op.Status = "completed"
 			return tx.PutOperation(s.ctx, op)
+		}},
+		{"none of a secret of its own", "", whole, own(2, 1, 2)},
+		{"a secret of its own with an older version", "the last one", whole, own(1, 1, 2)},
+		{"a secret of its own without its version", "a secret whose current version is missing", whole, own(2, 1)},
+		{"a secret of its own without a value", "is empty", whole, func(tx *store.Tx) error {
+			empty := newSecret(v, web, versionID(5))
+			empty.Value = nil
+			return errors.Join(own(5)(tx), tx.InsertSecretVersion(s.ctx, empty))
+		}},
+		{"a secret of its own without a version", "without a version", whole, func(tx *store.Tx) error {
+			return errors.Join(purge(s.ctx, tx, v, web), tx.InsertSecret(s.ctx, object.Head{Vault: v, Name: web}))
 		}},
 	} {
 		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return errors.Join(c.from(tx), c.make(tx)) }))
