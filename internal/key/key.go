@@ -2,23 +2,12 @@ package key
 
 import (
 	"context"
+	"time"
 
+	"coffer/internal/jobs"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
-)
-
-// Op is an operation that a key may be used for (contract keys.md).
-type Op string
-
-// The operations, in the order in which answers list them.
-const (
-	Sign      Op = "sign"
-	Verify    Op = "verify"
-	WrapKey   Op = "wrapKey"
-	UnwrapKey Op = "unwrapKey"
-	Encrypt   Op = "encrypt"
-	Decrypt   Op = "decrypt"
 )
 
 // Version is one version of a key.
@@ -48,6 +37,13 @@ type Listed struct {
 	Version Version // Private is not filled
 }
 
+// Bundle is one version with the head of its name: what most answers show. It
+// may be shared: it must not be changed.
+type Bundle struct {
+	Head    object.Head
+	Version *Version
+}
+
 // Tx is what keys need of one open transaction. Every method is bound to one
 // vault; names are compared by their canonical form.
 type Tx interface {
@@ -61,6 +57,9 @@ type Tx interface {
 	UpdateKeyHead(ctx context.Context, h object.Head) error
 	// InsertKeyVersion fails with object.ErrExists for a version that exists.
 	InsertKeyVersion(ctx context.Context, v *Version) error
+	// Key reads one version with its head; "" means the current one. It answers
+	// object.ErrNotFound when there is none; it does not look at deletion.
+	Key(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (object.Head, *Version, error)
 	// KeyVersion answers object.ErrNotFound when there is none; it does not look
 	// at deletion.
 	KeyVersion(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Version, error)
@@ -69,12 +68,29 @@ type Tx interface {
 	// Keys lists live keys that have a version, by canonical name, from after
 	// page.After (a canonical name).
 	Keys(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
+	// DeletedKeys lists deleted keys in the same way, without those of
+	// certificates.
+	DeletedKeys(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
 	// KeyVersions lists the versions of a live name in order of creation, from
 	// after page.After (a version). With an empty Limit of 0 it lists all,
 	// whether the name is live or deleted.
 	KeyVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
-	// PurgeKey removes the head and every version; absent is not an error.
+	// PurgeKey removes the head, every version and the rotation policy; absent is
+	// not an error.
 	PurgeKey(ctx context.Context, v object.VaultID, n object.Name) error
+	// DueKeyPurges lists keys of all vaults whose PurgeAt is not after now,
+	// without those of certificates.
+	DueKeyPurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
+
+	// RotationPolicy answers object.ErrNotFound when none was set.
+	RotationPolicy(ctx context.Context, v object.VaultID, n object.Name) (*RotationPolicy, error)
+	// PutRotationPolicy replaces the policy of a key that exists.
+	PutRotationPolicy(ctx context.Context, v object.VaultID, n object.Name, p *RotationPolicy) error
+
+	// Of jobs.Tx, which says more.
+	EnqueueJob(ctx context.Context, j jobs.Job) error
+	CompleteJob(ctx context.Context, j jobs.Job) error
+	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
 }
 
 // DB opens transactions. Update may run fn again after a conflict.
