@@ -103,6 +103,7 @@ func decrypt(k crypto.Signer, a *Algorithm, value []byte) ([]byte, error) {
 		}
 		return plain, nil
 	}
+	//lint:ignore SA1019 as above
 	plain, err := private.Decrypt(rand.Reader, value, &rsa.PKCS1v15DecryptOptions{})
 	if err != nil {
 		return nil, invalid("value", msgPKCS1v15)

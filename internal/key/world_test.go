@@ -1,0 +1,411 @@
+package key_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/object"
+	"coffer/internal/pki"
+	"coffer/internal/seal"
+	"coffer/internal/store"
+	"coffer/internal/store/storetest"
+	"coffer/internal/vault"
+)
+
+// beginning is the last of a month, where a month has no last of its own.
+var beginning = time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)
+
+// world is the service over the real store and seal. Its vaults share the
+// installation: near is of the tenant of home, far of another.
+type world struct {
+	testing.TB
+	db      *store.DB
+	sealer  *seal.Sealer
+	service *key.Service
+	gate    *access.Gate
+	log     bytes.Buffer // of the operator
+
+	home, near, far, premium, protected *vault.Vault
+
+	seconds   atomic.Int64                    // since beginning
+	fault     atomic.Pointer[storetest.Fault] // injected into every write
+	meanwhile atomic.Pointer[func()]          // runs while a key is being made
+	opens     atomic.Int64                    // boxes that were opened
+	wakes     atomic.Int64
+
+	mu      sync.Mutex
+	rotated []key.Bundle // guarded by mu
+}
+
+// Open counts, and opens.
+func (w *world) Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
+	w.opens.Add(1)
+	return w.sealer.Open(ctx, p, b)
+}
+
+func (w *world) Seal(ctx context.Context, p seal.Place, plain []byte) (seal.Box, error) {
+	return w.sealer.Seal(ctx, p, plain)
+}
+
+func newWorld(t testing.TB, change ...func(*key.Config)) *world {
+	t.Helper()
+	w := &world{TB: t, gate: access.NewGate(nil)}
+	cfg := storetest.SQLite(t)
+	cfg.Faults = func(point string, when store.When) error {
+		if f := w.fault.Load(); f != nil {
+			return f.Hook(point, when)
+		}
+		return nil
+	}
+	w.db = storetest.Open(t, cfg)
+	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), "", beginning)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.sealer = seal.NewSealer(root, store.For[seal.Tx]{DB: w.db}, w.now)
+	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now)
+	vaults := vault.NewService(store.For[vault.Tx]{DB: w.db}, registry, w.now)
+	for _, v := range []struct {
+		to   **vault.Vault
+		made vault.Vault
+	}{
+		{&w.home, vault.Vault{Name: "home", TenantID: "tenant-1"}},
+		{&w.near, vault.Vault{Name: "near", TenantID: "tenant-1"}},
+		{&w.far, vault.Vault{Name: "far", TenantID: "tenant-2"}},
+		{&w.premium, vault.Vault{Name: "premium", TenantID: "tenant-1", SKU: vault.Premium}},
+		{&w.protected, vault.Vault{Name: "protected", TenantID: "tenant-1", RetentionDays: 7, PurgeProtection: true}},
+	} {
+		if *v.to, err = vaults.Create(t.Context(), v.made); err != nil {
+			t.Fatal(err)
+		}
+		// The data key is made now, so that tests which count writes do not see it.
+		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.sealer.Seal(t.Context(), seal.Place{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := key.Config{
+		DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
+		KeepOpen: time.Minute, Generation: w.db.Generation,
+		Wake: func() { w.wakes.Add(1) },
+		Rotated: func(b *key.Bundle, _ string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.rotated = append(w.rotated, *b)
+		},
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	if w.service, err = key.NewService(c); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) now() time.Time { return beginning.Add(time.Duration(w.seconds.Load()) * time.Second) }
+
+func (w *world) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
+
+// Generate implements key.Maker. RSA keys take long to make; a few serve all
+// tests.
+func (w *world) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
+	if f := w.meanwhile.Swap(nil); f != nil {
+		(*f)()
+	}
+	if spec.Algorithm == pki.RSA && spec.Size == 2048 {
+		return rsaKeys()[int(turn.Add(1))%2], nil
+	}
+	return pki.Generate(spec)
+}
+
+var (
+	turn    atomic.Int64
+	rsaKeys = sync.OnceValue(func() (keys []crypto.Signer) {
+		for range 2 {
+			k, err := pki.Generate(pki.KeySpec{Algorithm: pki.RSA, Size: 2048})
+			if err != nil {
+				panic(err)
+			}
+			keys = append(keys, k)
+		}
+		return keys
+	})
+)
+
+// grant is what the gate would give for this on a name of home.
+func (w *world) grant(a access.Action, name string) access.Grant { return w.grantIn(w.home, a, name) }
+
+func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
+	n, err := object.ParseName(name)
+	if err != nil && name != "" {
+		w.Fatal(err)
+	}
+	return w.gate.System(w.Context(), v, a, n)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func (w *world) create(name string, p key.CreateParams) (*key.Bundle, error) {
+	return w.service.Create(w.Context(), w.grant(access.KeyCreate, name), p)
+}
+
+// made creates a key of a type and must succeed.
+func (w *world) made(name, kty string, change ...func(*key.CreateParams)) *key.Bundle {
+	w.Helper()
+	p := key.CreateParams{Type: kty}
+	for _, f := range change {
+		f(&p)
+	}
+	b, err := w.create(name, p)
+	w.must(err)
+	return b
+}
+
+func (w *world) get(name string) *key.Bundle {
+	w.Helper()
+	b, err := w.service.Get(w.Context(), w.grant(access.KeyGet, name), "")
+	w.must(err)
+	return b
+}
+
+func (w *world) update(name string, ver object.Version, p key.Given) (*key.Bundle, error) {
+	return w.service.Update(w.Context(), w.grant(access.KeyUpdate, name), ver, key.UpdateParams{Given: p})
+}
+
+func (w *world) remove(name string) *key.Bundle {
+	w.Helper()
+	b, err := w.service.Delete(w.Context(), w.grant(access.KeyDelete, name))
+	w.must(err)
+	return b
+}
+
+func (w *world) purge(name string) error {
+	return w.service.Purge(w.Context(), w.grant(access.KeyPurge, name))
+}
+
+func (w *world) backup(name string) string {
+	w.Helper()
+	value, err := w.service.Backup(w.Context(), w.grant(access.KeyBackup, name))
+	w.must(err)
+	return value
+}
+
+func (w *world) restore(v *vault.Vault, value string) (*key.Bundle, error) {
+	b, err := w.service.OpenBackup(w.Context(), v, value)
+	if err != nil {
+		return nil, err
+	}
+	return w.service.Restore(w.Context(), w.grantIn(v, access.KeyRestore, b.Name().String()), b)
+}
+
+func (w *world) setPolicy(name string, p key.PolicyParams) error {
+	_, _, err := w.service.SetRotationPolicy(w.Context(), w.grant(access.KeyRotationPolicySet, name), p)
+	return err
+}
+
+// rotation asks for a rotation this long after the creation.
+func rotation(after string) key.PolicyParams {
+	return key.PolicyParams{Actions: []key.ActionParams{{Type: "Rotate", AfterCreate: &after}}}
+}
+
+// words are the operations with what the gate calls them.
+var words = map[key.Op]access.Action{
+	key.Encrypt: access.KeyEncrypt, key.Decrypt: access.KeyDecrypt, key.WrapKey: access.KeyWrap, key.UnwrapKey: access.KeyUnwrap,
+	key.Sign: access.KeySign, key.Verify: access.KeyVerify,
+}
+
+// use does one operation on the current version.
+func (w *world) use(name string, op key.Op, alg string, value, signature []byte) ([]byte, error) {
+	w.Helper()
+	return w.useWith(w.grant(words[op], name), "", op, alg, value, signature)
+}
+
+func (w *world) useWith(g access.Grant, ver object.Version, op key.Op, alg string, value, signature []byte) ([]byte, error) {
+	w.Helper()
+	a, ok := key.ParseAlgorithm(alg, op)
+	if !ok {
+		w.Fatalf("%s does not %s", alg, op)
+	}
+	p := key.UseParams{Op: op, Algorithm: a, Value: value, Signature: signature,
+		KeyID: func(n object.Name, v object.Version) string {
+			return "https://here/keys/" + n.String() + "/" + string(v)
+		}}
+	var u *key.Used
+	var err error
+	switch op {
+	case key.Encrypt, key.WrapKey:
+		u, err = w.service.Encrypt(w.Context(), g, ver, p)
+	case key.Decrypt, key.UnwrapKey:
+		u, err = w.service.Decrypt(w.Context(), g, ver, p)
+	case key.Sign:
+		u, err = w.service.Sign(w.Context(), g, ver, p)
+	default:
+		valid, err := w.service.Verify(w.Context(), g, ver, p)
+		if valid {
+			return []byte("valid"), err
+		}
+		return nil, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return u.Value.Reveal(), nil
+}
+
+// imported are the components of a key that was made outside.
+func imported(k crypto.Signer) key.ImportParams {
+	curve := func(name string, point, d []byte) key.ImportParams {
+		half := len(point) / 2
+		return key.ImportParams{Type: "EC", Curve: &name, X: point[1 : 1+half], Y: point[1+half:], D: d}
+	}
+	switch k := k.(type) {
+	case *rsa.PrivateKey:
+		return key.ImportParams{Type: "RSA", N: k.N.Bytes(), E: big.NewInt(int64(k.E)).Bytes(), D: k.D.Bytes(),
+			P: k.Primes[0].Bytes(), Q: k.Primes[1].Bytes()}
+	case *ecdsa.PrivateKey:
+		point, err := k.PublicKey.Bytes()
+		if err != nil {
+			panic(err)
+		}
+		d, err := k.Bytes()
+		if err != nil {
+			panic(err)
+		}
+		return curve(k.Params().Name, point, d)
+	case *pki.P256KPrivateKey:
+		return curve("P-256K", k.Public().(*pki.P256KPublicKey).Bytes(), k.Bytes())
+	}
+	panic("unknown key")
+}
+
+func (w *world) importing(name string, p key.ImportParams) (*key.Bundle, error) {
+	return w.service.Import(w.Context(), w.grant(access.KeyImport, name), p)
+}
+
+// claim leases the jobs that are due, like the runner.
+func (w *world) claim() []jobs.Job {
+	w.Helper()
+	var list []jobs.Job
+	w.must(w.db.Update(w.Context(), func(tx *store.Tx) (err error) {
+		list, err = tx.ClaimJobs(w.Context(), []jobs.Kind{key.RotateJob, key.NoticeJob}, w.now(), w.now().Add(time.Minute), 100)
+		return err
+	}))
+	return list
+}
+
+// work does every job that is due, and answers the errors.
+func (w *world) work() error {
+	w.Helper()
+	var errs []error
+	for _, j := range w.claim() {
+		errs = append(errs, w.do(j))
+	}
+	return errors.Join(errs...)
+}
+
+func (w *world) do(j jobs.Job) error {
+	if j.Kind == key.NoticeJob {
+		return w.service.Announce(w.Context(), j)
+	}
+	return w.service.RotateDue(w.Context(), j)
+}
+
+// dueAt is when the job of a kind is due for a name; zero: there is none.
+func (w *world) dueAt(kind jobs.Kind, name string) (at time.Time) {
+	w.Helper()
+	w.must(w.db.View(w.Context(), func(tx *store.Tx) error {
+		list, err := tx.Jobs(w.Context())
+		for _, j := range list {
+			if j.Kind == kind && j.Name == name {
+				if !at.IsZero() {
+					w.Errorf("%s has two jobs %s", name, kind)
+				}
+				at = j.Due
+			}
+		}
+		return err
+	}))
+	return at
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// refused checks an error for its kind, its reason and what its text holds.
+func (w *world) refused(err error, kind fault.Kind, reason fault.Reason, text string) {
+	w.Helper()
+	var e *fault.Error
+	if !errors.As(err, &e) || e.Kind != kind || e.Reason != reason || !strings.Contains(e.Msg, text) {
+		w.Errorf("got error %v, want kind %d, %q with %q", err, kind, reason, text)
+	}
+}
+
+// check walks all vaults and opens every box.
+func (w *world) check() {
+	w.Helper()
+	open := func(p seal.Place, b seal.Box) error {
+		_, err := w.sealer.Open(w.Context(), p, b)
+		return err
+	}
+	for _, err := range storetest.CheckVault(w.Context(), w.db, open) {
+		w.Error(err)
+	}
+}
+
+// dump is all that is stored of a name, to be compared.
+func (w *world) dump(name string) string {
+	w.Helper()
+	n, v, ctx := object.MustName(name), w.home.ID, w.Context()
+	var out strings.Builder
+	w.must(w.db.View(ctx, func(tx *store.Tx) error {
+		if h, err := tx.KeyHead(ctx, v, n); err == nil {
+			fmt.Fprintln(&out, "head", h.Name, h.Current, h.Deletion != nil)
+		}
+		keys, _ := tx.KeyVersions(ctx, v, n, object.Page{})
+		for _, k := range keys {
+			fmt.Fprintf(&out, "key %s %x %v %v", k.Version, k.Private, k.Ops, k.Tags)
+			fmt.Fprint(&out, k.Attributes.Enabled, k.Attributes.Created, k.Attributes.Updated)
+			for _, t := range []*time.Time{k.Attributes.NotBefore, k.Attributes.Expires} {
+				if t != nil {
+					fmt.Fprint(&out, " ", *t)
+				}
+			}
+			fmt.Fprintln(&out)
+		}
+		if p, err := tx.RotationPolicy(ctx, v, n); err == nil {
+			fmt.Fprintf(&out, "policy %+v\n", *p)
+		}
+		all, err := tx.Jobs(ctx)
+		for _, j := range all {
+			if j.Name == n.Key() {
+				fmt.Fprintln(&out, "job", j.Kind, j.Due)
+			}
+		}
+		return err
+	}))
+	return out.String()
+}
