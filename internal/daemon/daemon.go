@@ -137,6 +137,11 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if err := d.fits(ctx); err != nil {
 		return err
 	}
+	if sc.Driver == store.SQLite {
+		if err := d.rescue(ctx); err != nil {
+			return err
+		}
+	}
 	records := c.InData(c.Audit.Path, "audit.jsonl")
 	if d.lock, err = hold(records + ".lock"); err != nil {
 		return err

@@ -90,3 +90,25 @@ func (d *Daemon) fits(ctx context.Context) error {
 	}
 	return nil
 }
+
+// rescue ends the leases of jobs that a process was working on when it died. With
+// SQLite no other process can hold one, and waiting for their end would keep a
+// certificate from being issued for two minutes. With PostgreSQL a replica may be
+// at work.
+func (d *Daemon) rescue(ctx context.Context) error {
+	return d.db.Update(ctx, func(tx *store.Tx) error {
+		list, err := tx.Jobs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, j := range list {
+			if j.Attempt == 0 {
+				continue // nobody has taken it yet
+			}
+			if err := tx.RetryJob(ctx, j, j.Due); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
