@@ -23,6 +23,10 @@ var samples = []struct{ verb, path, body string }{
 	{"PUT", "/certificates/contacts", `{"contacts":[{"email":"a@b.c","name":"A","phone":"1"}]}`},
 	{"PUT", "/certificates/issuers/corp", sampleIssuer},
 	{"PATCH", "/certificates/issuers/corp", sampleIssuer},
+	{"PUT", "/secrets/plain", `{"value":"x",` + sampleChange + `}`},
+	{"PATCH", "/secrets/plain", `{` + sampleChange + `}`},
+	{"PATCH", "/secrets/plain/00000000000000000000000000000000", `{` + sampleChange + `}`},
+	{"POST", "/secrets/restore", `{"value":"AAAA"}`},
 }
 
 const (
@@ -34,6 +38,7 @@ const (
 "issuer":{"name":"Self","cty":"OV-SSL","cert_transparency":true},
 "attributes":{"enabled":true},
 "platform_managed":{"certificate_usage":"x","metadata":"y"}}`
+	sampleChange = `"contentType":"t","attributes":{"enabled":true,"nbf":1,"exp":253402300799},"tags":{"a":"b"}`
 	sampleIssuer = `{"provider":"Test","credentials":{"account_id":"1","pwd":"2"},
 "org_details":{"id":"3","admin_details":[{"first_name":"a","last_name":"b","email":"c","phone":"d"}]},"attributes":{"enabled":true}}`
 )
@@ -120,11 +125,14 @@ func TestWrongTypesNameTheirField(t *testing.T) {
 		{'o', `{}`}, {'a', `[]`}, {'a', `[[]]`}, {'s', `"nul\u0000"`},
 	}
 	tried := 0
+	anyText := func(verb, path, text string) bool { // the value of a secret is any text
+		return verb == "PUT" && path == "value" && strings.Contains(text, "nul")
+	}
 	for _, s := range samples {
 		for _, l := range leaves(s.body) {
 			for _, r := range wrong {
 				odd := r.text == `1.5` || r.text == `1e3` || r.text == `99999999999999999999` || strings.Contains(r.text, "nul")
-				if r.kind == l.kind && !odd || r.text == `[[]]` && l.kind == 'a' && strings.HasSuffix(l.path, "[0]") {
+				if r.kind == l.kind && !odd || r.text == `[[]]` && l.kind == 'a' && strings.HasSuffix(l.path, "[0]") || anyText(s.verb, l.path, r.text) {
 					continue
 				}
 				path := l.path
@@ -272,5 +280,42 @@ func TestMaterialIsBounded(t *testing.T) {
 	rec = w.do("POST", "/certificates/web/create?api-version=7.6", `{"policy":{"x509_props":{"subject":"CN=x"}}}`)
 	if code, _ := errorOf(t, rec); rec.Code != 429 || code != "Throttled" || rec.Header().Get("Retry-After") != "1" {
 		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+}
+
+func TestSecretsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	text := func(n int, s string) string { return strings.Repeat(s, n) }
+	tags := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%d":"x"`, i)
+		}
+		return "{" + b.String()[1:] + "}"
+	}
+	for _, tc := range []struct {
+		name, members  string
+		status         int
+		inner, message string
+	}{
+		{"the longest value", `"value":"` + text(25_600, "a") + `"`, 200, "", ""},
+		{"a longer one", `"value":"` + text(25_601, "a") + `"`, 400, "SecretTooLarge", "Secret is beyond the maximum permitted length of 25600 characters."},
+		{"a longer one in fewer characters", `"value":"` + text(12_801, "ä") + `"`, 400, "SecretTooLarge", "Secret is beyond"},
+		{"a value of escapes", `"value":"` + text(25_600, `\u0000`) + `"`, 200, "", ""},
+		{"the longest content type", `"value":"","contentType":"` + text(255, "a") + `"`, 200, "", ""},
+		{"a longer content type", `"value":"","contentType":"` + text(256, "a") + `"`, 400, "", "Property contentType has invalid value. It has at most 255 characters."},
+		{"15 tags", `"value":"","tags":` + tags(15), 200, "", ""},
+		{"16 tags", `"value":"","tags":` + tags(16), 400, "", "Property tags has invalid value. At most 15 tags"},
+		{"the longest tag", `"value":"","tags":{"` + text(512, "k") + `":"` + text(512, "v") + `"}`, 200, "", ""},
+		{"a longer tag", `"value":"","tags":{"k":"` + text(513, "v") + `"}`, 400, "", "at most 512 characters"},
+		{"the year 9999", `"value":"","attributes":{"exp":253402300799}`, 200, "", ""},
+		{"the year 10000", `"value":"","attributes":{"exp":253402300800}`, 400, "", "Property attributes.exp has invalid value"},
+		{"before 1970", `"value":"","attributes":{"nbf":-1}`, 400, "", "Property attributes.nbf has invalid value"},
+	} {
+		rec := w.do("PUT", "/secrets/web?api-version=7.6", "{"+tc.members+"}")
+		if rec.Code != tc.status || tc.status != 200 && (!strings.Contains(rec.Body.String(), tc.message) || rec.Body.Len() > 1000) ||
+			strings.Contains(rec.Body.String(), "innererror") != (tc.inner != "") || !strings.Contains(rec.Body.String(), tc.inner) {
+			t.Errorf("%s: %d %.300s", tc.name, rec.Code, rec.Body)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ type auditLine struct {
 		CertificatePolicyProperties                                                 *struct{ Issuer string }
 		CertificateIssuerProperties                                                 *struct{ Provider string }
 		CertificateRequestProperties                                                *struct{ Status string }
+		SecretProperties                                                            map[string]any
 	}
 }
 
@@ -70,6 +72,14 @@ func TestEveryRequestIsOnRecord(t *testing.T) {
 		{"GET", "/certificates/web", "", "ann", "CertificateGet", "BadRequest", 400, ""},
 		{"GET", "/nowhere?api-version=7.6", "", "ann", "Unknown", "NotFound", 404, ""},
 		{"GET", "/certificates/web?api-version=7.6", "", "crash", "Unknown", "InternalServerError", 500, ""},
+		{"PUT", "/secrets/own?api-version=7.6", `{"value":"s3cret","contentType":"text/plain","tags":{"a":"b"}}`, "ann", "SecretSet", "OK", 200, "/secrets/own/"},
+		{"PATCH", "/secrets/own?api-version=7.6", `{"contentType":"b"}`, "ann", "SecretUpdate", "OK", 200, "/secrets/own/"},
+		{"POST", "/secrets/own/backup?api-version=7.6", "", "ann", "SecretBackup", "OK", 200, "/secrets/own"},
+		{"DELETE", "/secrets/own?api-version=7.6", "", "ann", "SecretDelete", "OK", 200, "/secrets/own/"},
+		{"POST", "/deletedsecrets/own/recover?api-version=7.6", "", "ann", "SecretRecover", "OK", 200, "/secrets/own/"},
+		{"DELETE", "/deletedsecrets/own?api-version=7.6", "", "ann", "SecretPurge", "NotFound", 404, "/secrets/own"},
+		{"PUT", "/secrets/web?api-version=7.6", `{"value":"s3cret"}`, "ann", "SecretSet", "Forbidden", 403, "/secrets/web"},
+		{"POST", "/secrets/restore?api-version=7.6", `{"value":"s3cret"}`, "ann", "SecretRestore", "BadRequest", 400, ""},
 		{"DELETE", "/deletedcertificates/a_b?api-version=7.6", "", "ann", "CertificatePurge", "BadRequest", 400, ""},
 	}
 	var ids []string
@@ -119,6 +129,10 @@ func TestEveryRequestIsOnRecord(t *testing.T) {
 		case "CertificateImport":
 			if p.CertificateProperties == nil || p.CertificateProperties.Subject != "CN=shop.example.net" || len(p.CertificateProperties.SHA1) != 40 {
 				t.Errorf("the import: %+v", p)
+			}
+		case "SecretSet":
+			if got := fmt.Sprint(p.SecretProperties); p.HTTPStatusCode == 200 && got != "map[contentType:text/plain]" {
+				t.Errorf("the set: %s", got)
 			}
 		case "CertificateIssuerSet":
 			if p.CertificateIssuerProperties == nil || p.CertificateIssuerProperties.Provider != "Test" {
