@@ -183,7 +183,9 @@ func parsePath(path string) (route, bool) {
 	a := actions["/"+rest]
 	r.action, r.form = a.action, a.form
 	if tenant == "adfs" {
-		if r.form == v2 { // AD FS has no versions
+		// AD FS has no versions, but Python's asynchronous clients post to the
+		// second version's token endpoint whatever the tenant is called.
+		if r.form == v2 && r.action != token {
 			r.action = unknown
 		}
 		r.form = adfs

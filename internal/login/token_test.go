@@ -31,6 +31,7 @@ func TestTokenEndpoints(t *testing.T) {
 		"v1 with scope":           {v1Token, d.form(), resource, true},
 		"adfs":                    {adfsToken, d.form(), resource, true},
 		"adfs with resource":      {adfsToken, d.form("scope", "", "resource", resource), resource, true},
+		"adfs as aio spells it":   {"/adfs/oauth2/v2.0/token", d.form(), resource, true},
 		"common":                  {"/common/oauth2/v2.0/token", d.form(), resource, false},
 		"upper case":              {strings.ToUpper(v2Token), d.form(), resource, false},
 		"slash at the end":        {v2Token + "/", d.form(), resource, false},
@@ -113,7 +114,7 @@ func TestTokenRefusals(t *testing.T) {
 		"not a form":            {v2Token, "a=%zz", 400, "invalid_request", 90013},
 		"body too large":        {v2Token, strings.Repeat("x", 64<<10+1), 413, "invalid_request", 90013},
 		"another tenant":        {"/99999999-2222-4333-8444-555555555555/oauth2/v2.0/token", d.form().Encode(), 400, "invalid_tenant", 90002},
-		"no such endpoint":      {"/adfs/oauth2/v2.0/token", d.form().Encode(), 404, "invalid_request", 404},
+		"no such endpoint":      {"/adfs/oauth2/v2.0/devicecode", d.form().Encode(), 404, "invalid_request", 404},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const correlation = "aaaaaaaa-0000-4000-8000-000000000001"
