@@ -190,7 +190,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 				return err
 			}
 		}
-		out = &Bundle{c, last}
+		out = &Bundle{Certificate: c, Version: last}
 		return nil
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Service) Delete(ctx context.Context, g access.Grant) (*Bundle, error) {
 		if err := abandon(ctx, tx, st.op); err != nil {
 			return err
 		}
-		out = &Bundle{st.cert, st.current}
+		out = &Bundle{Certificate: st.cert, Version: st.current}
 		return setDeletion(ctx, tx, st.cert, deletion)
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) 
 		if st.cert == nil || st.cert.Head.Deletion == nil {
 			return notFound(n, "")
 		}
-		out = &Bundle{st.cert, st.current}
+		out = &Bundle{Certificate: st.cert, Version: st.current}
 		return setDeletion(ctx, tx, st.cert, nil)
 	})
 	if err != nil {

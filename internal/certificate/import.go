@@ -107,7 +107,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 		st.cert.Pending = false
 		shown := *born.certificate
 		shown.Name = st.cert.Head.Name // the casing of the first use
-		out = &Bundle{st.cert, &shown}
+		out = &Bundle{Certificate: st.cert, Version: &shown}
 		return nil
 	})
 	if err != nil {

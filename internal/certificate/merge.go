@@ -75,7 +75,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 			return err
 		}
 		st.cert.Pending = true
-		out = &Bundle{st.cert, fresh.certificate}
+		out = &Bundle{Certificate: st.cert, Version: fresh.certificate}
 		return nil
 	})
 	if err != nil {

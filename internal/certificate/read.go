@@ -32,7 +32,7 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 	if err != nil {
 		return nil, err
 	}
-	if keep {
+	if out.Kept = keep; keep {
 		s.recent.put(k, out, generation)
 	}
 	return out, nil

@@ -88,6 +88,10 @@ const IssueJob jobs.Kind = "issue"
 type Bundle struct {
 	Certificate *Certificate
 	Version     *Version
+
+	// Kept tells that Get answers this same bundle again until something changes:
+	// nobody may change it, and what was made of it can be kept too.
+	Kept bool
 }
 
 func notFound(n object.Name, ver object.Version) error {

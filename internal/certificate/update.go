@@ -68,7 +68,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 				return err
 			}
 		}
-		out = &Bundle{st.cert, cur}
+		out = &Bundle{Certificate: st.cert, Version: cur}
 		return nil
 	})
 	if err != nil {

@@ -32,10 +32,15 @@ const maxPooled = 64 << 10
 
 func encode(r reply) (*answer, error) {
 	a := &answer{status: r.status, location: r.location, retryAfter: r.retryAfter, secret: r.secret}
-	if r.body == nil {
+	if r.body == nil && r.text == nil {
 		return a, nil
 	}
 	buf := buffers.Get().(*bytes.Buffer)
+	if r.text != nil {
+		buf.Write(r.text)
+		a.body = buf
+		return a, nil
+	}
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false) // nextLink has ampersands
 	if err := enc.Encode(r.body); err != nil {

@@ -43,6 +43,7 @@ type call struct {
 type reply struct {
 	status     int
 	body       any
+	text       []byte // a body that is encoded already; it is not changed
 	location   string
 	retryAfter int  // seconds; 0 for none
 	secret     bool // the body is wiped from memory after it was written

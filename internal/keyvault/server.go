@@ -62,6 +62,7 @@ type Server struct {
 	cfg            Config
 	router         router
 	serviceVersion []string // header values are shared by all answers
+	rendered       rendered
 }
 
 // New checks the configuration. It starts nothing.
