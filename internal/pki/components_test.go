@@ -28,7 +28,9 @@ func componentsOf(k *rsa.PrivateKey) RSAComponents {
 
 func TestRSAComponents(t *testing.T) {
 	want := someRSA()
-	add := func(b []byte, n int64) []byte { return new(big.Int).Add(new(big.Int).SetBytes(b), big.NewInt(n)).Bytes() }
+	add := func(b []byte, n int64) []byte {
+		return new(big.Int).Add(new(big.Int).SetBytes(b), big.NewInt(n)).Bytes()
+	}
 	for _, c := range []struct {
 		claim  string
 		change func(c *RSAComponents)

@@ -27,6 +27,8 @@ var orphanQueries = []struct{ what, query string }{
 	{"a secret whose current version is missing", `SELECT h.vault, h.name, h.current FROM secrets h
 		WHERE h.current <> '' AND NOT EXISTS (SELECT 1 FROM secret_versions v
 			WHERE v.vault = h.vault AND v.name = h.name AND v.version = h.current)`},
+	{"a key of its own without a version", `SELECT h.vault, h.name, h.current FROM keys h
+		WHERE NOT h.managed AND h.current = ''`},
 	{"a secret of its own without a version", `SELECT h.vault, h.name, h.current FROM secrets h
 		WHERE NOT h.managed AND h.current = ''`},
 	{"a certificate whose current version is missing", `SELECT h.vault, h.name, h.current FROM certificates h

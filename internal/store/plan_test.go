@@ -14,6 +14,7 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 	queries := map[string]string{
 		"selectCurrent": selectCurrent, "selectCertificate": selectCertificate, "selectVersion": selectVersion,
 		"listVersions": listVersions, "listKeys": listKeys, "listKeyVersions": listKeyVersions,
+		"selectKey": selectKey, "listDeletedKeys": listDeletedKeys, "dueKeys": keyHeads.due, "selectRotation": selectRotation,
 		"listSecrets": listSecrets, "listDeletedSecrets": listDeletedSecrets, "dueSecrets": secretHeads.due, "listSecretVersions": listSecretVersions, "listIssuers": listIssuers,
 		"duePurges": duePurges, "principalByAppID": principalByAppID, "credentialByHash": credentialByHash,
 		"listCredentials": listCredentials, "groupsOf": groupsOf, "membersOf": membersOf, "listPrincipals": listPrincipals,
@@ -31,6 +32,8 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 		queries[name], indices[name] = query, index
 	}
 	indices["listKeys"] = " keys_listed (vault=? AND listed=? AND name>?)"
+	indices["listDeletedKeys"] = " keys_deleted (vault=? AND name>?)"
+	indices["dueKeys"] = " keys_purge "
 	indices["listSecrets"] = " secrets_listed (vault=? AND listed=? AND name>?)"
 	indices["listDeletedSecrets"] = " secrets_deleted (vault=? AND name>?)"
 	indices["dueSecrets"] = " secrets_purge "

@@ -20,11 +20,12 @@ import (
 	"coffer/internal/store"
 )
 
-// CheckVault walks every certificate, and every secret of its own, of every vault
-// in one view and reports whatever is torn: a current version that is missing, a
-// version without its key or secret, heads that disagree, a key that is not the
-// certificate's, an operation that nothing will finish, rows without an owner. open, when given,
-// is called with every box and its place, to open it.
+// CheckVault walks every certificate, key and secret of every vault in one view
+// and reports whatever is torn: a current version that is missing, a version
+// without its key or secret, heads that disagree, a key that is not the
+// certificate's, an operation that nothing will finish, a job that fits no policy,
+// rows without an owner. open, when given, is called with every box and its
+// place, to open it.
 func CheckVault(ctx context.Context, db *store.DB, open ...func(seal.Place, seal.Box) error) []error {
 	c := checker{ctx: ctx, open: open}
 	err := db.View(ctx, func(tx *store.Tx) error {
@@ -73,9 +74,12 @@ func (c *checker) walk() error {
 			if err := c.ownSecrets(v.ID, deleted); err != nil {
 				return err
 			}
+			if err := c.ownKeys(v.ID, deleted); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return c.keyJobs()
 }
 
 func (c *checker) vault(v object.VaultID, deleted bool) error {

@@ -30,6 +30,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"keys come back as written", keys},
 		{"secrets come back as written", secrets},
 		{"secrets of their own are deleted by themselves", ownSecrets},
+		{"keys of their own are deleted by themselves, and rotate", ownKeyRows},
 		{"contacts and issuers come back as written", contactsAndIssuers},
 		{"data keys come back as written", dataKeys},
 		{"vaults come back as written", vaults},
@@ -47,6 +48,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"a closed database says so", closed},
 		{"rows without an owner are not stored", owners},
 		{"the check sees what is torn", tears},
+		{"the check sees what is torn of keys", keyTears},
 		{"every failed write leaves all or nothing", failures},
 		{"a killed process leaves all or nothing", killed},
 	} {
