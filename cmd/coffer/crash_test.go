@@ -22,7 +22,7 @@ const (
 // TestKilledVaultKeepsWhatItAnswered kills the process in the middle of creates,
 // imports, merges, deletes and purges, again and again on one folder.
 func TestKilledVaultKeepsWhatItAnswered(t *testing.T) {
-	for _, db := range databases {
+	for _, db := range databases() {
 		t.Run(db.name, func(t *testing.T) {
 			env, args := db.at(t)
 			f := newFolder(t, env, args...)

@@ -32,18 +32,24 @@ type folder struct {
 	who administrator
 }
 
-// The two databases that every test of durability runs over.
-var databases = []struct {
+// database is a place for a vault's data.
+type database struct {
 	name string
-	at   func(t *testing.T) (env []string, args []string)
-}{
-	{"SQLite", func(*testing.T) ([]string, []string) { return nil, nil }},
-	{"Postgres", func(t *testing.T) ([]string, []string) {
-		if testing.Short() {
-			t.Skip("-short leaves PostgreSQL out")
-		}
-		return []string{"COFFER_STORE_URL=" + storetest.Postgres(t).URL}, []string{"--postgres"}
-	}},
+	// at makes one: the environment of its processes, and what init is told.
+	at func(t *testing.T) (env, args []string)
+}
+
+// databases are those that every test of durability runs over.
+func databases() []database {
+	list := []database{{"SQLite", func(*testing.T) ([]string, []string) { return nil, nil }}}
+	if !testing.Short() { // -short leaves PostgreSQL out
+		list = append(list, database{"Postgres", onPostgres})
+	}
+	return list
+}
+
+func onPostgres(t *testing.T) (env, args []string) {
+	return []string{"COFFER_STORE_URL=" + storetest.Postgres(t).URL}, []string{"--postgres"}
 }
 
 func newFolder(t *testing.T, env []string, args ...string) *folder {
