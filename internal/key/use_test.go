@@ -229,7 +229,11 @@ func TestEncryptionAgainstOpenSSL(t *testing.T) {
 		} {
 			for _, ops := range [][2]key.Op{{key.Encrypt, key.Decrypt}, {key.WrapKey, key.UnwrapKey}} {
 				t.Run(name+" "+c.alg+" "+string(ops[0]), func(t *testing.T) {
-					for _, length := range []int{0, 1, 32, size/8 - c.overhead} {
+					lengths := []int{0, 32, size/8 - c.overhead}
+					if ops[0] == key.WrapKey { // the same code
+						lengths = lengths[1:2]
+					}
+					for _, length := range lengths {
 						plain := random(length)
 						ours, err := w.use(name, ops[0], c.alg, plain, nil)
 						w.must(err)

@@ -1,0 +1,37 @@
+package key
+
+import (
+	"crypto"
+	"time"
+
+	"coffer/internal/seal"
+)
+
+// Opened is how many private keys are open.
+func Opened(s *Service) int { return (&OpenedKeys{&s.opened}).Len() }
+
+// OpenedKeys are the keys in memory, by themselves.
+type OpenedKeys struct{ o *opened }
+
+// NewOpened keeps keys for a time.
+func NewOpened(keep time.Duration) *OpenedKeys { return &OpenedKeys{&opened{keep: keep}} }
+
+// Put keeps a key of a name.
+func (k *OpenedKeys) Put(name string, box []byte) {
+	k.o.put(seal.Place{Name: name}, box, nobody{})
+}
+
+// Has tells whether the key of a name is open for a box.
+func (k *OpenedKeys) Has(name string, box []byte) bool {
+	return k.o.get(seal.Place{Name: name}, box) != nil
+}
+
+// Len is how many there are.
+func (k *OpenedKeys) Len() int {
+	k.o.mu.Lock()
+	defer k.o.mu.Unlock()
+	return len(k.o.keys)
+}
+
+// nobody is a key that is not used.
+type nobody struct{ crypto.Signer }
