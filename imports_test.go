@@ -27,6 +27,7 @@ var layers = map[string][]string{
 	"seal":     {"object"},
 	"vault":    {"object", "fault"},
 	"audit":    {},
+	"throttle": {},
 	"access":   {"object", "fault", "vault", "audit"},
 	"identity": {"object", "fault", "access"},
 	"jobs":     {"object"},

@@ -64,6 +64,9 @@ func ptr[T any](v T) *T { return &v }
 // second.
 const pollPeriod = 250 * time.Millisecond
 
+// issueTimeout is how long an issuer may take while someone waits at a terminal.
+const issueTimeout = 10 * time.Minute
+
 // createCertificate creates, waits for the end of the operation, and reads what
 // was issued.
 func createCertificate(ctx context.Context, f vaultFlags, name string, policy azcertificates.CertificatePolicy, out string) (*shownCertificate, error) {
@@ -71,9 +74,16 @@ func createCertificate(ctx context.Context, f vaultFlags, name string, policy az
 	if err != nil {
 		return nil, err
 	}
-	if _, err := client.CreateCertificate(ctx, name, azcertificates.CreateCertificateParameters{CertificatePolicy: &policy}, nil); err != nil {
+	created, err := client.CreateCertificate(ctx, name, azcertificates.CreateCertificateParameters{CertificatePolicy: &policy}, nil)
+	if err != nil {
 		return nil, err
 	}
+	if strings.EqualFold(*policy.IssuerParameters.Name, "Unknown") {
+		csr := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: created.CSR})
+		return nil, fmt.Errorf("the certificate waits for a CA of yours to sign its request; merge what it gives you:\n%s", csr)
+	}
+	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
+	defer cancel()
 	for {
 		op, err := client.GetCertificateOperation(ctx, name, nil)
 		if err != nil {

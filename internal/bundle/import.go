@@ -98,7 +98,7 @@ func ReadImport(value, password string, want *Format) (*Material, error) {
 func readPFX(content []byte, password string) (*Material, error) {
 	b, err := pkcs12.Decode(content, password)
 	if err != nil {
-		return nil, &Error{Msg: msgPKCS12Unreadable, Err: err}
+		return nil, unreadable(msgPKCS12Unreadable, err)
 	}
 	if b.KeyPKCS8 == nil || len(b.Certificates) == 0 {
 		return nil, &Error{Msg: msgNoKey}
@@ -145,7 +145,7 @@ func readPEM(content []byte, password string) (*Material, error) {
 			return nil, &Error{Msg: msgPEMUnexpected, Err: errBlockType}
 		}
 		if err != nil {
-			return nil, &Error{Msg: msgPEMUnreadable, Err: err}
+			return nil, unreadable(msgPEMUnreadable, err)
 		}
 		if m.KeyPKCS8 != nil {
 			return nil, &Error{Msg: msgPEMUnexpected, Err: errTwoKeys}

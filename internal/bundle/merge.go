@@ -110,7 +110,7 @@ func readDER(content []byte) ([][]byte, error) {
 	case seq.PeekASN1Tag(cbasn1.INTEGER):
 		b, err := pkcs12.Decode(content, "")
 		if err != nil {
-			return nil, &Error{Msg: msgPKCS12Unreadable, Err: err}
+			return nil, unreadable(msgPKCS12Unreadable, err)
 		}
 		if len(b.Certificates) == 0 {
 			return nil, errNoCertificate

@@ -78,7 +78,6 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 			Vault: p.vault, Name: p.name, Version: ver, Completed: true,
 			Leaf: p.leaf.Raw, Chain: chain, Thumbprint: thumb[:], PreserveOrder: p.preserve,
 			Attributes: attributes, Tags: p.tags,
-			NextAction: p.policy.NextAction(notBefore, notAfter),
 		},
 		key: &key.Version{
 			Vault: p.vault, Name: p.name, Version: ver,
@@ -126,7 +125,8 @@ func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
 // read; st.cert must exist.
 func bear(ctx context.Context, tx Tx, st state, n *newborn) error {
 	v, name, ver := n.certificate.Vault, st.cert.Head.Name, n.certificate.Version
-	sec := *n.secret // Previous depends on this run of the transaction
+	cert, sec := *n.certificate, *n.secret // parts of them depend on this run of the transaction
+	cert.NextAction = st.cert.Policy.NextAction(*cert.Attributes.NotBefore, *cert.Attributes.Expires)
 	if st.current != nil {
 		if st.current.Completed {
 			sec.Previous = st.current.Version
@@ -139,7 +139,7 @@ func bear(ctx context.Context, tx Tx, st state, n *newborn) error {
 			return err
 		}
 	}
-	if err := tx.InsertVersion(ctx, n.certificate); err != nil {
+	if err := tx.InsertVersion(ctx, &cert); err != nil {
 		return err
 	}
 	if err := tx.InsertKeyVersion(ctx, n.key); err != nil {

@@ -77,9 +77,6 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 	}
 	if st.cert != nil {
 		op.Name = st.cert.Head.Name // the casing of the first use
-		if p.Tags == nil {
-			op.Tags = st.current.Tags
-		}
 	}
 	if err := s.request(ctx, op, st); err != nil {
 		return nil, err
@@ -131,6 +128,9 @@ func (s *Service) storePolicy(ctx context.Context, tx Tx, st *state, op *issuanc
 		return setPolicy(ctx, tx, *st, op.Policy)
 	}
 	stand := placeholder(op, op.Created)
+	if stand.Tags == nil && st.current != nil {
+		stand.Tags = st.current.Tags
+	}
 	if st.cert == nil {
 		c := &Certificate{Head: object.Head{Vault: op.Vault, Name: op.Name, Current: stand.Version}, Policy: op.Policy}
 		if err := insertHeads(ctx, tx, c); err != nil {
@@ -201,7 +201,9 @@ func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (cry
 		if err != nil {
 			return nil, fmt.Errorf("reading the key to reuse for %s: %w", n, err)
 		}
-		if kv.Spec == p.Key.Spec() {
+		// A key that was made or imported as not exportable is not reused by a
+		// policy that would give it away: the caller gets a new one.
+		if kv.Spec == p.Key.Spec() && (kv.Exportable || !p.Key.Exportable) {
 			value, err := s.cfg.Sealer.Open(ctx, key.PrivatePlace(v, n, ver), kv.Private)
 			if err != nil {
 				return nil, fmt.Errorf("opening the key to reuse for %s: %w", n, err)

@@ -11,6 +11,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/object"
+	"coffer/internal/pki"
 	"coffer/internal/store"
 )
 
@@ -274,6 +275,70 @@ func TestCreateRefusals(t *testing.T) {
 	for name, text := range map[string]string{"busy": "inProgress", "gone": "deleted but recoverable", "own-key": "already exists", "own-secret": "already exists"} {
 		_, err := w.importing(name, in)
 		w.refused(err, fault.Conflict, text)
+	}
+	// The heads without versions were only there to take the names.
+	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
+		if err := tx.PurgeKey(t.Context(), w.home.ID, object.MustName("own-key")); err != nil {
+			return err
+		}
+		return tx.PurgeSecret(t.Context(), w.home.ID, object.MustName("own-secret"))
+	}))
+	w.check()
+}
+
+// TestALockedKeyIsNotReusedWhereItCouldBeExported: a policy that changes its mind
+// about exportable gets a new key, never the one that was locked.
+func TestALockedKeyIsNotReusedWhereItCouldBeExported(t *testing.T) {
+	w := newWorld(t)
+	locked := selfPolicy()
+	locked.Key.Exportable = ptr(false)
+	w.issued("web", locked)
+	old := w.publicKey("web")
+	open := selfPolicy()
+	open.Key.Exportable, open.Key.Reuse = ptr(true), ptr(true)
+	w.issued("web", open)
+	if bytes.Equal(w.publicKey("web"), old) {
+		t.Error("the locked key is in an exportable version")
+	}
+	// Once it is exportable, the key is reused; and locking it again is no export.
+	second := w.publicKey("web")
+	shut := selfPolicy()
+	shut.Key.Exportable, shut.Key.Reuse = ptr(false), ptr(true)
+	w.issued("web", shut)
+	if !bytes.Equal(w.publicKey("web"), second) {
+		t.Error("the key was not reused")
+	}
+	w.check()
+}
+
+// publicKey is the subject public key of the current version, DER.
+func (w *world) publicKey(name string) []byte {
+	w.Helper()
+	leaf, err := pki.ParseCertificate(w.get(name).Version.Leaf)
+	w.must(err)
+	return leaf.RawSubjectPublicKeyInfo
+}
+
+// TestWhatIsChangedWhileAnOperationWaitsCounts: tags and the lifetime action are
+// those of the moment at which the new version is born.
+func TestWhatIsChangedWhileAnOperationWaitsCounts(t *testing.T) {
+	w := newWorld(t)
+	root := newAuthority(t, "root", nil)
+	w.issued("web", selfPolicy())
+	op := w.begin("web", policyOf("Unknown"))
+	_, err := w.service.Update(t.Context(), w.grant(access.CertificateUpdate, "web"), "", certificate.UpdateParams{Tags: object.Tags{"b": "2"}})
+	w.must(err)
+	_, err = w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"), &issuance.Patch{
+		Actions: []issuance.ActionPatch{{Trigger: &issuance.TriggerPatch{Days: ptr(5)}, ActionType: ptr("EmailContacts")}}})
+	w.must(err)
+	merged, err := w.merge("web", certificate.MergeParams{X5C: x5c(root.certify(t, op.CSR))})
+	w.must(err)
+	if got := merged.Version.Tags; len(got) != 1 || got["b"] != "2" {
+		t.Errorf("tags %v", got)
+	}
+	v := w.get("web").Version
+	if want := v.Attributes.Expires.AddDate(0, 0, -5); !v.NextAction.Equal(want) {
+		t.Errorf("the next action is due %s, want %s", v.NextAction, want)
 	}
 	w.check()
 }

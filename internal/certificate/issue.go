@@ -131,59 +131,59 @@ var errWithdrawn = errors.New("the cancellation was withdrawn")
 // a failure or cancellation a caller may still merge (contract certificates.md,
 // 8.7 rule 2).
 func (s *Service) end(ctx context.Context, j jobs.Job, op *issuance.Operation, to issuance.Status, why *issuance.OperationError) error {
-	var ended *issuance.Operation
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
-		cur, err := stillPending(ctx, tx, op)
-		if err != nil {
-			return err
-		}
-		if to == issuance.Cancelled && !cur.CancellationRequested {
-			return errWithdrawn
-		}
-		cur.Status, cur.Error, cur.Updated = to, why, s.now()
-		if err := tx.PutOperation(ctx, cur); err != nil {
-			return err
-		}
-		ended = cur
-		return tx.CompleteJob(ctx, j)
+	return s.recorded(op, j, func() (ended *issuance.Operation, err error) {
+		err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+			cur, err := stillPending(ctx, tx, op)
+			if err != nil {
+				return err
+			}
+			if to == issuance.Cancelled && !cur.CancellationRequested {
+				return errWithdrawn
+			}
+			cur.Status, cur.Error, cur.Updated = to, why, s.now()
+			if err := tx.PutOperation(ctx, cur); err != nil {
+				return err
+			}
+			ended = cur
+			return tx.CompleteJob(ctx, j)
+		})
+		return ended, err
 	})
-	if err == nil {
-		s.tell(ended, j)
-	}
-	return err
 }
 
 // complete makes the version the issuer delivered the current one. A
 // cancellation that came while the issuer worked came too late: the operation
 // ends completed, with the request noted.
 func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operation, born *newborn) error {
-	var ended *issuance.Operation
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
-		cur, err := stillPending(ctx, tx, op)
-		if err != nil {
-			return err
-		}
-		st, err := load(ctx, tx, op.Vault, op.Name)
-		if err != nil {
-			return err
-		}
-		if err := st.live(op.Name); err != nil {
-			return err
-		}
-		fresh := born.with(cur.Enabled, cur.Tags) // a PATCH of the placeholder counts
-		if err := bear(ctx, tx, st, fresh); err != nil {
-			return err
-		}
-		if err := finish(ctx, tx, cur, s.now()); err != nil {
-			return err
-		}
-		ended = cur
-		return tx.CompleteJob(ctx, j)
+	return s.recorded(op, j, func() (ended *issuance.Operation, err error) {
+		err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+			cur, err := stillPending(ctx, tx, op)
+			if err != nil {
+				return err
+			}
+			st, err := load(ctx, tx, op.Vault, op.Name)
+			if err != nil {
+				return err
+			}
+			if err := st.live(op.Name); err != nil {
+				return err
+			}
+			tags := cur.Tags
+			if tags == nil {
+				tags = st.current.Tags
+			}
+			fresh := born.with(cur.Enabled, tags) // a PATCH of the placeholder counts
+			if err := bear(ctx, tx, st, fresh); err != nil {
+				return err
+			}
+			if err := finish(ctx, tx, cur, s.now()); err != nil {
+				return err
+			}
+			ended = cur
+			return tx.CompleteJob(ctx, j)
+		})
+		return ended, err
 	})
-	if err == nil {
-		s.tell(ended, j)
-	}
-	return err
 }
 
 // with is the newborn with that attribute on all three, and those tags.
@@ -210,8 +210,18 @@ func stillPending(ctx context.Context, tx Tx, op *issuance.Operation) (*issuance
 	return cur, err
 }
 
-func (s *Service) tell(op *issuance.Operation, j jobs.Job) {
-	if s.cfg.Enrolled != nil {
-		s.cfg.Enrolled(op, j.ID)
+// recorded runs what ends an operation, with its intent on record before and its
+// outcome after.
+func (s *Service) recorded(op *issuance.Operation, j jobs.Job, end func() (*issuance.Operation, error)) error {
+	if s.cfg.Record == nil {
+		_, err := end()
+		return err
 	}
+	done, err := s.cfg.Record(op, j.ID)
+	if err != nil {
+		return fmt.Errorf("recording the end of the operation of %s: %w", op.Name, err)
+	}
+	ended, err := end()
+	done(ended, err)
+	return err
 }

@@ -105,6 +105,9 @@ func (s *Service) SetIssuer(ctx context.Context, g access.Grant, n object.Name, 
 // UpdateIssuer changes what is given and leaves the rest.
 func (s *Service) UpdateIssuer(ctx context.Context, g access.Grant, n object.Name, p IssuerParams) (*Issuer, error) {
 	g.Must(access.CertificateIssuerUpdate)
+	if p.Provider != nil && *p.Provider == "" {
+		return nil, fault.InvalidField("provider", "It cannot be empty.")
+	}
 	return s.putIssuer(ctx, g.Vault().ID, n, p, true)
 }
 

@@ -64,6 +64,9 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 		if p.Tags != nil {
 			tags = p.Tags
 		}
+		if tags == nil {
+			tags = st.current.Tags
+		}
 		fresh := born.with(enabled, tags)
 		if err := bear(ctx, tx, st, fresh); err != nil {
 			return err

@@ -55,9 +55,10 @@ type Config struct {
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
 
-	// Enrolled is told when background work has ended an operation, for the
-	// record; nil: nobody listens.
-	Enrolled func(op *issuance.Operation, jobID string)
+	// Record puts on record that background work is about to end an operation. What
+	// it returns is called with the operation as it ended, or with why it did not.
+	// Its error keeps the operation from ending: it is tried again. nil: no record.
+	Record func(op *issuance.Operation, jobID string) (done func(ended *issuance.Operation, err error), err error)
 }
 
 // Service holds the rules of certificates. Every exported method that serves a

@@ -95,11 +95,16 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 			}
 			return nil, errors.New("the provider is away")
 		})},
-		Wake: func() { w.wakes.Add(1) },
-		Enrolled: func(op *issuance.Operation, _ string) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.enrolled = append(w.enrolled, *op)
+		Wake:       func() { w.wakes.Add(1) },
+		Generation: w.db.Generation,
+		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
+			return func(op *issuance.Operation, err error) {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if err == nil {
+					w.enrolled = append(w.enrolled, *op)
+				}
+			}, nil
 		},
 	}
 	for _, f := range change {
@@ -214,7 +219,8 @@ func (w *world) get(name string) *certificate.Bundle {
 	w.Helper()
 	b, err := w.service.Get(w.Context(), w.grant(access.CertificateGet, name), "")
 	w.must(err)
-	return b
+	// Whether it is kept says nothing of the certificate.
+	return &certificate.Bundle{Certificate: b.Certificate, Version: b.Version}
 }
 
 func (w *world) operation(name string) *issuance.Operation {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"coffer/internal/access"
@@ -55,6 +56,7 @@ type Daemon struct {
 	tls       *servercert.Keeper
 	caFile    string // "" with a certificate from elsewhere
 	handler   http.Handler
+	rotating  sync.Mutex // held while the root key is replaced
 }
 
 // ErrNotInitialized reports a data folder without a root key.
@@ -215,7 +217,7 @@ func (d *Daemon) domain() error {
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
 		Generation:   d.db.Generation,
 		Wake:         func() { d.runner.Wake() },
-		Enrolled:     d.recordEnrollment,
+		Record:       d.recordEnrollment,
 	})
 	if err != nil {
 		return err
@@ -237,13 +239,13 @@ func (d *Daemon) domain() error {
 		return err
 	}
 	d.runner, err = jobs.NewRunner(jobs.Config{
-		DB:       store.For[jobs.Tx]{DB: d.db},
+		DB: store.For[jobs.Tx]{DB: d.db},
 		Handlers: map[jobs.Kind]jobs.Handler{
 			certificate.IssueJob: d.certs.Issue,
 			key.RotateJob:        d.keys.RotateDue,
 			key.NoticeJob:        d.keys.Announce,
 		},
-		Now:      d.now, Logger: d.log,
+		Now: d.now, Logger: d.log,
 	})
 	return err
 }

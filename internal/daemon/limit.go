@@ -2,12 +2,16 @@ package daemon
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 )
 
-// limited is a listener that accepts no more than n connections at a time.
+// limited is a listener that accepts no more than n connections at a time, and no
+// more than a quarter of them from one address: a stranger must not keep everyone
+// else out.
 func limited(l net.Listener, n int) net.Listener {
-	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
+	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{}),
+		share: max(n/4, 1), sources: map[netip.Addr]int{}}
 }
 
 type limitedListener struct {
@@ -15,11 +19,24 @@ type limitedListener struct {
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
+
+	share   int
+	mu      sync.Mutex
+	sources map[netip.Addr]int // guarded by mu; connections of an address
 }
 
 // Accept waits for a slot. It ends with Close even when there is none: a server
 // that stops waits for Accept before it closes what is idle.
 func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		if c, err := l.accept(); c != nil || err != nil {
+			return c, err
+		}
+	}
+}
+
+// accept is Accept, with nothing to show for a connection that was one too many.
+func (l *limitedListener) accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
 	case <-l.closed:
@@ -30,7 +47,40 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	from := sourceOf(c)
+	if !l.enter(from) {
+		<-l.slots
+		_ = c.Close()
+		return nil, nil
+	}
+	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { l.leave(from); <-l.slots })}, nil
+}
+
+// sourceOf is the address of the peer; the zero one when it has none.
+func sourceOf(c net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+func (l *limitedListener) enter(from netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sources[from] >= l.share {
+		return false
+	}
+	l.sources[from]++
+	return true
+}
+
+func (l *limitedListener) leave(from netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sources[from]--; l.sources[from] <= 0 {
+		delete(l.sources, from)
+	}
 }
 
 func (l *limitedListener) Close() error {

@@ -21,7 +21,6 @@ import (
 	"coffer/internal/identity"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
-	"coffer/internal/key"
 	"coffer/internal/login"
 	"coffer/internal/object"
 	"coffer/internal/pkcs12"
@@ -159,6 +158,8 @@ func hostOf(base string) string {
 // rotate replaces the root key without stopping. At every line a crash leaves
 // each data key with its root key in the file.
 func (d *Daemon) rotate(ctx context.Context) (admin.Rotated, error) {
+	d.rotating.Lock() // another rotation must not retire the key that this one uses
+	defer d.rotating.Unlock()
 	if err := d.root.Rotate(d.now()); err != nil {
 		return admin.Rotated{}, err
 	}
@@ -177,8 +178,8 @@ func (d *Daemon) purge(ctx context.Context) error {
 	for {
 		err := errors.Join(
 			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurge)),
-			d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurge)),
-			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurge)))
+			d.keys.PurgeDue(ctx, d.recordPurged(access.KeyPurge)),
+			d.secrets.PurgeDue(ctx, d.recordPurged(access.SecretPurge)))
 		if err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "purging what is due", "error", err)
 		}
@@ -188,49 +189,6 @@ func (d *Daemon) purge(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// recordBackground puts the vault's own work on record.
-func (d *Daemon) recordBackground(v object.VaultID, a access.Action, n object.Name, job string, details audit.Details, o audit.Outcome) {
-	e := d.audit.Begin(d.now())
-	e.SetOperation(a.Operation())
-	e.SetBackground(job)
-	e.SetObject(string(a.Family()) + "/" + n.String())
-	e.Describe(details)
-	var of *vault.Vault
-	err := d.db.View(context.Background(), func(tx *store.Tx) (err error) {
-		of, err = tx.VaultByID(context.Background(), v)
-		return err
-	})
-	if err == nil {
-		e.SetVault(of.ResourceID(), "https://"+of.Key()+"."+d.settings.Suffix)
-		err = e.Finish(o)
-	}
-	if err != nil {
-		d.log.Error("background work could not be recorded", "operation", a.Operation(), "vault", v, "name", n, "error", err)
-	}
-}
-
-func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) {
-	o := audit.Outcome{Status: http.StatusOK}
-	if op.Error != nil {
-		o = audit.Outcome{Status: http.StatusInternalServerError, ErrorCode: op.Error.Code, Message: op.Error.Message}
-	}
-	d.recordBackground(op.Vault, access.CertificateEnroll, op.Name, job, audit.Details{Request: &audit.RequestProperties{
-		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
-	}}, o)
-}
-
-func (d *Daemon) recordPurge(a access.Action) func(object.Head) {
-	return func(h object.Head) {
-		d.recordBackground(h.Vault, a, h.Name, "", audit.Details{}, audit.Outcome{Status: http.StatusNoContent})
-	}
-}
-
-func (d *Daemon) recordRotation(b *key.Bundle, job string) {
-	d.recordBackground(b.Head.Vault, access.KeyRotateIfDue, b.Head.Name, job, audit.Details{Key: &audit.KeyProperties{
-		Type: string(b.Version.Spec.Algorithm), Size: b.Version.Spec.Size, Curve: string(b.Version.Spec.Curve),
-	}}, audit.Outcome{Status: http.StatusOK})
 }
 
 // logged serves a request of the login door and logs it: one event, as the data

@@ -50,8 +50,7 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 		if err := contradicts(derived, &x, leaf); err != nil {
 			return nil, err
 		}
-		x = X509Patch{ValidityMonths: x.ValidityMonths}
-		given.X509 = &x
+		given.X509 = spoken(x)
 	}
 	if err := p.apply(&given); err != nil {
 		return nil, err
@@ -75,6 +74,33 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 		}
 	}
 	return p, nil
+}
+
+// spoken is what x509_props really gives: text that is not contradicted is kept as
+// it was sent; empty text and lists give nothing.
+func spoken(x X509Patch) *X509Patch {
+	if x.Subject != nil && strings.TrimSpace(*x.Subject) == "" {
+		x.Subject = nil
+	}
+	if len(x.EKUs) == 0 {
+		x.EKUs = nil
+	}
+	if len(x.KeyUsage) == 0 {
+		x.KeyUsage = nil
+	}
+	if x.SANs != nil {
+		s := *x.SANs
+		for _, l := range []*[]string{&s.Emails, &s.DNSNames, &s.UPNs, &s.URIs, &s.IPAddresses} {
+			if len(*l) == 0 {
+				*l = nil
+			}
+		}
+		if x.SANs = &s; noSANs(&s) {
+			x.SANs = nil
+		}
+	}
+	x.BasicConstraints = nil // it agrees, or was refused
+	return &x
 }
 
 // contradiction is the recorded answer to a policy that does not fit the

@@ -40,7 +40,7 @@ type Operation struct {
 
 	// What the resulting version starts with.
 	Enabled bool
-	Tags    object.Tags
+	Tags    object.Tags // nil: those of the version that is current then
 
 	Created time.Time
 	Updated time.Time

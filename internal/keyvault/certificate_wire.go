@@ -120,6 +120,9 @@ func renderImported(c *call, b *certificate.Bundle) reply {
 
 func renderUpdated(c *call, b *certificate.Bundle) reply {
 	describeCertificate(c, b.Version)
+	if c.policyGiven {
+		describePolicy(c, b.Certificate.Policy)
+	}
 	return renderBundle(c, b)
 }
 
@@ -197,6 +200,7 @@ func parseUpdate(c *call, in *input) certificate.UpdateParams {
 	p := certificate.UpdateParams{Enabled: enabled(in), Tags: in.tags("tags")}
 	if c.pinned == "" { // by version the policy is ignored (contract certificates.md, 17.14)
 		p.Policy = policyOf(c, in)
+		c.policyGiven = p.Policy != nil
 	}
 	return p
 }

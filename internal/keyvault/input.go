@@ -179,7 +179,27 @@ func plainText(raw json.RawMessage) (s string, ok bool) {
 
 func quotedText(raw json.RawMessage) (s string, ok bool) {
 	ok = raw[0] == '"' && json.Unmarshal(raw, &s) == nil
-	return s, ok
+	// The decoder turns half a surrogate pair into U+FFFD, and so the text into
+	// another one.
+	return s, ok && strings.Count(s, "\uFFFD") == bytes.Count(raw, []byte("\uFFFD"))+escapedReplacements(raw)
+}
+
+// escapedReplacements counts how often U+FFFD is written as an escape.
+func escapedReplacements(raw []byte) int {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return 0
+	}
+	n := 0
+	for i := 0; i+5 < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if raw[i+1] == 'u' && bytes.EqualFold(raw[i+2:i+6], []byte("fffd")) {
+			n++
+		}
+		i++ // the character after a backslash begins no escape
+	}
+	return n
 }
 
 func (o *input) integer(name string) *int {

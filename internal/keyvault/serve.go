@@ -157,7 +157,9 @@ func (s *Server) authenticate(c *call) error {
 	c.query = parseQuery(c.r.URL.RawQuery)
 	c.entry.SetAPIVersion(c.query.apiVersion)
 
-	token := c.r.Header.Get("Authorization")
+	// Of two headers a proxy before us might believe the other one: together they
+	// are no token.
+	token := strings.Join(c.r.Header.Values("Authorization"), ", ")
 	caller, err := s.cfg.Verifier.Verify(c.ctx, token, s.cfg.Audiences(c.address.host), c.vault.TenantID)
 	if err != nil {
 		code := ""
@@ -165,6 +167,10 @@ func (s *Server) authenticate(c *call) error {
 			code = refusal.Code
 		}
 		c.entry.SetUnauthenticated(code, token != "")
+		if token != "" && !s.strangers.Allow(c.r.RemoteAddr, s.cfg.Now()) {
+			c.recorded = false // a stranger must not fill the disk
+			return &fault.Error{Kind: fault.Busy, Msg: "Request was not processed because too many tokens from this address were refused."}
+		}
 		return err
 	}
 	c.caller = caller

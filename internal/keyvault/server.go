@@ -7,6 +7,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/throttle"
 	"coffer/internal/vault"
 )
 
@@ -57,12 +58,21 @@ const (
 	defaultMaxRestoreBody = 16 << 20
 )
 
+// How many refused tokens of one source address are answered and recorded as
+// such; beyond that the source is told to slow down, without a record each. Good
+// tokens do not count (contract errors.md, 3, step 7).
+const (
+	refusedPerSecond = 20
+	refusedBurst     = 200
+)
+
 // Server is the data plane as an http.Handler. It is safe for concurrent use.
 type Server struct {
 	cfg            Config
 	router         router
 	serviceVersion []string // header values are shared by all answers
 	rendered       rendered
+	strangers      *throttle.Sources // of refused tokens
 }
 
 // New checks the configuration. It starts nothing.
@@ -98,7 +108,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}}
+	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}, strangers: throttle.NewSources(refusedPerSecond, refusedBurst)}
 	s.router = newRouter(s.routes())
 	return s, nil
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"coffer/internal/identity"
+	"coffer/internal/throttle"
 )
 
 // Config is what a Server is built from.
@@ -68,7 +69,7 @@ type Server struct {
 	ownHost  func(string) bool
 	audience func(string) bool
 	recorder Recorder
-	limits   *limits
+	limits   *throttle.Sources
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -104,7 +105,7 @@ func New(c Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.limits = newLimits(rate.Limit(c.PerSec), c.Burst)
+	s.limits = throttle.NewSources(rate.Limit(c.PerSec), c.Burst)
 	return s, nil
 }
 
@@ -220,7 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, errMethod)
 		return
 	}
-	if (rt.action == token || rt.action == managedIdentity) && !s.limits.allow(r.RemoteAddr, s.now()) {
+	if (rt.action == token || rt.action == managedIdentity) && !s.limits.Allow(r.RemoteAddr, s.now()) {
 		w.Header().Set("Retry-After", "1")
 		s.refuse(w, r, errTooMany)
 		return

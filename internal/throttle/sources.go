@@ -1,4 +1,4 @@
-package login
+package throttle
 
 import (
 	"net/netip"
@@ -12,8 +12,9 @@ import (
 // One who has more addresses than that is not held up by a limit per address.
 const maxSources = 5000
 
-// limits is a token bucket for each source address.
-type limits struct {
+// Sources is a token bucket for each source address. It is safe for concurrent
+// use.
+type Sources struct {
 	perSec rate.Limit
 	burst  int
 
@@ -21,13 +22,14 @@ type limits struct {
 	young, old map[netip.Prefix]*rate.Limiter // guarded by mu
 }
 
-func newLimits(perSec rate.Limit, burst int) *limits {
-	return &limits{perSec: perSec, burst: burst, young: map[netip.Prefix]*rate.Limiter{}}
+// NewSources lets each source have perSec a second, and burst at once.
+func NewSources(perSec rate.Limit, burst int) *Sources {
+	return &Sources{perSec: perSec, burst: burst, young: map[netip.Prefix]*rate.Limiter{}}
 }
 
-// allow takes one from the source's bucket. A source is an IPv4 address, or the
+// Allow takes one from the source's bucket. A source is an IPv4 address, or the
 // /64 that an IPv6 host usually has to itself.
-func (l *limits) allow(remote string, now time.Time) bool {
+func (l *Sources) Allow(remote string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	source := sourceOf(remote)
