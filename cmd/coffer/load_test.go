@@ -172,7 +172,7 @@ func (l *load) imported(e *expected) bool {
 
 func (l *load) merge(e *expected) bool {
 	a, err := l.p.do(http.MethodGet, "/certificates/"+e.name+"/pending", nil)
-	if err != nil {
+	if err != nil || a.status >= http.StatusInternalServerError && l.mayRefuse {
 		return false
 	}
 	csr, _ := base64.StdEncoding.DecodeString(a.text("csr"))
