@@ -265,7 +265,7 @@ func TestGrantsAreForOneAction(t *testing.T) {
 			call()
 		}()
 	}
-	if _, err := w.Restore(ctx, w.grant(access.SecretRestore, "other"), b); err == nil {
+	if _, err := w.Restore(ctx, w.grantIn(w.near, access.SecretRestore, "other"), b); err == nil {
 		t.Error("a grant for another name restores")
 	}
 	if _, err := secret.NewService(secret.Config{}); err == nil {
