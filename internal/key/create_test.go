@@ -161,7 +161,7 @@ func TestImportRefuses(t *testing.T) {
 		{"symmetric", imported(rsa), func(p *key.ImportParams) { p.Type = "oct" }, fault.Invalid, fault.KeyTypeNotSupported, "Invalid kty value: oct"},
 		{"no private part", imported(rsa), func(p *key.ImportParams) { p.D, p.Q = nil, nil }, fault.Invalid, "", "Property 'key.d' is required.\r\nProperty 'key.q' is required.\r\n"},
 		{"no point", imported(ec), func(p *key.ImportParams) { p.X, p.Curve = nil, nil }, fault.Invalid, "", "Property 'key.x' is required.\r\nProperty 'key.crv' is required.\r\n"},
-		{"a small modulus", imported(rsa), func(p *key.ImportParams) { p.N = p.N[128:] }, fault.Invalid, fault.KeySizeNotSupported, "Unsupported key size (1024)"},
+		{"a small modulus", imported(rsa), func(p *key.ImportParams) { p.N = append([]byte{0x80}, p.N[129:]...) }, fault.Invalid, fault.KeySizeNotSupported, "Unsupported key size (1024)"},
 		{"no modulus", imported(rsa), func(p *key.ImportParams) { p.N = []byte{0} }, fault.Invalid, fault.KeySizeNotSupported, "(0)"},
 		{"another exponent", imported(rsa), func(p *key.ImportParams) { p.E = []byte{3} }, fault.Invalid, "", "Property key has invalid value"},
 		{"dp of another key", imported(rsa), func(p *key.ImportParams) { p.DP = []byte{3} }, fault.Invalid, "", "Property key has invalid value"},

@@ -273,17 +273,16 @@ func TestDecryptionFailuresAreAlike(t *testing.T) {
 			w.must(err)
 			flipped := bytes.Clone(good)
 			flipped[255] ^= 1
-			other := o.pkeyutl("-encrypt", []byte("secret"), "rsa_padding_mode:oaep", "rsa_oaep_md:sha512")
 			for claim, bad := range map[string][]byte{
 				"nothing": nil, "one byte": {1}, "cut": good[:255], "longer": append(bytes.Clone(good), 0), "much longer": random(10_000),
 				"flipped": flipped, "random": random(256), "larger than the modulus": bytes.Repeat([]byte{255}, 256), "zero": make([]byte, 256),
-				"of another hash":            other,
 				"no zero in front":           raw(block(1, 2)),
 				"block type 1":               raw(block(0, 1)),
 				"no separator":               raw(block(0, 2)),
 				"an early separator":         raw(append(block(0, 2, 9, 9, 0)[:6:6], block(0, 2, 9, 9, 0)[6:]...)),
 				"separator at the very end":  raw(append(block(0, 1)[:255:255], 0)),
 				"nonzero bytes in the front": raw(block(0, 0)),
+				"block type 7":               raw(block(0)),
 			} {
 				got, err := w.use("web", op, alg, bad, nil)
 				var e *fault.Error

@@ -27,6 +27,22 @@ var samples = []struct{ verb, path, body string }{
 	{"PATCH", "/secrets/plain", `{` + sampleChange + `}`},
 	{"PATCH", "/secrets/plain/00000000000000000000000000000000", `{` + sampleChange + `}`},
 	{"POST", "/secrets/restore", `{"value":"AAAA"}`},
+	{"POST", "/keys/plain/create", `{"kty":"EC","key_size":256,"crv":"P-256","public_exponent":65537,"key_ops":["sign"],` + sampleGiven + `}`},
+	{"PUT", "/keys/plain", `{"key":{"kty":"RSA","crv":"P-256","key_ops":["sign"],"n":"AQAB","e":"AQAB","d":"AQAB","p":"AQAB","q":"AQAB",
+"dp":"AQAB","dq":"AQAB","qi":"AQAB","x":"AQAB","y":"AQAB"},"Hsm":false,` + sampleGiven + `}`},
+	{"PATCH", "/keys/plain", `{"key_ops":["sign"],` + sampleGiven + `}`},
+	{"PATCH", "/keys/plain/00000000000000000000000000000000", `{"key_ops":["sign"],` + sampleGiven + `}`},
+	{"PUT", "/keys/plain/rotationpolicy", `{"lifetimeActions":[{"trigger":{"timeAfterCreate":"P30D","timeBeforeExpiry":"P30D"},"action":{"type":"Rotate"}}],
+"attributes":{"expiryTime":"P90D"}}`},
+	{"POST", "/keys/plain/sign", `{"alg":"ES256","value":"AAAA"}`},
+	{"POST", "/keys/plain/verify", `{"alg":"ES256","digest":"AAAA","value":"AAAA"}`},
+	{"POST", "/keys/plain/encrypt", `{"alg":"RSA-OAEP","value":"AAAA"}`},
+	{"POST", "/keys/plain/decrypt", `{"alg":"RSA-OAEP","value":"AAAA"}`},
+	{"POST", "/keys/plain/wrapkey", `{"alg":"RSA-OAEP","value":"AAAA"}`},
+	{"POST", "/keys/plain/unwrapkey", `{"alg":"RSA-OAEP","value":"AAAA"}`},
+	{"POST", "/keys/plain/release", `{"target":"a","nonce":"b","enc":"c"}`},
+	{"POST", "/keys/restore", `{"value":"AAAA"}`},
+	{"POST", "/rng", `{"count":1}`},
 }
 
 const (
@@ -39,6 +55,8 @@ const (
 "attributes":{"enabled":true},
 "platform_managed":{"certificate_usage":"x","metadata":"y"}}`
 	sampleChange = `"contentType":"t","attributes":{"enabled":true,"nbf":1,"exp":253402300799},"tags":{"a":"b"}`
+	sampleGiven  = `"attributes":{"enabled":true,"nbf":1,"exp":253402300799,"exportable":false,"external_key":{}},"tags":{"a":"b"},
+"release_policy":{"contentType":"a","data":"AAAA","immutable":true}`
 	sampleIssuer = `{"provider":"Test","credentials":{"account_id":"1","pwd":"2"},
 "org_details":{"id":"3","admin_details":[{"first_name":"a","last_name":"b","email":"c","phone":"d"}]},"attributes":{"enabled":true}}`
 )

@@ -218,14 +218,17 @@ func (w *world) work(t testing.TB) {
 	ctx := t.Context()
 	var took []jobs.Job
 	err := w.db.Update(ctx, func(tx *store.Tx) (err error) {
-		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob}, w.now, w.now.Add(time.Minute), 100)
+		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob, key.RotateJob, key.NoticeJob}, w.now, w.now.Add(time.Minute), 100)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, j := range took {
-		if err := w.certificates.Issue(ctx, j); err != nil {
+		do := map[jobs.Kind]jobs.Handler{
+			certificate.IssueJob: w.certificates.Issue, key.RotateJob: w.keys.RotateDue, key.NoticeJob: w.keys.Announce,
+		}[j.Kind]
+		if err := do(ctx, j); err != nil {
 			t.Fatal(err)
 		}
 	}
