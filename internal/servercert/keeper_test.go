@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,30 @@ func copyPair(t *testing.T, from, to string, files ...string) {
 	}
 }
 
+// lines is a log that is written and read by two goroutines.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lines) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
 // serving is the certificate that a client is shown.
 func serving(t *testing.T, k *Keeper) []byte {
 	t.Helper()
@@ -57,7 +82,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 	live := t.TempDir()
 	copyPair(t, old, live, "server.crt", "server.key")
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lines
 		k, err := NewKeeper(Files{filepath.Join(live, "server.crt"), filepath.Join(live, "server.key")}, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +95,7 @@ func TestFilesAreReadAgain(t *testing.T) {
 			synctest.Wait()
 		}
 		pass()
-		if log.Len() > 0 || !bytes.Equal(serving(t, k), first.Raw) {
+		if log.String() != "" || !bytes.Equal(serving(t, k), first.Raw) {
 			t.Errorf("nothing has changed: %s", &log)
 		}
 		copyPair(t, fresh, live, "server.crt")
