@@ -1,6 +1,7 @@
 package secret_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/secret"
+	"coffer/internal/store"
+	"coffer/internal/store/storetest"
 	"coffer/internal/vault"
 )
 
@@ -120,7 +123,12 @@ func TestPurgeDue(t *testing.T) {
 	var gone []string
 	purge := func() []string {
 		gone = nil
-		w.must(w.PurgeDue(t.Context(), func(h object.Head) { gone = append(gone, h.Name.String()) }))
+		w.must(w.PurgeDue(t.Context(), func(h object.Head) (func(error), error) {
+			return func(err error) {
+				w.must(err)
+				gone = append(gone, h.Name.String())
+			}, nil
+		}))
 		return gone
 	}
 	w.pass(7*24*time.Hour - time.Second)
@@ -141,6 +149,37 @@ func TestPurgeDue(t *testing.T) {
 	w.refused(w.purge("later"), fault.NotFound, "")
 	if w.read("live", "") != "x" {
 		t.Error("a live one went too")
+	}
+	w.check()
+}
+
+// What cannot be put on record stays, and what is recovered while it is being put
+// on record stays too.
+func TestPurgeDueRecordsFirstAndLooksAgain(t *testing.T) {
+	w := newWorld(t)
+	w.put("web", value("x"))
+	w.remove("web")
+	w.pass(90 * 24 * time.Hour)
+	full := errors.New("the disk is full")
+	if err := w.PurgeDue(t.Context(), func(object.Head) (func(error), error) { return nil, full }); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	w.must(w.PurgeDue(t.Context(), func(object.Head) (func(error), error) {
+		_, err := w.Recover(t.Context(), w.grant(access.SecretRecover, "web"))
+		w.must(err)
+		return func(err error) { w.must(err) }, nil
+	}))
+	if w.read("web", "") != "x" {
+		t.Error("it was purged")
+	}
+	w.remove("web")
+	w.pass(90 * 24 * time.Hour)
+	var told error
+	w.fault.Store(storetest.At("PurgeSecret", store.Before))
+	err := w.PurgeDue(t.Context(), func(object.Head) (func(error), error) { return func(err error) { told = err }, nil })
+	w.fault.Store(nil)
+	if !errors.Is(err, storetest.ErrInjected) || !errors.Is(told, storetest.ErrInjected) {
+		t.Errorf("got %v, told %v", err, told)
 	}
 	w.check()
 }
