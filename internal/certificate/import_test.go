@@ -18,8 +18,8 @@ import (
 
 // material is a key with certificates, all made by openssl.
 type material struct {
-	key, leaf, chain string // files; chain may be empty
-	leafDER          []byte
+	key, leaf string // files
+	leafDER   []byte
 }
 
 // made is a self-signed certificate of a kind of key. Its validity begins with
