@@ -63,7 +63,7 @@ func settings(v *vault.Vault) audit.Details {
 	}
 	return audit.Details{
 		Vault:   &audit.VaultProperties{SKU: string(v.SKU), AccessPolicies: len(v.AccessPolicies)},
-		Network: network, RetentionDays: &v.RetentionDays, PurgeProtection: &v.PurgeProtection, RBACAuthorization: &v.RBAC,
+		Network: network, RetentionDays: new(v.RetentionDays), PurgeProtection: new(v.PurgeProtection), RBACAuthorization: new(v.RBAC),
 	}
 }
 

@@ -1,0 +1,377 @@
+package admin
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"maps"
+	"math/big"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"coffer/internal/fault"
+)
+
+// step is one call and what must come of it.
+type step struct {
+	call string
+	in   any
+	kind fault.Kind // 0: success
+	want string     // part of the answer or of the refusal
+	save string     // keeps the answer's id under this name: {name} in later inputs
+}
+
+// story uses every call, well and badly.
+func story(t *testing.T) []step {
+	yes, rules := true, []string{"192.0.2.0/24", "2001:db8::1"}
+	const stranger = "11111111-2222-3333-4444-555555555555"
+	return []step{
+		{VaultCreate, NewVault{Name: "main", Location: "north", SKU: "premium", RetentionDays: 7}, 0, `"retentionDays":7`, ""},
+		{VaultCreate, NewVault{Name: "MAIN"}, fault.Conflict, "already in use", ""},
+		{VaultCreate, NewVault{Name: "no_name"}, fault.Invalid, "a vault name has", ""},
+		{VaultCreate, NewVault{Name: "abc", RetentionDays: 91}, fault.Invalid, "retention is 7 to 90 days", ""},
+		{VaultCreate, NewVault{Name: "roles", RBAC: true, PurgeProtection: true}, 0, `"model":"rbac"`, ""},
+		{VaultList, None{}, 0, `"name":"roles"`, ""},
+		{VaultShow, ByName{"Main"}, 0, `"name":"main"`, ""},
+		{VaultShow, ByName{"none"}, fault.NotFound, "none", ""},
+		{VaultUpdate, VaultChange{Name: "main", DefaultDeny: &yes, IPRules: &rules}, 0, `"ipRules":["192.0.2.0/24","2001:db8::1"]`, ""},
+		{VaultUpdate, VaultChange{Name: "main", IPRules: &[]string{"10.0.0.0/99"}}, fault.Invalid, "'10.0.0.0/99' is not an address or prefix", ""},
+		{VaultUpdate, VaultChange{Name: "roles", PurgeProtection: new(bool)}, fault.Invalid, "cannot be switched off", ""},
+		{VaultUpdate, VaultChange{Name: "none"}, fault.NotFound, "none", ""},
+
+		{IdentityCreate, NewIdentity{"web", "application"}, 0, `"kind":"servicePrincipal"`, "web"},
+		{IdentityCreate, NewIdentity{"job", "managed"}, 0, `"kind":"managedIdentity"`, "job"},
+		{IdentityCreate, NewIdentity{"team", "group"}, 0, `"kind":"group"`, "team"},
+		{IdentityCreate, NewIdentity{"web", "application"}, 0, `"name":"web"`, "web2"}, // names are not unique
+		{IdentityCreate, NewIdentity{"ann", "user"}, fault.Invalid, "A kind is application, managed or group", ""},
+		{IdentityCreate, NewIdentity{" x", "application"}, fault.Invalid, "Property name", ""},
+		{IdentityList, None{}, 0, `"name":"team"`, ""},
+		{IdentityShow, ByID{"web"}, fault.Conflict, "Several identities are named 'web'", ""},
+		{IdentityDelete, ByID{"{web2}"}, 0, "", ""},
+		{IdentityShow, ByID{"web"}, 0, `"objectId":"{web}"`, ""},
+		{IdentityShow, ByID{"nobody"}, fault.NotFound, "There is no identity 'nobody'", ""},
+		{IdentityShow, ByID{stranger}, fault.NotFound, stranger, ""},
+		{IdentityDisable, ByID{"web"}, 0, `"enabled":false`, ""},
+		{IdentityEnable, ByID{"{web}"}, 0, `"enabled":true`, ""},
+		{IdentityDisable, ByID{"nobody"}, fault.NotFound, "nobody", ""},
+
+		{SecretAdd, NewSecret{ID: "web"}, 0, `"kind":"secret"`, "credential"},
+		{SecretAdd, NewSecret{ID: "web", Expires: time.Unix(1, 0)}, fault.Invalid, "It lies in the past", ""},
+		{SecretAdd, NewSecret{ID: "team"}, fault.Invalid, "does not belong to a group", ""},
+		{HeaderAdd, NewSecret{ID: "job", Expires: time.Now().Add(time.Hour)}, 0, `"kind":"identityHeader"`, ""},
+		{CertificateAdd, NewCertificate{"web", certificatePEM(t)}, 0, `"kind":"certificate"`, ""},
+		{CertificateAdd, NewCertificate{"web", "nonsense"}, fault.Invalid, "It is not an X.509 certificate", ""},
+		{FederatedAdd, NewFederated{ID: "web", Issuer: "https://idp.test", Subject: "s"}, 0, `"issuer":"https://idp.test"`, ""},
+		{FederatedAdd, NewFederated{ID: "web", Issuer: "http://idp.test", Subject: "s"}, fault.Invalid, "Property issuer", ""},
+		{CredentialRemove, Forget{"web", stranger}, fault.NotFound, "has no credential", ""},
+		{CredentialRemove, Forget{"job", "{credential}"}, fault.NotFound, "has no credential", ""}, // another's
+		{CredentialRemove, Forget{"web", "{credential}"}, 0, "", ""},
+
+		{MemberAdd, Membership{"team", "web"}, 0, "", ""},
+		{MemberAdd, Membership{"team", stranger}, 0, "", ""}, // a user of an external issuer
+		{MemberAdd, Membership{"web", "job"}, fault.Invalid, "is not a group", ""},
+		{MemberAdd, Membership{"team", "nobody"}, fault.NotFound, "nobody", ""},
+		{IdentityShow, ByID{"team"}, 0, `"members":["` + stranger, ""},
+		{MemberRemove, Membership{"team", stranger}, 0, "", ""},
+		{IdentityShow, ByID{"web"}, 0, `"groups":["{team}"]`, ""},
+
+		{PolicySet, Policy{Vault: "main", Principal: "web", Certificates: []string{"get", "List"}, Secrets: []string{"all"}}, 0, `"certificates":["get","List"]`, ""},
+		{PolicySet, Policy{Vault: "main", Principal: stranger, Keys: []string{"get"}}, 0, `"objectId":"` + stranger, ""},
+		{PolicySet, Policy{Vault: "main", Principal: "web", Keys: []string{"fly"}}, fault.Invalid, "'fly' is not a permission of keys", ""},
+		{PolicySet, Policy{Vault: "main", Principal: "nobody"}, fault.NotFound, "nobody", ""},
+		{PolicySet, Policy{Vault: "none", Principal: "web"}, fault.NotFound, "none", ""},
+		{PolicyRemove, Policy{Vault: "main", Principal: "job"}, fault.NotFound, "The vault has no access policy for job", ""},
+		{PolicyRemove, Policy{Vault: "main", Principal: "web"}, 0, `"accessPolicies":[{"objectId":"` + stranger, ""},
+
+		{RoleAssign, NewAssignment{Role: "Key Vault Reader", Principal: "web", Vault: "roles"}, 0, `"role":"Key Vault Reader"`, "assignment"},
+		{RoleAssign, NewAssignment{Role: "key vault reader", Principal: "{web}", Vault: "Roles"}, fault.Conflict, "already exists", ""},
+		{RoleAssign, NewAssignment{Role: "Key Vault Secrets User", Principal: "web", Vault: "roles", Object: "secrets/app"}, 0, "vaults/roles/secrets/app", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Scope: "/"}, 0, `"scope":"/"`, ""},
+		{RoleAssign, NewAssignment{Role: "King", Principal: "web", Scope: "/"}, fault.Invalid, "There is no role 'King'", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web"}, fault.Invalid, "Give either a vault or a scope", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Vault: "roles", Scope: "/"}, fault.Invalid, "Give either a vault or a scope", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Scope: "/", Object: "secrets/app"}, fault.Invalid, "An object goes with a vault", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Vault: "roles", Object: "secrets"}, fault.Invalid, "An object is certificates/NAME", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Vault: "roles", Object: "secrets/a/b"}, fault.Invalid, "An object is certificates/NAME", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Scope: "x"}, fault.Invalid, "A scope begins with '/'", ""},
+		{RoleAssign, NewAssignment{Role: "Reader", Principal: "web", Scope: "/", Condition: "("}, fault.Invalid, "", ""},
+		{RoleList, ByName{"main"}, 0, `"scope":"/"`, ""},
+		{RoleList, ByName{}, 0, "secrets/app", ""},
+		{RoleList, ByName{"none"}, fault.NotFound, "none", ""},
+		{RoleUnassign, ByID{"{assignment}"}, 0, "", ""},
+		{RoleUnassign, ByID{"{assignment}"}, fault.NotFound, "There is no role assignment", ""},
+
+		{Rotate, None{}, 0, `{"rootKey":"0123456789abcdef","dataKeys":3}`, ""},
+		{Backup, ToFile{filepath.Join(t.TempDir(), "copy.db")}, 0, "{}", ""},
+		{Backup, ToFile{t.TempDir()}, -1, "file exists", ""}, // only the operator can act on it
+		{VaultDelete, ByName{"roles"}, fault.Forbidden, "purge protection", ""},
+		{VaultDelete, ByName{"main"}, 0, "{}", ""},
+		{VaultDelete, ByName{"main"}, fault.NotFound, "main", ""},
+		{IdentityDelete, ByID{"team"}, 0, "{}", ""},
+	}
+}
+
+// play tells the story through a door and answers what came, with what differs
+// from run to run replaced.
+func play(t *testing.T, d door, steps []step) (told []string) {
+	t.Helper()
+	saved := map[string]string{}
+	fill := func(s string) string {
+		for name, id := range saved {
+			s = strings.ReplaceAll(s, "{"+name+"}", id)
+		}
+		return s
+	}
+	for i, s := range steps {
+		in, err := json.Marshal(s.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := d.call(s.call, json.RawMessage(fill(string(in))))
+		got := string(out)
+		if err != nil {
+			got = err.Error()
+		}
+		f, known := errors.AsType[*fault.Error](err)
+		switch {
+		case s.kind == 0 && err != nil,
+			s.kind > 0 && (!known || f.Kind != s.kind),
+			s.kind < 0 && (err == nil || known && f.Kind != 0):
+			t.Errorf("step %d, %s %s: %v", i, s.call, in, err)
+		case !strings.Contains(got, fill(s.want)):
+			t.Errorf("step %d, %s %s: %s, want %s", i, s.call, in, got, s.want)
+		}
+		if s.save != "" {
+			var ids struct{ ID, ObjectID string }
+			if err := json.Unmarshal(out, &ids); err != nil {
+				t.Fatal(err)
+			}
+			saved[s.save] = ids.ID + ids.ObjectID
+		}
+		told = append(told, s.call+" "+differs.ReplaceAllString(got, "*"))
+	}
+	return told
+}
+
+// differs are ids, times, secrets and folders.
+var differs = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|20\d\d-\d\d-\d\dT[0-9:.]+Z|cof_[0-9A-Za-z_-]+|/tmp/\S+|"hint":"[^"]*"`)
+
+// TestBothDoorsSayTheSame tells the story through the socket and in this process:
+// the same answers, the same refusals, the same records.
+func TestBothDoorsSayTheSame(t *testing.T) {
+	local, served := newWorld(t), newWorld(t)
+	_, remote := served.serve()
+	steps := story(t)
+	used := map[string]bool{}
+	for _, s := range steps {
+		used[s.call] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(local.service.calls)) {
+		if !used[name] {
+			t.Errorf("the story does not use %s", name)
+		}
+	}
+	want := play(t, here{local}, steps)
+	got := play(t, remote, story(t)) // backups go to files of their own
+	for i := range want {
+		// Lists stand in the order of ids, which are random.
+		if sorted(want[i]) != sorted(got[i]) {
+			t.Errorf("step %d\n here:   %s\n socket: %s", i, want[i], got[i])
+		}
+	}
+
+	// Each call that changes something is on record once, with who did it; reads
+	// are not.
+	for name, w := range map[string]*world{"here": local, "socket": served} {
+		var wantOps, gotOps []string
+		for _, s := range steps {
+			if op := w.service.calls[s.call].operation; op != "" {
+				result := "Success"
+				if s.kind != 0 {
+					result = "Failure"
+				}
+				wantOps = append(wantOps, op+" "+result)
+			}
+		}
+		for _, r := range w.records() {
+			gotOps = append(gotOps, r.Operation+" "+r.Result)
+			if r.Identity.Claim.UPN != operator {
+				t.Errorf("%s: %s was done by %q", name, r.Operation, r.Identity.Claim.UPN)
+			}
+			if (r.Result == "Failure") != (r.Description != "") {
+				t.Errorf("%s: %s %s says %q", name, r.Operation, r.Result, r.Description)
+			}
+		}
+		if d := cmp.Diff(wantOps, gotOps); d != "" {
+			t.Errorf("%s: records (-want +got)\n%s", name, d)
+		}
+	}
+}
+
+func sorted(s string) string {
+	call, list, _ := strings.Cut(s, " ")
+	parts := strings.Split(strings.Trim(list, "[]{}"), "},{")
+	slices.Sort(parts)
+	return call + " " + strings.Join(parts, " ")
+}
+
+// TestRecordsTellWhatWasTouched: the vault, the identity, the policy, and the
+// settings before and after.
+func TestRecordsTellWhatWasTouched(t *testing.T) {
+	w := newWorld(t)
+	d := here{w}
+	do := func(name string, in any) (id string) {
+		t.Helper()
+		out, err := d.call(name, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids struct{ ID, ObjectID string }
+		if err := json.Unmarshal(out, &ids); err != nil {
+			t.Fatal(err)
+		}
+		return ids.ID + ids.ObjectID
+	}
+	do(VaultCreate, NewVault{Name: "main"})
+	web := do(IdentityCreate, NewIdentity{"web", "application"})
+	yes := true
+	do(VaultUpdate, VaultChange{Name: "main", RBAC: &yes})
+	do(PolicySet, Policy{Vault: "main", Principal: "web", Keys: []string{"get"}})
+	role := do(RoleAssign, NewAssignment{Role: "Key Vault Reader", Principal: "web", Vault: "main"})
+	do(SecretAdd, NewSecret{ID: "web"})
+	do(RoleUnassign, ByID{role})
+	const resource = "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/LOCAL/PROVIDERS/MICROSOFT.KEYVAULT/VAULTS/MAIN"
+	want := []struct{ resource, id string }{
+		{resource, ""},
+		{"", "/identities/" + web},
+		{resource, ""},
+		{resource, "/accessPolicies/" + web},
+		{resource, "/roleAssignments/" + role[strings.LastIndex(role, "/")+1:]},
+		{"", "/identities/" + web},
+		{"", "/roleAssignments/" + role},
+	}
+	got := w.records()
+	if len(got) != len(want) {
+		t.Fatalf("%d records", len(got))
+	}
+	for i, r := range got {
+		if r.ResourceID != want[i].resource || r.Properties.ID != want[i].id {
+			t.Errorf("record %d, %s: %q, %q, want %+v", i, r.Operation, r.ResourceID, r.Properties.ID, want[i])
+		}
+	}
+	if p := got[2].Properties; p.RBAC == nil || !*p.RBAC || !strings.Contains(string(p.Before), `"enableRbacAuthorization":false`) {
+		t.Errorf("the change of the model: %+v, before %s", p, p.Before)
+	}
+	if p := got[3].Properties; p.Vault["accessPolicies"] != 1.0 || !strings.Contains(string(p.Before), `"accessPolicies":0`) {
+		t.Errorf("the policy: %+v, before %s", p, p.Before)
+	}
+}
+
+// TestNothingIsChangedOffTheRecord: every call that changes something is refused
+// while the audit log cannot be written, and has no effect; reads go on.
+func TestNothingIsChangedOffTheRecord(t *testing.T) {
+	w := newWorld(t)
+	_, remote := w.serve()
+	for _, s := range story(t)[:48] { // a world with something of everything
+		_, _ = remote.call(s.call, s.in) // those that need an earlier answer fail, which is fine
+	}
+	state := func() (all string) {
+		for _, name := range []string{VaultList, IdentityList, RoleList} {
+			out, err := remote.call(name, None{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(out)
+		}
+		for _, id := range []string{"job", "team"} {
+			out, err := remote.call(IdentityShow, ByID{id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(out)
+		}
+		return all
+	}
+	before := state()
+	w.full.Store(true)
+	for _, s := range story(t) {
+		if w.service.calls[s.call].operation == "" || s.kind != 0 {
+			continue
+		}
+		if _, err := remote.call(s.call, s.in); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "cannot be recorded") {
+			t.Errorf("%s with a full disk: %v", s.call, err)
+		}
+	}
+	w.full.Store(false)
+	if after := state(); after != before {
+		t.Errorf("changed off the record (-before +after)\n%s", cmp.Diff(before, after))
+	}
+}
+
+// TestRightsOfADeletedVaultAreGone, also those that a crash in the middle of a
+// delete has left.
+func TestRightsOfADeletedVaultAreGone(t *testing.T) {
+	w := newWorld(t)
+	d := here{w}
+	do := func(name string, in any) string {
+		t.Helper()
+		out, err := d.call(name, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	do(VaultCreate, NewVault{Name: "main", RBAC: true})
+	do(IdentityCreate, NewIdentity{"web", "application"})
+	do(RoleAssign, NewAssignment{Role: "Key Vault Reader", Principal: "web", Vault: "main"})
+	// The crash: the vault is gone, its assignments are not.
+	if err := w.service.cfg.Vaults.Delete(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	if out := do(RoleList, ByName{}); !strings.Contains(out, "vaults/main") {
+		t.Fatal("nothing was left")
+	}
+	do(VaultCreate, NewVault{Name: "main", RBAC: true})
+	if out := do(RoleList, ByName{}); out != "[]" {
+		t.Errorf("rights on the earlier vault reach the new one: %s", out)
+	}
+	do(RoleAssign, NewAssignment{Role: "Key Vault Reader", Principal: "web", Vault: "main", Object: "secrets/app"})
+	do(VaultDelete, ByName{"main"})
+	if out := do(RoleList, ByName{}); out != "[]" {
+		t.Errorf("after the delete: %s", out)
+	}
+	// An existing vault keeps its rights when its name is asked for again.
+	do(VaultCreate, NewVault{Name: "main", RBAC: true})
+	do(RoleAssign, NewAssignment{Role: "Key Vault Reader", Principal: "web", Vault: "main"})
+	if _, err := d.call(VaultCreate, NewVault{Name: "Main"}); !fault.Is(err, fault.Conflict) {
+		t.Errorf("the name is taken: %v", err)
+	}
+	if out := do(RoleList, ByName{}); !strings.Contains(out, "vaults/main") {
+		t.Error("creating a vault that exists took its rights away")
+	}
+}
+
+// certificatePEM is one that can sign assertions.
+func certificatePEM(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}

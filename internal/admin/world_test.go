@@ -1,0 +1,185 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/audit"
+	"coffer/internal/identity"
+	"coffer/internal/store"
+	"coffer/internal/vault"
+)
+
+const (
+	operator = "root (uid 0)"
+	tenant   = "8c2f6b1e-0000-4000-8000-000000000000"
+)
+
+// world is an installation over a real database and a real audit log.
+type world struct {
+	t       *testing.T
+	service *Service
+	dir     string
+	full    atomic.Bool // the audit log cannot be written
+	log     bytes.Buffer
+}
+
+// unsealed keeps signing keys in clear: nothing here mints tokens.
+type unsealed struct{}
+
+func (unsealed) Seal(_ context.Context, _ string, b []byte) ([]byte, error) { return b, nil }
+func (unsealed) Open(_ context.Context, _ string, b []byte) ([]byte, error) { return b, nil }
+
+// fullFile is a file on a disk that is full while world.full is set.
+type fullFile struct {
+	*os.File
+	full *atomic.Bool
+}
+
+var errFull = errors.New("no space left on device")
+
+func (f fullFile) Write(p []byte) (int, error) {
+	if f.full.Load() {
+		return 0, errFull
+	}
+	return f.File.Write(p)
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir()}
+	db, err := store.Open(t.Context(), store.Config{Driver: store.SQLite, Path: filepath.Join(w.dir, "coffer.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := audit.Open(audit.Config{Path: filepath.Join(w.dir, "audit.jsonl"), OpenFile: func(path string) (audit.File, error) {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		return fullFile{f, &w.full}, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory, err := identity.New(identity.Config{DB: store.For[identity.Tx]{DB: db}, Sealer: unsealed{}, TenantID: tenant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(records.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	registry := vault.NewRegistry(store.For[vault.Tx]{DB: db}, time.Now)
+	w.service = New(Config{
+		Vaults:      vault.NewService(store.For[vault.Tx]{DB: db}, registry, time.Now),
+		Assignments: access.NewAssignments(store.For[access.Tx]{DB: db}, time.Now),
+		Directory:   directory, Audit: records, TenantID: tenant,
+		Rotate: func(context.Context) (Rotated, error) { return Rotated{"0123456789abcdef", 3}, nil },
+		Backup: db.Backup,
+		Forget: func(*vault.Vault) {},
+		Now:    time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
+	})
+	return w
+}
+
+// door is one of the two ways to the calls.
+type door interface {
+	call(name string, in any) (json.RawMessage, error)
+}
+
+type here struct{ w *world }
+
+func (h here) call(name string, in any) (json.RawMessage, error) {
+	raw, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	out, err := h.w.service.Call(h.w.t.Context(), operator, name, raw)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(out)
+}
+
+type socket struct{ client *Client }
+
+func (s socket) call(name string, in any) (out json.RawMessage, err error) {
+	err = s.client.Call(context.Background(), operator, name, in, &out)
+	return out, err
+}
+
+// serve opens the socket of the world until the test ends.
+func (w *world) serve() (path string, d socket) {
+	w.t.Helper()
+	path = filepath.Join(w.dir, "admin.sock")
+	l, err := Listen(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return path, w.on(l, path)
+}
+
+func (w *world) on(l net.Listener, path string) socket {
+	w.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.service.Serve(ctx, l) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+	c, err := Dial(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return socket{c}
+}
+
+// recorded is what the tests read of a line of the audit log.
+type recorded struct {
+	ResourceID  string `json:"resourceId"`
+	Operation   string `json:"operationName"`
+	Result      string `json:"resultType"`
+	Description string `json:"resultDescription"`
+	Identity    struct {
+		Claim struct {
+			UPN string `json:"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"`
+		} `json:"claim"`
+	} `json:"identity"`
+	Properties struct {
+		ID     string          `json:"id"`
+		Vault  map[string]any  `json:"vaultProperties"`
+		RBAC   *bool           `json:"enableRbacAuthorization"`
+		Before json.RawMessage `json:"before"`
+	} `json:"properties"`
+}
+
+func (w *world) records() (all []recorded) {
+	w.t.Helper()
+	f, err := os.Open(filepath.Join(w.dir, "audit.jsonl"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer f.Close()
+	for dec := json.NewDecoder(f); ; {
+		var r recorded
+		if err := dec.Decode(&r); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+}
