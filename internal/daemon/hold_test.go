@@ -1,0 +1,310 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"coffer/internal/admin"
+	"coffer/internal/config"
+	"coffer/internal/jobs"
+	"coffer/internal/seal"
+	"coffer/internal/store"
+)
+
+// settings are those of a new folder.
+func newSettings(t *testing.T) *config.Config {
+	t.Helper()
+	c := &config.Config{Listen: "127.0.0.1:0", Suffix: "vault.test", Tenant: "8c2f6b1e-0000-4000-8000-000000000000"}
+	if err := c.At(filepath.Join(t.TempDir(), "data", config.FileName)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(c, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func open(t *testing.T, c *config.Config, log io.Writer) *Daemon {
+	t.Helper()
+	d, err := Open(t.Context(), c, nil, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func shut(t *testing.T, d *Daemon) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneProcessAFolder(t *testing.T) {
+	c := newSettings(t)
+	d := open(t, c, io.Discard)
+	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Errorf("a second one: %v", err)
+	}
+	// The lock that PostgreSQL leaves to us.
+	path := filepath.Join(c.DataDir(), "audit.jsonl.lock")
+	if _, err := hold(path); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "is held by process "+fmt.Sprint(os.Getpid())) {
+		t.Errorf("the audit log: %v", err)
+	}
+	shut(t, d)
+	f, err := hold(path)
+	if err != nil {
+		t.Fatalf("after Close: %v", err)
+	}
+	f.Close()
+	// A link in its place is not followed.
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	victim := filepath.Join(t.TempDir(), "victim")
+	if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o600), os.Symlink(victim, path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hold(path); err == nil {
+		t.Error("a link was followed")
+	}
+	if b, _ := os.ReadFile(victim); string(b) != "mine" {
+		t.Errorf("it wrote %q", b)
+	}
+}
+
+func TestListenerIsOpenedOnceTheFolderIsOurs(t *testing.T) {
+	c := newSettings(t)
+	d := open(t, c, io.Discard)
+	asked := false
+	listen := func() (net.Listener, error) {
+		asked = true
+		return nil, errors.New("no port")
+	}
+	if _, err := Open(t.Context(), c, listen, slog.New(slog.DiscardHandler)); !errors.Is(err, store.ErrInUse) || asked {
+		t.Errorf("in use: %v, asked %v", err, asked)
+	}
+	shut(t, d)
+	if _, err := Open(t.Context(), c, listen, slog.New(slog.DiscardHandler)); err == nil || err.Error() != "no port" {
+		t.Errorf("no port: %v", err)
+	}
+	shut(t, open(t, c, io.Discard)) // nothing was left locked
+}
+
+func TestDataFolderIsPrivate(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		mode os.FileMode // 0: absent
+		full bool
+		fail bool
+	}{
+		{"absent", 0, false, false},
+		{"private", 0o700, true, false},
+		{"empty and open", 0o755, false, false},
+		{"readable", 0o744, true, true},
+		{"for the group", 0o710, true, true},
+		{"like /tmp", 0o777 | os.ModeSticky, true, true},
+	} {
+		dir := filepath.Join(t.TempDir(), "a", "b")
+		if c.mode != 0 {
+			if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.full {
+			if err := os.WriteFile(filepath.Join(dir, "x"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := privateDir(dir)
+		if c.fail != (err != nil) || c.fail && !strings.Contains(err.Error(), "run chmod 700 "+dir) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		info, statErr := os.Stat(dir)
+		if statErr != nil || !c.fail && info.Mode().Perm() != 0o700 || c.fail && info.Mode().Perm() != c.mode.Perm() {
+			t.Errorf("%s: afterwards %v, %v", c.what, info.Mode(), statErr)
+		}
+	}
+}
+
+// TestRootKeyMustFit: the wrong file shows at the start; one that opens a part is
+// good for that part.
+func TestRootKeyMustFit(t *testing.T) {
+	c := newSettings(t)
+	d := open(t, c, io.Discard)
+	if _, err := d.sealer.Seal(t.Context(), seal.Place{Kind: "signing-key"}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Admin().Call(t.Context(), "me", admin.VaultCreate, []byte(`{"name":"main"}`)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := d.vaults.ByName(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, d)
+	right := RootKeyPath(c)
+	if err := os.Rename(right, right+".right"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNotInitialized) || !strings.Contains(err.Error(), right) {
+		t.Errorf("no root key: %v", err)
+	}
+	if err := Create(c, time.Now()); err != nil { // another one
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, seal.ErrRootKey) || !strings.Contains(err.Error(), right) {
+		t.Errorf("another root key: %v", err)
+	}
+
+	// Half of the database was sealed with this one.
+	db, err := store.Open(t.Context(), store.Config{Driver: store.SQLite, Path: filepath.Join(c.DataDir(), "coffer.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := seal.OpenRootFile(right, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.NewSealer(root, store.For[seal.Tx]{DB: db}, time.Now).Seal(t.Context(), seal.Place{Kind: "secret", Vault: v.ID}, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	shut(t, open(t, c, &log))
+	if !strings.Contains(log.String(), "a data key cannot be opened") || !strings.Contains(log.String(), "scope=installation") {
+		t.Errorf("the log says %s", &log)
+	}
+	if err := os.Rename(right+".right", right); err != nil {
+		t.Fatal(err)
+	}
+	shut(t, open(t, c, io.Discard))
+}
+
+// TestRotationSurvivesACrash: whatever line it stops at, everything opens, and
+// the next rotation finishes.
+func TestRotationSurvivesACrash(t *testing.T) {
+	place := seal.Place{Kind: "signing-key"}
+	for _, c := range []struct {
+		what string
+		run  func(d *Daemon) error
+	}{
+		{"after the new key", func(d *Daemon) error { return d.root.Rotate(time.Now()) }},
+		{"after wrapping", func(d *Daemon) error {
+			_, err := d.sealer.Rewrap(context.Background())
+			return errors.Join(d.root.Rotate(time.Now()), err)
+		}},
+		{"not at all", func(d *Daemon) error { _, err := d.rotate(context.Background()); return err }},
+	} {
+		settings := newSettings(t)
+		d := open(t, settings, io.Discard)
+		box, err := d.sealer.Seal(t.Context(), place, []byte("kept"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := d.root.CurrentID()
+		if err := c.run(d); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, d)
+		for range 2 {
+			d = open(t, settings, io.Discard)
+			if v, err := d.sealer.Open(t.Context(), place, box); err != nil || string(v.Reveal()) != "kept" {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			r, err := d.rotate(t.Context())
+			if err != nil || r.DataKeys != 1 || r.RootKey == first {
+				t.Errorf("%s: the next rotation: %+v, %v", c.what, r, err)
+			}
+			shut(t, d)
+		}
+		if raw, _ := os.ReadFile(RootKeyPath(settings)); bytes.Contains(raw, []byte(first)) || bytes.Count(raw, []byte(`"id"`)) != 1 {
+			t.Errorf("%s: the file keeps old keys", c.what)
+		}
+	}
+}
+
+// TestJobsOfADeadProcessAreFree at the next start; those that nobody took keep
+// their time.
+func TestJobsOfADeadProcessAreFree(t *testing.T) {
+	c := newSettings(t)
+	d := open(t, c, io.Discard)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	later := now.Add(time.Hour)
+	kinds := []jobs.Kind{"x"}
+	err := d.db.Update(t.Context(), func(tx *store.Tx) error {
+		for id, due := range map[string]time.Time{"taken": now, "waits": later} {
+			if err := tx.EnqueueJob(t.Context(), jobs.Job{ID: id, Kind: "x", Due: due}); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ClaimJobs(t.Context(), kinds, now, now.Add(2*time.Minute), 9)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shut(t, d)
+	d = open(t, c, io.Discard)
+	defer shut(t, d)
+	err = d.db.Update(t.Context(), func(tx *store.Tx) error {
+		free, err := tx.ClaimJobs(t.Context(), kinds, now, later, 9)
+		if err == nil && (len(free) != 1 || free[0].ID != "taken" || free[0].Attempt != 2) {
+			t.Errorf("free are %+v", free)
+		}
+		all, err := tx.Jobs(t.Context())
+		if err == nil && (len(all) != 2 || !all[1].Due.Equal(later)) {
+			t.Errorf("all are %+v", all)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHealthAsksTheDatabase: a vault without one does not say that it can serve.
+func TestHealthAsksTheDatabase(t *testing.T) {
+	d := open(t, newSettings(t), io.Discard)
+	ask := func() int {
+		w := &answered{header: http.Header{}}
+		r, err := http.NewRequest(http.MethodGet, "https://localhost/healthstatus", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Handler().ServeHTTP(w, r)
+		return w.status
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("well: %d", got)
+	}
+	if err := d.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("without a database: %d", got)
+	}
+	shut(t, d)
+}
+
+type answered struct {
+	header http.Header
+	status int
+}
+
+func (a *answered) Header() http.Header         { return a.header }
+func (a *answered) Write(p []byte) (int, error) { return len(p), nil }
+func (a *answered) WriteHeader(status int)      { a.status = status }
