@@ -51,11 +51,15 @@ func TestDeletedKeys(t *testing.T) {
 	if list, _, err := w.service.List(ctx, w.grant(access.KeyList, ""), object.Page{Limit: 9}); err != nil || len(list) != 0 {
 		t.Errorf("%d keys, %v", len(list), err)
 	}
-	// What would make it is told why not.
+	// What would make it is told why not, before a key is made for nothing.
+	pairs := w.pairs.Load()
 	_, err = w.create("WEB", key.CreateParams{Type: "EC"})
 	w.refused(err, fault.Conflict, fault.ObjectIsDeletedButRecoverable, "Key WEB is currently in a deleted but recoverable state, and its name cannot be reused; in this state, the key can only be recovered or purged.")
 	_, err = w.importing("web", imported(rsaKeys()[0]))
 	w.refused(err, fault.Conflict, fault.ObjectIsDeletedButRecoverable, "")
+	if w.pairs.Load() != pairs {
+		t.Error("a key was made for a name that is taken")
+	}
 	// It is shown among the deleted.
 	list, more, err := w.service.ListDeleted(ctx, w.grant(access.KeyListDeleted, ""), object.Page{Limit: 1})
 	if err != nil || more || len(list) != 1 || list[0].Head.Name.String() != "Web" || list[0].Head.Deletion == nil {
@@ -296,8 +300,10 @@ func TestBackupComesBackWhole(t *testing.T) {
 	}
 	opened, err := w.service.OpenBackup(ctx, w.home, blob)
 	w.must(err)
-	if _, err := w.service.Restore(ctx, w.grant(access.KeyRestore, "other"), opened); err == nil {
-		t.Error("restored with the grant of another name")
+	w.remove("web")
+	w.must(w.purge("web"))
+	if _, err := w.service.Restore(ctx, w.grant(access.KeyRestore, "other"), opened); err == nil || w.dump("web") != "" {
+		t.Errorf("restored with the grant of another name: %v", err)
 	}
 }
 

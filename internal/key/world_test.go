@@ -48,6 +48,7 @@ type world struct {
 	fault     atomic.Pointer[storetest.Fault] // injected into every write
 	meanwhile atomic.Pointer[func()]          // runs while a key is being made
 	opens     atomic.Int64                    // boxes that were opened
+	pairs     atomic.Int64                    // keys that were made
 	wakes     atomic.Int64
 
 	mu      sync.Mutex
@@ -129,6 +130,7 @@ func (w *world) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
 // Generate implements key.Maker. RSA keys take long to make; a few serve all
 // tests.
 func (w *world) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
+	w.pairs.Add(1)
 	if f := w.meanwhile.Swap(nil); f != nil {
 		(*f)()
 	}
@@ -401,7 +403,7 @@ func (w *world) dump(name string) string {
 		}
 		all, err := tx.Jobs(ctx)
 		for _, j := range all {
-			if j.Name == n.Key() {
+			if j.Vault == v && j.Name == n.Key() {
 				fmt.Fprintln(&out, "job", j.Kind, j.Due)
 			}
 		}

@@ -17,8 +17,8 @@ const maxExponent = 1<<31 - 1
 
 var errRSAParts = errors.New("the numbers do not make up an RSA private key")
 
-// Key checks that the numbers belong together: two primes whose product is N, D
-// the inverse of E, and the others what follows from these. ErrKeyType reports a
+// Key checks that the numbers belong together: P and Q multiply to N, D is the
+// inverse of E, and the others are what follows from these. ErrKeyType reports a
 // size that is not supported. Errors never repeat any of the key.
 func (c RSAComponents) Key() (*rsa.PrivateKey, error) {
 	number := func(b []byte) *big.Int {
@@ -42,10 +42,6 @@ func (c RSAComponents) Key() (*rsa.PrivateKey, error) {
 	}
 	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: int(e.Int64())}, D: number(c.D), Primes: []*big.Int{p, q}}
 	if key.D.Sign() == 0 || key.D.Cmp(n) >= 0 || new(big.Int).Mul(p, q).Cmp(n) != 0 {
-		return nil, errRSAParts
-	}
-	// Validate takes the primes for primes.
-	if !p.ProbablyPrime(0) || !q.ProbablyPrime(0) {
 		return nil, errRSAParts
 	}
 	if err := key.Validate(); err != nil {

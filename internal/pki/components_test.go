@@ -85,15 +85,15 @@ func TestRSAComponents(t *testing.T) {
 func TestRSAComponentsWantPrimes(t *testing.T) {
 	one := big.NewInt(1)
 	e := big.NewInt(65537)
-	odd := func(seed int64) *big.Int { // 1024 bits, with 3 in it
-		p := new(big.Int).SetBit(big.NewInt(seed), 1023, 1)
-		p.SetBit(p, 1022, 1).SetBit(p, 0, 1)
+	odd := func(bit int) *big.Int { // 1024 bits, with 3 in it; far from one another
+		p := new(big.Int).SetBit(big.NewInt(1), 1023, 1)
+		p.SetBit(p, 1022, 1).SetBit(p, bit, 1)
 		for new(big.Int).Mod(p, big.NewInt(3)).Sign() != 0 || new(big.Int).GCD(nil, nil, e, new(big.Int).Sub(p, one)).Cmp(one) != 0 {
 			p.Add(p, big.NewInt(2))
 		}
 		return p
 	}
-	p, q := odd(1), odd(100_000)
+	p, q := odd(1021), odd(1020)
 	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
 	c := RSAComponents{N: new(big.Int).Mul(p, q).Bytes(), E: e.Bytes(), D: new(big.Int).ModInverse(e, phi).Bytes(), P: p.Bytes(), Q: q.Bytes()}
 	if _, err := c.Key(); err == nil || errors.Is(err, ErrKeyType) {
