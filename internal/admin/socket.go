@@ -27,8 +27,9 @@ type answer struct {
 	Kind   fault.Kind      `json:"kind,omitempty"` // 0 when only the operator of the server can act on it
 }
 
-// maxSocketPath is how long the path of a socket can be, in bytes (unix(7)).
-const maxSocketPath = 107
+// maxSocketPath is how long the path of a socket can be, in bytes: one less than
+// the system takes (unix(7)), because it is made under a name of one more.
+const maxSocketPath = 106
 
 // Listen opens the socket at path for its own user only. A socket that is left
 // over from a crash is replaced: whoever calls this holds the folder's lock, and
@@ -37,17 +38,36 @@ func Listen(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("the socket for the command line: the path %s has more than %d bytes: choose a data folder with a shorter one", path, maxSocketPath)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	// It gets its name once its mode is right: nobody else may open it in between.
+	fresh := path + "~"
+	for _, p := range []string{path, fresh} {
+		if err := os.Remove(p); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: fresh, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("the socket for the command line: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
+	l.SetUnlinkOnClose(false) // by then it has another name
+	if err := errors.Join(os.Chmod(fresh, 0o600), os.Rename(fresh, path)); err != nil {
+		return nil, errors.Join(err, l.Close(), os.Remove(fresh))
 	}
-	return l, nil
+	return &namedSocket{l, path}, nil
+}
+
+// namedSocket is a listener that takes its name away when it closes.
+type namedSocket struct {
+	net.Listener
+	path string
+}
+
+func (s *namedSocket) Close() error {
+	err := s.Listener.Close()
+	if e := os.Remove(s.path); e != nil && !errors.Is(e, os.ErrNotExist) {
+		err = errors.Join(err, e)
+	}
+	return err
 }
 
 // Serve answers calls until ctx ends. The folder of the socket is the lock on
