@@ -24,6 +24,7 @@ const (
 func TestKilledVaultKeepsWhatItAnswered(t *testing.T) {
 	for _, db := range databases() {
 		t.Run(db.name, func(t *testing.T) {
+			t.Parallel()
 			env, args := db.at(t)
 			f := newFolder(t, env, args...)
 			ca := newOutsideCA(t)

@@ -78,6 +78,7 @@ func limit(t *testing.T) disk {
 // an answer, what was answered with success stays, and service returns by itself.
 func TestFullDiskRefusesAndLosesNothing(t *testing.T) {
 	run := func(t *testing.T, d disk) {
+		t.Parallel()
 		f := newFolder(t, nil)
 		if d.dir != "" {
 			to := filepath.Join(d.dir, "data")
@@ -139,6 +140,7 @@ func TestFullDiskRefusesAndLosesNothing(t *testing.T) {
 // TestNoRecordNoOperation fills the disk of the audit log alone: nothing is done
 // and nothing is shown, by any door, until it can be recorded.
 func TestNoRecordNoOperation(t *testing.T) {
+	t.Parallel()
 	d, ok := tmpfs(t, "256k")
 	if !ok {
 		t.Log("left out: mounting a file system needs more rights than this user has")
