@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"math/big"
 	"path/filepath"
@@ -81,7 +82,7 @@ func story(t *testing.T) []step {
 		{MemberAdd, Membership{"team", stranger}, 0, "", ""}, // a user of an external issuer
 		{MemberAdd, Membership{"web", "job"}, fault.Invalid, "is not a group", ""},
 		{MemberAdd, Membership{"team", "nobody"}, fault.NotFound, "nobody", ""},
-		{IdentityShow, ByID{"team"}, 0, `"members":["` + stranger, ""},
+		{IdentityShow, ByID{"team"}, 0, `"` + stranger + `"`, ""},
 		{MemberRemove, Membership{"team", stranger}, 0, "", ""},
 		{IdentityShow, ByID{"web"}, 0, `"groups":["{team}"]`, ""},
 
@@ -218,11 +219,27 @@ func TestBothDoorsSayTheSame(t *testing.T) {
 	}
 }
 
-func sorted(s string) string {
-	call, list, _ := strings.Cut(s, " ")
-	parts := strings.Split(strings.Trim(list, "[]{}"), "},{")
-	slices.Sort(parts)
-	return call + " " + strings.Join(parts, " ")
+// sorted is a line of the story with its lists in an order of their own.
+func sorted(line string) string {
+	call, text, _ := strings.Cut(line, " ")
+	var v any
+	if json.Unmarshal([]byte(text), &v) != nil {
+		return line // a refusal
+	}
+	raw, _ := json.Marshal(inOrder(v)) // it was JSON
+	return call + " " + string(raw)
+}
+
+func inOrder(v any) any {
+	switch v := v.(type) {
+	case []any:
+		slices.SortFunc(v, func(a, b any) int { return strings.Compare(fmt.Sprint(inOrder(a)), fmt.Sprint(inOrder(b))) })
+	case map[string]any:
+		for name := range v {
+			v[name] = inOrder(v[name])
+		}
+	}
+	return v
 }
 
 // TestRecordsTellWhatWasTouched: the vault, the identity, the policy, and the
