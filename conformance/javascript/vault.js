@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { DefaultAzureCredential } from "@azure/identity";
 import { CertificateClient } from "@azure/keyvault-certificates";
-import { KeyClient } from "@azure/keyvault-keys";
+import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
 import { SecretClient } from "@azure/keyvault-secrets";
 
 export const vaultUrl = process.env.VAULT_URL.replace(/\/$/, "");
@@ -47,6 +47,11 @@ export function certificatesAs(caller) {
 
 export function secretsAs(caller) {
   return new SecretClient(vaultUrl, caller, options);
+}
+
+// cryptography is a client that uses one version of a key.
+export function cryptography(key) {
+  return new CryptographyClient(key.id, credential, options);
 }
 
 // answer is the last exchange of this method whose path is exactly path, challenges left out.

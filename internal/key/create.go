@@ -100,7 +100,8 @@ func (p CreateParams) spec() (pki.KeySpec, error) {
 	if err := checkRSASize("key_size", spec.Size); err != nil {
 		return pki.KeySpec{}, err
 	}
-	if p.Exponent != nil && *p.Exponent != defaultExponent {
+	// The Java client sends 0 where nothing was asked for.
+	if p.Exponent != nil && *p.Exponent != 0 && *p.Exponent != defaultExponent {
 		return pki.KeySpec{}, fault.InvalidField("public_exponent", fmt.Sprintf("The only one supported is %d.", defaultExponent))
 	}
 	return spec, nil

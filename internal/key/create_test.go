@@ -24,6 +24,7 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 	}{
 		{key.CreateParams{Type: "RSA"}, pki.KeySpec{Algorithm: pki.RSA, Size: 2048}, all},
 		{key.CreateParams{Type: "rsa", Size: ptr(3072), Exponent: ptr(65537), Curve: ptr("ignored")}, pki.KeySpec{Algorithm: pki.RSA, Size: 3072}, all},
+		{key.CreateParams{Type: "RSA", Exponent: ptr(0)}, pki.KeySpec{Algorithm: pki.RSA, Size: 2048}, all}, // of the Java client
 		{key.CreateParams{Type: "EC", Size: ptr(7)}, pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256}, all[2:4]},
 		{key.CreateParams{Type: "EC", Curve: ptr("P-384")}, pki.KeySpec{Algorithm: pki.EC, Size: 384, Curve: pki.P384}, all[2:4]},
 		{key.CreateParams{Type: "EC", Curve: ptr("p-521")}, pki.KeySpec{Algorithm: pki.EC, Size: 521, Curve: pki.P521}, all[2:4]},
@@ -60,7 +61,7 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 		t.Errorf("the name is spelled %s", b.Head.Name)
 	}
 	versions, _, _, err := w.service.ListVersions(t.Context(), w.grant(access.KeyListVersions, "web"), object.Page{Limit: 25})
-	if err != nil || len(versions) != 10 {
+	if err != nil || len(versions) != 11 {
 		t.Errorf("%d versions, %v", len(versions), err)
 	}
 	w.check()
