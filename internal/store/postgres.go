@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,9 @@ const (
 	// maxTries bounds how often an update is run again after a conflict. With
 	// the pauses below the last try comes after about three seconds.
 	maxTries = 12
+	// sharedTries is how often an update is tried beside others before it is run
+	// alone.
+	sharedTries = 2
 	// firstPause and maxPause bound the random pause before the next try.
 	firstPause = 2 * time.Millisecond
 	maxPause   = 500 * time.Millisecond
@@ -42,6 +46,8 @@ type postgresEngine struct {
 	faults Faults
 	logger *slog.Logger
 	closed atomic.Bool
+
+	writers sync.RWMutex // held by every update: shared, or alone after conflicts
 }
 
 func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
@@ -95,7 +101,7 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 func (e *postgresEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	pause := firstPause
 	for try := 1; ; try++ {
-		err := e.attempt(ctx, fn)
+		err := e.turn(ctx, fn, try > sharedTries)
 		if !conflict(err) {
 			return err
 		}
@@ -110,6 +116,20 @@ func (e *postgresEngine) update(ctx context.Context, fn func(*Tx) error) error {
 		}
 		pause = min(2*pause, maxPause)
 	}
+}
+
+// turn is one attempt: side by side with this process's others, or alone. Small
+// tables conflict by page, so that writers of different names keep failing one
+// another; alone, an update conflicts with other replicas only.
+func (e *postgresEngine) turn(ctx context.Context, fn func(*Tx) error, alone bool) error {
+	if alone {
+		e.writers.Lock()
+		defer e.writers.Unlock()
+	} else {
+		e.writers.RLock()
+		defer e.writers.RUnlock()
+	}
+	return e.attempt(ctx, fn)
 }
 
 // attempt runs fn once. A crash or a lost connection before the commit leaves
