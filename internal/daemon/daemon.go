@@ -227,7 +227,7 @@ func (d *Daemon) domain() error {
 		KeepOpen:   d.settings.KeepKeysOpen(),
 		Generation: d.db.Generation,
 		Wake:       func() { d.runner.Wake() },
-		Rotated:    d.recordRotation,
+		Record:     d.recordRotation,
 	})
 	if err != nil {
 		return err

@@ -178,7 +178,7 @@ func (d *Daemon) purge(ctx context.Context) error {
 	for {
 		err := errors.Join(
 			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurge)),
-			d.keys.PurgeDue(ctx, d.recordPurged(access.KeyPurge)),
+			d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurge)),
 			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurge)))
 		if err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "purging what is due", "error", err)

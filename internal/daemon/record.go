@@ -99,15 +99,22 @@ func (d *Daemon) recordPurged(a access.Action) func(object.Head) {
 	}
 }
 
-// recordRotation is the record of a key that rotated by its policy.
-func (d *Daemon) recordRotation(b *key.Bundle, job string) {
-	e, err := d.background(b.Head.Vault, access.KeyRotateIfDue, b.Head.Name, job)
+// recordRotation is the record of a key that rotates by its policy, its intent
+// durable before.
+func (d *Daemon) recordRotation(h object.Head, job string) (func(*key.Bundle, error), error) {
+	e, err := d.background(h.Vault, access.KeyRotateIfDue, h.Name, job)
 	if err != nil {
-		d.log.Error("a rotation could not be recorded", "name", b.Head.Name.String(), "error", err)
-		return
+		return nil, err
 	}
-	e.Describe(audit.Details{Key: &audit.KeyProperties{
-		Type: string(b.Version.Spec.Algorithm), Size: b.Version.Spec.Size, Curve: string(b.Version.Spec.Curve),
-	}})
-	d.finish(e, access.KeyRotateIfDue, b.Head.Name, outcome(http.StatusOK, nil))
+	if err := e.Intent(context.Background()); err != nil {
+		return nil, err
+	}
+	return func(rotated *key.Bundle, err error) {
+		if err == nil {
+			spec := rotated.Version.Spec
+			e.SetObjectVersion(string(rotated.Version.Version))
+			e.Describe(audit.Details{Key: &audit.KeyProperties{Type: string(spec.Algorithm), Size: spec.Size, Curve: string(spec.Curve)}})
+		}
+		d.finish(e, access.KeyRotateIfDue, h.Name, outcome(http.StatusOK, err))
+	}, nil
 }

@@ -3,6 +3,8 @@ package key
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -108,36 +110,52 @@ func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 	})
 }
 
-// purgeBatch bounds one transaction of PurgeDue.
+// purgeBatch is how many due names PurgeDue looks up at a time.
 const purgeBatch = 50
 
 // PurgeDue removes what has been deleted for as long as its vault keeps deleted
 // objects, in all vaults. Purge protection does not hold it back: the retention
-// is over. purged is told the name of each, after the commit.
-func (s *Service) PurgeDue(ctx context.Context, purged func(object.Head)) error {
+// is over. record puts each on record before it goes, and what it returns is told
+// what came of it; its error keeps the object for the next time.
+func (s *Service) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
 	for ctx.Err() == nil {
 		now := s.cfg.Now()
 		var due []object.Head
-		err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
-			if due, err = tx.DueKeyPurges(ctx, now, purgeBatch); err != nil {
-				return err
-			}
-			for _, h := range due {
-				if err := tx.PurgeKey(ctx, h.Vault, h.Name); err != nil {
-					return err
-				}
-			}
-			return nil
+		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+			due, err = tx.DueKeyPurges(ctx, now, purgeBatch)
+			return err
 		})
 		if err != nil {
 			return err
 		}
 		for _, h := range due {
-			purged(h)
+			done, err := record(h)
+			if err != nil {
+				return fmt.Errorf("recording the purge of %s: %w", h.Name, err)
+			}
+			err = s.purgeIfDue(ctx, h, now)
+			done(err)
+			if err != nil {
+				return err
+			}
 		}
 		if len(due) < purgeBatch {
 			return nil
 		}
 	}
 	return ctx.Err()
+}
+
+// purgeIfDue looks again: the object may have been recovered meanwhile.
+func (s *Service) purgeIfDue(ctx context.Context, h object.Head, now time.Time) error {
+	return s.cfg.DB.Update(ctx, func(tx Tx) error {
+		h, err := tx.KeyHead(ctx, h.Vault, h.Name)
+		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Managed || h.Deletion == nil || h.Deletion.PurgeAt.After(now)) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return tx.PurgeKey(ctx, h.Vault, h.Name)
+	})
 }

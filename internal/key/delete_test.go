@@ -1,6 +1,8 @@
 package key_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -113,7 +115,12 @@ func TestPurgeIsHeldBackAndDone(t *testing.T) {
 	due := func() {
 		t.Helper()
 		purged = nil
-		w.must(w.service.PurgeDue(ctx, func(h object.Head) { purged = append(purged, string(h.Vault)) }))
+		w.must(w.service.PurgeDue(ctx, func(h object.Head) (func(error), error) {
+			return func(err error) {
+				w.must(err)
+				purged = append(purged, string(h.Vault))
+			}, nil
+		}))
 	}
 	w.pass(7*24*time.Hour - time.Second)
 	if due(); len(purged) != 0 {
@@ -124,6 +131,17 @@ func TestPurgeIsHeldBackAndDone(t *testing.T) {
 		t.Errorf("after 7 days: %v", purged)
 	}
 	w.pass(83 * 24 * time.Hour)
+	// What cannot be recorded stays; what is recovered at the last moment too.
+	if err := w.service.PurgeDue(ctx, func(object.Head) (func(error), error) { return nil, errMute }); !errors.Is(err, errMute) || w.dump("web") == "" {
+		t.Errorf("without a record: %v", err)
+	}
+	w.must(w.service.PurgeDue(ctx, func(object.Head) (func(error), error) {
+		_, err := w.service.Recover(ctx, w.grant(access.KeyRecover, "web"))
+		return w.must, err
+	}))
+	w.get("web")
+	w.remove("web")
+	w.pass(90 * 24 * time.Hour)
 	if due(); len(purged) != 1 || purged[0] != string(w.home.ID) || w.dump("web") != "" {
 		t.Errorf("after 90 days: %v", purged)
 	}
@@ -146,7 +164,10 @@ func TestPurgeDueTakesBatches(t *testing.T) {
 		return nil
 	}))
 	count := 0
-	w.must(w.service.PurgeDue(t.Context(), func(object.Head) { count++ }))
+	w.must(w.service.PurgeDue(t.Context(), func(object.Head) (func(error), error) {
+		count++
+		return w.must, nil
+	}))
 	if count != n {
 		t.Errorf("%d purged", count)
 	}
@@ -227,7 +248,7 @@ func TestManagedKeysAreUsedAndNotChanged(t *testing.T) {
 		t.Errorf("%d, %v", len(list), err)
 	}
 	w.pass(200 * 24 * time.Hour)
-	w.must(w.service.PurgeDue(ctx, func(h object.Head) { t.Errorf("purged %s", h.Name) }))
+	w.must(w.service.PurgeDue(ctx, func(h object.Head) (func(error), error) { return nil, fmt.Errorf("purging %s", h.Name) }))
 	if w.dump("cert")+w.dump("gone") != before {
 		t.Error("something changed")
 	}

@@ -3,6 +3,7 @@ package key
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -140,40 +141,53 @@ func (p *RotationPolicy) notice(current *Version, now time.Time) time.Time {
 // goes away.
 func (s *Service) RotateDue(ctx context.Context, j jobs.Job) error {
 	now := s.now()
+	var h object.Head
 	var seen *Version
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		_, seen, err = due(ctx, tx, j, now)
+		h, seen, err = due(ctx, tx, j, now)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	var fresh *Version
-	if seen != nil {
-		if fresh, err = s.successor(ctx, seen, now); err != nil {
-			return err
-		}
+	if seen == nil {
+		return s.cfg.DB.Update(ctx, func(tx Tx) error { return tx.CompleteJob(ctx, j) })
 	}
-	var out *Bundle
+	fresh, err := s.successor(ctx, seen, now)
+	if err != nil {
+		return err
+	}
+	done, err := s.cfg.Record(h, j.ID)
+	if err != nil {
+		return fmt.Errorf("recording the rotation of %s: %w", h.Name, err)
+	}
+	rotated, err := s.rotateIfDue(ctx, j, fresh, now)
+	done(rotated, err)
+	return err
+}
+
+// rotateIfDue looks again, in the transaction that completes the job. Whatever
+// made the rotation needless since has replaced the job, and the commit fails
+// (object.ErrChanged).
+func (s *Service) rotateIfDue(ctx context.Context, j jobs.Job, fresh *Version, now time.Time) (out *Bundle, err error) {
 	err = s.update(ctx, func(tx Tx) error {
-		out = nil
 		if err := tx.CompleteJob(ctx, j); err != nil {
 			return err
 		}
 		h, current, err := due(ctx, tx, j, now)
-		if err != nil || current == nil {
-			return err
+		if err == nil && current == nil {
+			err = object.ErrChanged
 		}
-		if seen == nil || current.Version != seen.Version { // it became due while we looked
-			return reschedule(ctx, tx, RotateJob, h, now)
+		if err != nil {
+			return err
 		}
 		out, err = succeed(ctx, tx, h, fresh, now)
 		return err
 	})
-	if err == nil && out != nil {
-		s.cfg.Rotated(out, j.ID)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return out, nil
 }
 
 // due is the current version of the key that a RotateJob is about, nil when it is

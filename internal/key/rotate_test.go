@@ -298,6 +298,13 @@ func TestDueRotationLosesToWhatHappensMeanwhile(t *testing.T) {
 	if err := w.service.RotateDue(ctx, j); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
+	// So it is when it cannot be recorded, which comes first.
+	before := w.dump("web")
+	w.mute.Store(true)
+	if err := w.do(j); !errors.Is(err, errMute) || w.dump("web") != before {
+		t.Errorf("got %v", err)
+	}
+	w.mute.Store(false)
 	w.must(w.do(j))
 	if len(w.rotated) != 1 {
 		t.Errorf("%d rotations", len(w.rotated))

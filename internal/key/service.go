@@ -47,9 +47,10 @@ type Config struct {
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
 
-	// Rotated is told the new version when a key was rotated because it was due,
-	// for the record; nil: nobody listens.
-	Rotated func(b *Bundle, jobID string)
+	// Record puts on record that a key is about to be rotated because it is due.
+	// What it returns is called with the new version, or with why there is none.
+	// Its error keeps the key from rotating: it is tried again. nil: no record.
+	Record func(h object.Head, jobID string) (done func(rotated *Bundle, err error), err error)
 }
 
 // Service holds the rules of keys. Every exported method that serves a caller
@@ -71,8 +72,8 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
 	}
-	if cfg.Rotated == nil {
-		cfg.Rotated = func(*Bundle, string) {}
+	if cfg.Record == nil {
+		cfg.Record = func(object.Head, string) (func(*Bundle, error), error) { return func(*Bundle, error) {}, nil }
 	}
 	return &Service{cfg: cfg, recent: recent{generation: cfg.Generation}, opened: opened{keep: cfg.KeepOpen}}, nil
 }

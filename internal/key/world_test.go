@@ -50,10 +50,13 @@ type world struct {
 	opens     atomic.Int64                    // boxes that were opened
 	pairs     atomic.Int64                    // keys that were made
 	wakes     atomic.Int64
+	mute      atomic.Bool // nothing can be recorded
 
 	mu      sync.Mutex
 	rotated []key.Bundle // guarded by mu
 }
+
+var errMute = errors.New("nothing can be recorded")
 
 // Open counts, and opens.
 func (w *world) Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
@@ -108,10 +111,18 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 		DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 		KeepOpen: time.Minute, Generation: w.db.Generation,
 		Wake: func() { w.wakes.Add(1) },
-		Rotated: func(b *key.Bundle, _ string) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.rotated = append(w.rotated, *b)
+		Record: func(object.Head, string) (func(*key.Bundle, error), error) {
+			if w.mute.Load() {
+				return nil, errMute
+			}
+			return func(b *key.Bundle, err error) {
+				if err != nil {
+					return
+				}
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.rotated = append(w.rotated, *b)
+			}, nil
 		},
 	}
 	for _, f := range change {
