@@ -87,18 +87,6 @@ func (d *Daemon) recordPurge(a access.Action) func(object.Head) (func(error), er
 	}
 }
 
-// recordPurged is the record of a scheduled purge that has happened.
-func (d *Daemon) recordPurged(a access.Action) func(object.Head) {
-	return func(h object.Head) {
-		e, err := d.background(h.Vault, a, h.Name, "")
-		if err != nil {
-			d.log.Error("a purge could not be recorded", "name", h.Name.String(), "error", err)
-			return
-		}
-		d.finish(e, a, h.Name, outcome(http.StatusNoContent, nil))
-	}
-}
-
 // recordRotation is the record of a key that rotates by its policy, its intent
 // durable before.
 func (d *Daemon) recordRotation(h object.Head, job string) (func(*key.Bundle, error), error) {
