@@ -12,8 +12,8 @@ import (
 // its placeholder. The bundle may be shared: it must not be changed.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
-	k := recentKey{g.Vault().ID, g.Name().Key(), ver}
-	known, generation, keep := s.recent.get(k)
+	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
+	known, generation, keep := s.recent.Get(k)
 	if known != nil {
 		return known, nil
 	}
@@ -33,7 +33,7 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 		return nil, err
 	}
 	if out.Kept = keep; keep {
-		s.recent.put(k, out, generation)
+		s.recent.Put(k, out, generation)
 	}
 	return out, nil
 }

@@ -65,8 +65,11 @@ type Config struct {
 // caller takes the grant of its own action, which only the gate can make.
 type Service struct {
 	cfg    Config
-	recent recent
+	recent object.Recent[Bundle]
 }
+
+// maxRecent bounds the bundles kept in memory: about 4 KB each with a short chain.
+const maxRecent = 2048
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
@@ -76,7 +79,7 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
 	}
-	return &Service{cfg: cfg, recent: recent{generation: cfg.Generation}}, nil
+	return &Service{cfg: cfg, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

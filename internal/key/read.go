@@ -17,8 +17,8 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 
 // read gives a version of a live key. What it gives may be shared.
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
-	k := recentKey{g.Vault().ID, g.Name().Key(), ver}
-	known, generation, keep := s.recent.get(k)
+	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
+	known, generation, keep := s.recent.Get(k)
 	if known != nil {
 		return known, nil
 	}
@@ -34,7 +34,7 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 		return nil, err
 	}
 	if keep {
-		s.recent.put(k, out, generation)
+		s.recent.Put(k, out, generation)
 	}
 	return out, nil
 }

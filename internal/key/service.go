@@ -57,9 +57,12 @@ type Config struct {
 // takes the grant of its own action, which only the gate can make.
 type Service struct {
 	cfg    Config
-	recent recent
+	recent object.Recent[Bundle]
 	opened opened
 }
+
+// maxRecent bounds the bundles kept in memory: about 4 KB each with a key of RSA-4096.
+const maxRecent = 1024
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
@@ -75,7 +78,7 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.Record == nil {
 		cfg.Record = func(object.Head, string) (func(*Bundle, error), error) { return func(*Bundle, error) {}, nil }
 	}
-	return &Service{cfg: cfg, recent: recent{generation: cfg.Generation}, opened: opened{keep: cfg.KeepOpen}}, nil
+	return &Service{cfg: cfg, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}, opened: opened{keep: cfg.KeepOpen}}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.
