@@ -15,17 +15,18 @@ import (
 // use. All methods may be called on a nil Entry, and do nothing: such work is
 // recorded by whoever started it.
 type Entry struct {
-	log       *Log
-	rec       record
-	arrival   time.Time
-	vaultURL  string
-	object    string // path of the object below the vault's URL
-	version   string
-	anonymous bool // answered with 401
-	tokenless bool // and no token was sent
-	also      []extra
-	intended  bool // the log holds an intent under RequestID
-	finished  bool
+	log        *Log
+	rec        record
+	arrival    time.Time
+	vaultURL   string
+	resourceID string // of the vault, as it was given
+	object     string // path of the object below the vault's URL
+	version    string
+	anonymous  bool // answered with 401
+	tokenless  bool // and no token was sent
+	also       []extra
+	intended   bool // the log holds an intent under RequestID
+	finished   bool
 }
 
 // extra is a second record of the same request.
@@ -112,8 +113,8 @@ func (e *Entry) SetVault(resourceID, url string) {
 	if e == nil {
 		return
 	}
-	if resourceID != "" {
-		e.rec.ResourceID = strings.ToUpper(resourceID)
+	if resourceID != "" && resourceID != e.resourceID { // the door and the gate both say it
+		e.resourceID, e.rec.ResourceID = resourceID, strings.ToUpper(resourceID)
 	}
 	if url != "" {
 		e.vaultURL = strings.TrimSuffix(url, "/")
@@ -239,7 +240,7 @@ func (e *Entry) Intent(ctx context.Context) error {
 	rec := e.rec
 	rec.ResultType, rec.ResultSignature, rec.DurationMs = "Unknown", "Unknown", "0"
 	rec.Properties.ID = e.id()
-	line, err := jsonLine(intent{Intent: e.RequestID(), Record: &rec})
+	line, err := rec.intentLine()
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 
 // intent is one line of the intent file.
 type intent struct {
-	Intent string `json:"intent"` // the request id
-	Record any    `json:"record"` // as it is emitted when no outcome follows
+	Intent string          `json:"intent"` // the request id
+	Record json.RawMessage `json:"record"` // as it is emitted when no outcome follows
 }
 
 // mend makes the file at path end with a whole line, and readable by its owner
@@ -114,9 +114,8 @@ func (l *Log) readIntents() (order []string, records map[string][]byte, err erro
 	}
 	records = map[string][]byte{}
 	for line := range bytes.Lines(data) {
-		var raw json.RawMessage
-		in := intent{Record: &raw}
-		if err := json.Unmarshal(line, &in); err != nil || in.Intent == "" || len(raw) == 0 || raw[0] != '{' {
+		var in intent
+		if err := json.Unmarshal(line, &in); err != nil || in.Intent == "" || len(in.Record) == 0 || in.Record[0] != '{' {
 			l.cfg.Logger.Warn("audit: a line that is no intent was moved aside", "file", l.intents.path)
 			if err := moveAside(l.intents.path+".torn", bytes.NewReader(bytes.TrimSuffix(line, []byte{'\n'}))); err != nil {
 				return nil, nil, err
@@ -126,7 +125,7 @@ func (l *Log) readIntents() (order []string, records map[string][]byte, err erro
 		if _, seen := records[in.Intent]; !seen {
 			order = append(order, in.Intent)
 		}
-		records[in.Intent] = append(raw, '\n')
+		records[in.Intent] = append(in.Record, '\n')
 	}
 	return order, records, nil
 }

@@ -1,10 +1,6 @@
 package audit
 
-import (
-	"bytes"
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // record is one line of the log (contract observability.md, 1.2).
 type record struct {
@@ -161,20 +157,6 @@ type NetworkProperties struct {
 	DefaultAction       string   `json:"defaultAction"`
 	Bypass              string   `json:"bypass"`
 	IPRules             []string `json:"ipRules,omitempty"`
-}
-
-// line is the record as it is written: one line, no HTML escapes.
-func (r *record) line() ([]byte, error) { return jsonLine(r) }
-
-func jsonLine(v any) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(1024)
-	enc := json.NewEncoder(&b) // ends with a line feed, and has none within
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(timeForm) }

@@ -20,21 +20,22 @@ type call struct {
 	ctx   context.Context // carries entry
 	entry *audit.Entry
 
-	address  address
-	client   netip.Addr // zero when it cannot be read
-	clientIP string     // the same as text, "" for zero
-	vault    *vault.Vault
-	recorded bool // the audit log hears of this request
-	caller   access.Caller
-	verb     string // the method, after an override
-	route    *route // nil: none
-	query    query
-	version  apiVersion
-	name     object.Name    // certificate, key, secret or issuer; zero if the route has none
-	pinned   object.Version // the version in the path; "" for the current one
-	stray    string         // a version in the path that is none, so that nothing has it
-	backup   opened         // of a restore
-	grant    access.Grant
+	address   address
+	audiences []string   // what a token may be meant for
+	client    netip.Addr // zero when it cannot be read
+	clientIP  string     // the same as text, "" for zero
+	vault     *vault.Vault
+	recorded  bool // the audit log hears of this request
+	caller    access.Caller
+	verb      string // the method, after an override
+	route     *route // nil: none
+	query     query
+	version   apiVersion
+	name      object.Name    // certificate, key, secret or issuer; zero if the route has none
+	pinned    object.Version // the version in the path; "" for the current one
+	stray     string         // a version in the path that is none, so that nothing has it
+	backup    opened         // of a restore
+	grant     access.Grant
 
 	policyGiven bool // the body has a policy, which is on record by itself
 }

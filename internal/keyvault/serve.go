@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"coffer/internal/access"
@@ -101,43 +100,19 @@ func isHealth(method string, path *segments) bool {
 	return path.n == 1 && strings.EqualFold(path.part[0], "healthstatus") && (method == http.MethodGet || method == http.MethodHead)
 }
 
-// vaultName is the vault that an address means, "" for the default one; served
-// is false for a name that is not ours.
-func (s *Server) vaultName(a address) (name string, served bool) {
-	if a.label == "" || s.cfg.Suffixes == nil {
-		return a.label, true
-	}
-	host := strings.ToLower(strings.TrimSuffix(a.host, ":"+a.port))
-	_, suffix, _ := strings.Cut(host, ".")
-	if slices.Contains(s.cfg.Suffixes, suffix) {
-		return a.label, true
-	}
-	return "", slices.Contains(s.cfg.Names, host)
-}
-
 func (s *Server) findVault(c *call) error {
-	a, valid := parseHost(c.r.Host)
-	if !valid {
-		return noVault()
-	}
-	name, served := s.vaultName(a)
+	m, served := s.hosts.meaning(c.r.Host, s.locate)
 	if !served {
 		return noVault()
 	}
-	if name == "" {
-		name = strings.ToLower(s.cfg.DefaultVault)
-	}
-	if name == "" {
-		return noVault()
-	}
-	v, err := s.cfg.Vaults.ByName(c.ctx, name)
+	v, err := s.cfg.Vaults.ByName(c.ctx, m.vault)
 	if errors.Is(err, object.ErrNotFound) {
 		return noVault()
 	}
 	if err != nil {
-		return fmt.Errorf("finding vault %s: %w", name, err)
+		return fmt.Errorf("finding vault %s: %w", m.vault, err)
 	}
-	c.address, c.vault = a, v
+	c.address, c.audiences, c.vault = m.address, m.audiences, v
 	return nil
 }
 
@@ -160,7 +135,7 @@ func (s *Server) authenticate(c *call) error {
 	// Of two headers a proxy before us might believe the other one: together they
 	// are no token.
 	token := strings.Join(c.r.Header.Values("Authorization"), ", ")
-	caller, err := s.cfg.Verifier.Verify(c.ctx, token, s.cfg.Audiences(c.address.host), c.vault.TenantID)
+	caller, err := s.cfg.Verifier.Verify(c.ctx, token, c.audiences, c.vault.TenantID)
 	if err != nil {
 		code := ""
 		if refusal, ok := errors.AsType[*identity.Refusal](err); ok {

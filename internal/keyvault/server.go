@@ -26,7 +26,8 @@ type Config struct {
 	// Challenge gives the WWW-Authenticate value of a 401 for a request to host
 	// (as in the Host header, checked) that meant v.
 	Challenge func(host string, v *vault.Vault) string
-	// Audiences gives what a token for a request to host may be meant for.
+	// Audiences gives what a token for a request to host may be meant for: always
+	// the same for the same host.
 	Audiences func(host string) []string
 
 	// Suffixes are the DNS names, in lower case, below which vaults are served:
@@ -72,6 +73,7 @@ type Server struct {
 	router         router
 	serviceVersion []string // header values are shared by all answers
 	rendered       rendered
+	hosts          hosts
 	strangers      *throttle.Sources // of refused tokens
 }
 
