@@ -113,7 +113,7 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	if w.service, err = certificate.NewService(c); err != nil {
 		t.Fatal(err)
 	}
-	w.secrets, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now,
+	w.secrets, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Generation: w.db.Generation,
 		ToPEM: func(seal.Value) (seal.Value, error) { return seal.Value{}, errors.New("nobody asks for another form") }})
 	if err != nil {
 		t.Fatal(err)

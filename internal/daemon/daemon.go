@@ -234,6 +234,7 @@ func (d *Daemon) domain() error {
 	}
 	d.secrets, err = secret.NewService(secret.Config{
 		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: pfxToPEM,
+		Generation: d.db.Generation,
 	})
 	if err != nil {
 		return err

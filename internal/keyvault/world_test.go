@@ -157,7 +157,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: sealer, Now: clock, ToPEM: toPEM})
+	secrets, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: sealer, Now: clock, ToPEM: toPEM, Generation: w.db.Generation})
 	if err != nil {
 		t.Fatal(err)
 	}

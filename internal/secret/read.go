@@ -21,17 +21,11 @@ const (
 // informative only (contract secrets.md, 5.2).
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version, as string) (*Bundle, error) {
 	g.Must(access.SecretGet)
-	b := &Bundle{}
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if b.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
-			return err
-		}
-		b.Version, err = version(ctx, tx, b.Head, ver)
-		return err
-	})
+	stored, err := s.read(ctx, g, ver)
 	if err != nil {
 		return nil, err
 	}
+	b := *stored
 	v := b.Version
 	if !v.Attributes.Enabled {
 		return nil, &fault.Error{Kind: fault.Forbidden, Reason: fault.SecretDisabled,
@@ -43,13 +37,39 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version, a
 	}
 	b.Value, err = s.cfg.Sealer.Open(ctx, ValuePlace(v.Vault, v.Name, v.Version), v.Value)
 	if err == nil && convert {
-		v.ContentType = as
+		converted := *v
+		converted.ContentType, b.Version = as, &converted
 		b.Value, err = s.cfg.ToPEM(b.Value)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
 	}
-	return b, nil
+	return &b, nil
+}
+
+// read gives a version of a live secret with its value sealed. What it gives may
+// be shared: it must not be changed.
+func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
+	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
+	known, generation, keep := s.recent.Get(k)
+	if known != nil {
+		return known, nil
+	}
+	out := &Bundle{}
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		if out.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
+			return err
+		}
+		out.Version, err = version(ctx, tx, out.Head, ver)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if keep && len(out.Version.Value) <= maxKept {
+		s.recent.Put(k, out, generation)
+	}
+	return out, nil
 }
 
 // List lists live secrets by name; more tells that others follow.

@@ -17,11 +17,17 @@ type Sealer interface {
 	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
 }
 
-// Config is what a Service is made of; all fields are required.
+// Config is what a Service is made of. Fields without a comment on nil are
+// required.
 type Config struct {
 	DB     DB
 	Sealer Sealer
 	Now    func() time.Time
+
+	// Generation counts the commits of the database, and grows before a commit is
+	// answered; ok is false when other processes commit too. nil: nothing that was
+	// read is kept for the next read.
+	Generation func() (n uint64, ok bool)
 
 	// ToPEM turns a stored PFX (standard base64) into PEM. It is given by the
 	// wiring, because the codec of certificates is not this package's business.
@@ -30,14 +36,24 @@ type Config struct {
 
 // Service holds the rules of secrets. Every exported method that serves a caller
 // takes the grant of its own action, which only the gate can make.
-type Service struct{ cfg Config }
+type Service struct {
+	cfg    Config
+	recent object.Recent[Bundle] // values are sealed in there
+}
+
+// What is kept in memory of what was read last: so many versions with boxes of so
+// many bytes, 8 MB together. A PFX with a chain of RSA certificates has about 6 KB.
+const (
+	maxRecent = 512
+	maxKept   = 16 << 10
+)
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
 	if cfg.DB == nil || cfg.Sealer == nil || cfg.Now == nil || cfg.ToPEM == nil {
 		return nil, errors.New("secret: DB, Sealer, Now and ToPEM are required")
 	}
-	return &Service{cfg}, nil
+	return &Service{cfg, object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

@@ -98,7 +98,7 @@ func newDrawer(t *testing.T) drawer {
 		}
 		return seal.NewValue(append([]byte("PEM of "), v.Reveal()...)), nil
 	}
-	service, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: db}, Sealer: sealer, Now: now, ToPEM: convert})
+	service, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: db}, Sealer: sealer, Now: now, ToPEM: convert, Generation: db.Generation})
 	must(err)
 	return drawer{service, db, home, grants(home), grants(other)}
 }
@@ -129,6 +129,7 @@ func TestGet(t *testing.T) {
 		{"gone", id(40), "", "", fault.NotFound, "gone/" + string(id(40))},
 		{"pfx", id(99), "", "", fault.NotFound, "pfx/" + string(id(99))},
 		{"nobody", "", "", "", fault.NotFound, "nobody"},
+		{"pfx", "", "", "value 1 of Pfx", 0, ""}, // what was converted is not what is kept
 	} {
 		b, err := d.Get(t.Context(), d.grant(access.SecretGet, c.name), c.version, c.as)
 		claim := fmt.Sprintf("%s/%s as %q", c.name, c.version, c.as)
@@ -138,7 +139,8 @@ func TestGet(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || string(b.Value.Reveal()) != c.value || b.Head.Managed != (c.name != "own") || c.as != "" && b.Version.ContentType != c.as {
+		if err != nil || string(b.Value.Reveal()) != c.value || b.Head.Managed != (c.name != "own") || c.as != "" && b.Version.ContentType != c.as ||
+			c.name == "pfx" && c.as == "" && b.Version.ContentType != pfxType {
 			t.Errorf("%s: %+v, %v", claim, b, err)
 		}
 		if _, err := d.Get(t.Context(), d.other(access.SecretGet, c.name), c.version, c.as); !fault.Is(err, fault.NotFound) {

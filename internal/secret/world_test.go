@@ -66,7 +66,7 @@ func newWorld(t testing.TB) *world {
 		_, err := w.sealer.Seal(t.Context(), seal.Place{Vault: made.ID}, nil)
 		w.must(err)
 	}
-	w.Service, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now,
+	w.Service, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Generation: w.db.Generation,
 		ToPEM: func(seal.Value) (seal.Value, error) { return seal.Value{}, errors.New("not asked for") }})
 	w.must(err)
 	return w
