@@ -58,27 +58,38 @@ def authority():
     return outside.Authority()
 
 
-@pytest.fixture
-def new_name(certificates):
+def unused(prefix, delete, purge):
     """Hands out unused names; afterwards nothing of them is left in the vault."""
     given = []
 
     def new():
-        given.append("py-" + uuid.uuid4().hex[:20])
+        given.append(prefix + uuid.uuid4().hex[:20])
         return given[-1]
 
     yield new
     for name in given:
-        try:
-            certificates.begin_delete_certificate(name)
-        except ResourceNotFoundError:
-            pass  # never made, or deleted by the test
-        try:
-            certificates.purge_deleted_certificate(name)
-        except ResourceNotFoundError:
-            pass  # purged by the test
+        for tidy in (delete, purge):
+            try:
+                tidy(name)
+            except ResourceNotFoundError:
+                pass  # never made, or the test has seen to it
+
+
+@pytest.fixture
+def new_name(certificates):
+    yield from unused("py-", certificates.begin_delete_certificate, certificates.purge_deleted_certificate)
+
+
+@pytest.fixture
+def new_key_name(keys):
+    yield from unused("py-key-", keys.begin_delete_key, keys.purge_deleted_key)
 
 
 @pytest.fixture
 def name(new_name):
     return new_name()
+
+
+@pytest.fixture
+def key_name(new_key_name):
+    return new_key_name()
