@@ -3,6 +3,7 @@ package keyvault
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"coffer/internal/audit"
 	"coffer/internal/vault"
@@ -41,6 +43,11 @@ func encode(r reply) (*answer, error) {
 		a.body = buf
 		return a, nil
 	}
+	if r.value != nil {
+		buf.Grow(len(r.value) + roomBeside)
+		writeValue(buf, r.value)
+	}
+	start := buf.Len()
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false) // nextLink has ampersands
 	if err := enc.Encode(r.body); err != nil {
@@ -49,8 +56,44 @@ func encode(r reply) (*answer, error) {
 		return nil, err
 	}
 	buf.Truncate(buf.Len() - 1) // the encoder ends with a line feed
+	if r.value != nil {
+		buf.Bytes()[start] = ',' // the object goes on
+	}
 	a.body = buf
 	return a, nil
+}
+
+// roomBeside is what an answer usually has beside a value, in bytes, so that the
+// buffer does not move and leave a copy of the value behind.
+const roomBeside = 4 << 10
+
+// writeValue begins an object with the member "value". It does so itself because
+// encoding/json keeps what passes through it in buffers that nobody wipes.
+func writeValue(buf *bytes.Buffer, value []byte) {
+	buf.WriteString(`{"value":"`)
+	rest := value
+	for len(rest) > 0 {
+		n := 0
+		for n < len(rest) && rest[n] >= ' ' && rest[n] <= '~' && rest[n] != '"' && rest[n] != '\\' {
+			n++
+		}
+		buf.Write(rest[:n])
+		if rest = rest[n:]; len(rest) == 0 {
+			break
+		}
+		r, size := utf8.DecodeRune(rest)
+		rest = rest[size:]
+		short := strings.IndexRune("\"\\\b\f\n\r\t", r)
+		switch {
+		case short >= 0:
+			buf.Write([]byte{'\\', `"\bfnrt`[short]})
+		case r < ' ' || r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029': // the latter two end lines in JavaScript
+			fmt.Fprintf(buf, `\u%04x`, r)
+		default:
+			buf.WriteRune(r)
+		}
+	}
+	buf.WriteByte('"')
 }
 
 func refuse(f *failure) *answer {

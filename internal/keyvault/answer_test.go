@@ -2,12 +2,36 @@ package keyvault
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 )
 
+// A value is written as encoding/json would write it.
+func TestValuesAreJSON(t *testing.T) {
+	for _, value := range []string{"", "plain ~text", `quo"te and back\\slash`, "line\nfeed\ttab\x00\x1f\x7f", "<a>&", "é🔑", "\u2028\u2029",
+		"not \xff UTF-8 \xc3", "\"", "a\\"} {
+		a, err := encode(reply{status: 200, body: secretBundle{ID: "x"}, value: []byte(value), secret: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(struct {
+			Value string `json:"value"`
+			secretBundle
+		}{value, secretBundle{ID: "x"}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.body.String() + "\n"; got != want.String() {
+			t.Errorf("%q: %s, want %s", value, got, want.String())
+		}
+	}
+}
+
 func TestSecretsAreWipedFromBuffers(t *testing.T) {
 	for _, secret := range []bool{true, false} {
-		a, err := encode(reply{status: 200, body: secretBundle{Value: new("hunter2")}, secret: secret})
+		a, err := encode(reply{status: 200, body: secretBundle{}, value: []byte("hunter2"), secret: secret})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,7 @@ type reply struct {
 	status     int
 	body       any
 	text       []byte // a body that is encoded already; it is not changed
+	value      []byte // UTF-8, of a member "value" before those of body, an object; nil: none
 	location   string
 	retryAfter int  // seconds; 0 for none
 	secret     bool // the body is wiped from memory after it was written

@@ -7,9 +7,8 @@ import (
 )
 
 // secretBundle is contract secrets.md, 3.1, in the recorded order of a managed
-// one (6). Only set and get answer the value, which may be empty.
+// one (6). Only set and get answer the value, which may be empty and comes first.
 type secretBundle struct {
-	Value       *string           `json:"value,omitempty"`
 	ContentType string            `json:"contentType,omitempty"`
 	ID          string            `json:"id"`
 	Managed     bool              `json:"managed,omitempty"`
@@ -81,11 +80,10 @@ func newSecretBundle(c *call, b *secret.Bundle) secretBundle {
 func renderSecret(c *call, b *secret.Bundle) reply { return ok(newSecretBundle(c, b)) }
 
 func renderSecretValue(c *call, b *secret.Bundle) reply {
-	value := string(b.Value.Reveal())
-	out := newSecretBundle(c, b)
-	out.Value = &value
-	r := ok(out)
-	r.secret = true
+	r := ok(newSecretBundle(c, b))
+	if r.value, r.secret = b.Value.Reveal(), true; r.value == nil {
+		r.value = []byte{}
+	}
 	return r
 }
 
