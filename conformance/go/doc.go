@@ -5,7 +5,7 @@
 //
 // The tests take all they need from the environment that "coffer dev --env-file"
 // writes, and LIMITED_CLIENT_ID and LIMITED_CLIENT_SECRET: an application that
-// may list certificates and nothing else. The script run starts them.
+// may list certificates, use keys that it may not read, and nothing else. The script run starts them.
 //
 // Citations such as "certificates.md, 8.7" are to the wire contract.
 package conformance

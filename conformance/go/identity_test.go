@@ -74,7 +74,7 @@ func TestGarbageTokenIs401(t *testing.T) {
 	}
 }
 
-// openLimited opens the vault for the application that may only list certificates.
+// openLimited opens the vault for the application that may only list certificates and use keys.
 func openLimited(t *testing.T) *vault {
 	t.Helper()
 	cred, err := azidentity.NewClientSecretCredential(

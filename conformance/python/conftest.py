@@ -43,12 +43,17 @@ def keys(vault_url, credential):
 
 
 @pytest.fixture(scope="session")
-def limited(vault_url):
-    """A client that may list certificates and nothing else."""
-    credential = ClientSecretCredential(
+def limited_credential():
+    """An application that may list certificates and use keys, which it may not read, and nothing else."""
+    with ClientSecretCredential(
         os.environ["AZURE_TENANT_ID"], os.environ["LIMITED_CLIENT_ID"], os.environ["LIMITED_CLIENT_SECRET"]
-    )
-    with credential, CertificateClient(vault_url, credential) as c:
+    ) as c:
+        yield c
+
+
+@pytest.fixture(scope="session")
+def limited(vault_url, limited_credential):
+    with CertificateClient(vault_url, limited_credential) as c:
         yield c
 
 

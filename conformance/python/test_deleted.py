@@ -90,11 +90,13 @@ def test_delete_answer_and_deleted_object_are_the_same_bytes(certificates, name)
     assert raw(certificates, f"/deletedcertificates/{name}") == seen[0]
 
 
-def test_deleted_name_is_taken(certificates, authority, name):
+def test_deleted_name_is_taken(certificates, secrets, keys, authority, name):
     create(certificates, name)
     certificates.begin_delete_certificate(name).wait()
     key = outside.ec_key()
     attempts = [
+        lambda: secrets.set_secret(name, "x"),
+        lambda: keys.create_ec_key(name),
         lambda: certificates.begin_create_certificate(name, small()),
         lambda: certificates.import_certificate(name, outside.pfx(key, [authority.issue(key.public_key())])),
     ]

@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import uuid
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
@@ -20,7 +19,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 import outside
-from policies import create as create_certificate
 
 UTC = datetime.timezone.utc
 CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1(), "P-256K": ec.SECP256K1()}
@@ -188,6 +186,7 @@ def test_deletion_recovery_and_backup(keys, name):
     gone = keys.begin_delete_key(name).result()
     assert gone.id == made.id and gone.recovery_id.endswith("/deletedkeys/" + name)
     assert gone.scheduled_purge_date - gone.deleted_date == datetime.timedelta(days=made.properties.recoverable_days)
+    assert keys.get_deleted_key(name).recovery_id == gone.recovery_id
     assert name in [k.name for k in keys.list_deleted_keys()]
     assert refusal(keys.create_ec_key, name)[:3] == (409, "Conflict", "ObjectIsDeletedButRecoverable")
     with pytest.raises(ResourceNotFoundError):
@@ -197,6 +196,8 @@ def test_deletion_recovery_and_backup(keys, name):
         keys.restore_key_backup(blob)
     keys.begin_delete_key(name).wait()
     keys.purge_deleted_key(name)
+    with pytest.raises(ResourceNotFoundError):
+        keys.get_deleted_key(name)
     restored = keys.restore_key_backup(blob)
     assert (restored.id, restored.key.x, restored.properties.created_on) == (made.id, made.key.x, made.properties.created_on)
     assert refusal(keys.restore_key_backup, blob[:-1] + b"?")[:2] == (400, "Malformed backup blob")
@@ -236,20 +237,6 @@ def test_rotation_and_its_policy(keys, name):
     assert refusal(keys.update_key_rotation_policy, name, KeyRotationPolicy(), expires_in="P1D")[:2] == (400, "BadParameter")
 
 
-def test_the_key_of_a_certificate_signs(certificates, keys):
-    name = "py-cert-" + uuid.uuid4().hex[:20]
-    try:
-        made = create_certificate(certificates, name)
-        digest = hashlib.sha256(b"to be signed").digest()
-        signature = keys.get_cryptography_client(name).sign(SignatureAlgorithm.es256, digest).signature
-        der = utils.encode_dss_signature(number(signature[:32]), number(signature[32:]))
-        leaf = outside.x509.load_der_x509_certificate(bytes(made.cer))
-        leaf.public_key().verify(der, digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))
-    finally:
-        certificates.begin_delete_certificate(name).wait()
-        certificates.purge_deleted_certificate(name)
-
-
 @pytest.mark.parametrize("version", [v.value for v in ApiVersion])
 def test_every_version_of_the_client_makes_and_reads_keys(vault_url, credential, new_name, version):
     with KeyClient(vault_url, credential, api_version=version) as client:
@@ -260,5 +247,6 @@ def test_every_version_of_the_client_makes_and_reads_keys(vault_url, credential,
 def test_random_bytes_and_hardware_types(keys, new_name):
     assert len(keys.get_random_bytes(count=128)) == 128
     assert refusal(keys.get_random_bytes, count=129)[:2] == (400, "BadParameter")
-    assert refusal(keys.create_rsa_key, new_name(), hardware_protected=True)[:2] == (403, "Forbidden")
+    for create in (keys.create_rsa_key, keys.create_ec_key, keys.create_oct_key):
+        assert refusal(create, new_name(), hardware_protected=True)[:2] == (403, "Forbidden")
     assert refusal(keys.create_oct_key, new_name())[:3] == (400, "BadParameter", "KeyTypeNotSupported")

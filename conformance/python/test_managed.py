@@ -1,7 +1,14 @@
 """The key and the secret that belong to a certificate (certificates.md, 7; secrets.md, 6; keys.md, 6)."""
 
+import hashlib
+
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
+from azure.keyvault.certificates import CertificatePolicy
+from azure.keyvault.keys.crypto import EncryptionAlgorithm, KeyWrapAlgorithm, SignatureAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 import outside
 from outside import der, spki
@@ -97,6 +104,52 @@ def test_key_operations_follow_the_key_usage(certificates, keys, name, usage):
     assert set(keys.get_key(name).key_operations) == OPERATIONS[usage]
 
 
+def test_rsa_key_signs_and_unwraps_under_the_certificate(certificates, keys, name):
+    made = create(certificates, name, CertificatePolicy.get_default())
+    public = outside.x509.load_der_x509_certificate(bytes(made.cer)).public_key()
+    client = keys.get_cryptography_client(name)
+    signature = client.sign(SignatureAlgorithm.rs256, hashlib.sha256(b"to be signed").digest()).signature
+    public.verify(signature, b"to be signed", padding.PKCS1v15(), hashes.SHA256())
+
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+    wrapped = public.encrypt(bytes(range(32)), oaep)
+    assert client.unwrap_key(KeyWrapAlgorithm.rsa_oaep_256, wrapped).key == bytes(range(32))
+    with pytest.raises(HttpResponseError) as refused:
+        client.decrypt(EncryptionAlgorithm.rsa_oaep_256, wrapped)
+    assert (refused.value.status_code, refused.value.error.innererror["code"]) == (403, "KeyOperationForbidden")
+
+
+@pytest.mark.parametrize(
+    "curve,algorithm,hashed",
+    [
+        ("P-256", SignatureAlgorithm.es256, hashes.SHA256()),
+        ("P-384", SignatureAlgorithm.es384, hashes.SHA384()),
+        ("P-521", SignatureAlgorithm.es512, hashes.SHA512()),
+        ("P-256K", SignatureAlgorithm.es256_k, hashes.SHA256()),
+    ],
+)
+def test_ec_key_signs_under_the_certificate(certificates, keys, name, curve, algorithm, hashed):
+    made = create(certificates, name, small(key_curve_name=curve))
+    public = outside.x509.load_der_x509_certificate(bytes(made.cer)).public_key()
+    digest = hashlib.new(hashed.name, b"to be signed").digest()
+    signature = keys.get_cryptography_client(name).sign(algorithm, digest).signature
+    half = len(signature) // 2
+    assert half == (public.key_size + 7) // 8
+    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    public.verify(encode_dss_signature(r, s), b"to be signed", ec.ECDSA(hashed))
+
+
+def test_key_of_a_disabled_certificate_does_not_sign(certificates, keys, name):
+    create(certificates, name)
+    client = keys.get_cryptography_client(name)
+    assert client.sign(SignatureAlgorithm.es256, bytes(32)).signature
+    certificates.update_certificate_properties(name, enabled=False)
+    with pytest.raises(HttpResponseError) as refused:
+        client.sign(SignatureAlgorithm.es256, bytes(32))
+    assert (refused.value.status_code, refused.value.error.code) == (403, "Forbidden")
+    assert refused.value.error.innererror["code"] == "KeyDisabled"
+
+
 def test_secret_cannot_be_changed_on_its_own(certificates, secrets, name):
     create(certificates, name)
     before = secrets.get_secret(name)
@@ -130,3 +183,11 @@ def test_key_cannot_be_changed_on_its_own(certificates, keys, name):
         assert (what, refused.value.status_code, refused.value.error.code) == (what, 403, "Forbidden")
         assert refused.value.error.innererror["code"] == "KeyManagedByKeyVault"
     assert keys.get_key(name).id == before.id
+
+
+def test_name_of_a_key_of_its_own_is_taken(certificates, keys, key_name):
+    made = keys.create_ec_key(key_name)
+    with pytest.raises(ResourceExistsError) as refused:
+        certificates.begin_create_certificate(key_name, small())
+    assert (refused.value.status_code, refused.value.error.code) == (409, "Conflict")
+    assert keys.get_key(key_name).id == made.id
