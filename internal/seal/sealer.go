@@ -182,6 +182,9 @@ func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 	// Wrapping inside the transaction puts it before or after that of Rewrap as a
 	// whole: no key is stored under a root key that is then retired.
 	err := s.db.Update(ctx, func(tx Tx) (err error) {
+		if err := s.isCurrent(ctx, tx); err != nil {
+			return err
+		}
 		if row.RootID, row.Wrapped, err = s.keeper.Wrap(scope, row.ID, raw); err != nil {
 			return fmt.Errorf("wrapping a new data key: %w", err)
 		}
@@ -192,6 +195,22 @@ func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 	}
 	k := &scopeKeys{aead: map[[keyIDBytes]byte]cipher.AEAD{}}
 	return k, k.add(row.ID, raw)
+}
+
+// isCurrent refuses to make a data key when the keeper can open none of those that
+// the database has: another replica has rotated the root key, and has no old one
+// left for what would be wrapped here.
+func (s *Sealer) isCurrent(ctx context.Context, tx Tx) error {
+	rows, err := tx.DataKeys(ctx, "")
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	for _, row := range rows {
+		if _, err = s.keeper.Unwrap(row); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("the root key here is older than the database; bring the one of the replica that rotated it: %w", err)
 }
 
 func (k *scopeKeys) add(id string, raw []byte) error {

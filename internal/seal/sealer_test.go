@@ -240,6 +240,36 @@ func TestFirstUseDuringARotation(t *testing.T) {
 	s.opens(s.sealer(), s.place(0), b, "plain")
 }
 
+// A replica whose root key file is older than the database makes no data key,
+// which nobody else could open; with the new file it goes on.
+func TestOldRootKeyMakesNoDataKey(t *testing.T) {
+	s := newSafe(t)
+	_, err := s.sealer().Seal(t.Context(), s.place(0), []byte("plain"))
+	s.must(err)
+	file, err := os.ReadFile(s.path)
+	s.must(err)
+	old := filepath.Join(t.TempDir(), "root.key")
+	s.must(os.WriteFile(old, file, 0o600))
+	root, err := seal.OpenRootFile(old, "")
+	s.must(err)
+	replica := seal.NewSealer(root, store.For[seal.Tx]{DB: s.db}, now)
+
+	s.must(s.root.Rotate(epoch))
+	_, err = seal.NewSealer(s.root, store.For[seal.Tx]{DB: s.db}, now).Rewrap(t.Context())
+	s.must(err)
+	s.must(s.root.Retire())
+	before := len(s.dataKeys())
+	if _, err := replica.Seal(t.Context(), s.place(1), []byte("plain")); !errors.Is(err, seal.ErrRootKey) || len(s.dataKeys()) != before {
+		t.Fatalf("%v, %d data keys of %d", err, len(s.dataKeys()), before)
+	}
+	file, err = os.ReadFile(s.path)
+	s.must(err)
+	s.must(os.WriteFile(old, file, 0o600))
+	b, err := replica.Seal(t.Context(), s.place(1), []byte("plain"))
+	s.must(err)
+	s.opens(s.sealer(), s.place(1), b, "plain")
+}
+
 // slowDB lets something else happen before a transaction begins.
 type slowDB struct {
 	seal.DB
