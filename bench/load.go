@@ -42,10 +42,16 @@ func median(s []sample) sample {
 // load runs do on so many workers, each as fast as it is answered, for the
 // window and counts what ends within it. worker and turn number the calls.
 func load(ctx context.Context, workers int, window time.Duration, do func(ctx context.Context, worker, turn int) error) (sample, error) {
+	return steady(ctx, workers, 0, window, do)
+}
+
+// steady is load with a time before the window, in which what takes long gets
+// going: without it the first answers of every worker are missing in the count.
+func steady(ctx context.Context, workers int, warm, window time.Duration, do func(ctx context.Context, worker, turn int) error) (sample, error) {
 	var mu sync.Mutex
 	var all []time.Duration
 	var failed error
-	start := time.Now()
+	start := time.Now().Add(warm)
 	end := start.Add(window)
 	var wg sync.WaitGroup
 	for w := range workers {
@@ -62,7 +68,7 @@ func load(ctx context.Context, workers int, window time.Duration, do func(ctx co
 					mu.Unlock()
 					break
 				}
-				if after := time.Now(); after.Before(end) {
+				if after := time.Now(); after.After(start) && after.Before(end) {
 					mine = append(mine, after.Sub(before))
 				}
 			}

@@ -208,20 +208,24 @@ func (r *run) pair(n int, a, b action) (ours, other sample, ratio float64, err e
 	return median(as), median(bs), ratios[len(ratios)/2], nil
 }
 
+// rampUp is for what waits a second before it completes: see steady.
+const rampUp = 3 * time.Second
+
 // writes measures what changes the vault.
 func (r *run) writes() error {
 	heading("write", "connections", "vault", "p50", "p99")
 	for _, op := range []struct {
 		name string
+		warm time.Duration
 		do   action
 	}{
-		{"import EC PEM", func(ctx context.Context, _, _ int) error { return r.vault.importPEM(ctx, fresh("imp"), r.pem) }},
-		{"create EC until completed", func(ctx context.Context, _, _ int) error { return r.vault.create(ctx, fresh("ec"), `{"kty":"EC"}`) }},
+		{"import EC PEM", 0, func(ctx context.Context, _, _ int) error { return r.vault.importPEM(ctx, fresh("imp"), r.pem) }},
+		{"create EC until completed", rampUp, func(ctx context.Context, _, _ int) error { return r.vault.create(ctx, fresh("ec"), `{"kty":"EC"}`) }},
 	} {
 		for _, n := range connections {
 			var all []sample
 			for range r.rounds {
-				s, err := load(r.ctx, n, max(r.window, 3*time.Second), op.do)
+				s, err := steady(r.ctx, n, op.warm, max(r.window, 3*time.Second), op.do)
 				if err != nil {
 					return err
 				}
@@ -234,12 +238,12 @@ func (r *run) writes() error {
 	fmt.Println()
 
 	heading("create RSA-2048 until completed", "connections", "vault", "p50", "p99", "the same workers in-process", "ratio")
-	window := max(5*r.window, 10*time.Second) // a key takes a large part of a second
+	window := max(5*r.window, 15*time.Second) // a key takes a large part of a second
 	for _, n := range []int{16, 64} {
 		var all []sample
 		var limits, ratios []float64
 		for range r.rounds {
-			s, err := load(r.ctx, n, window, func(ctx context.Context, _, _ int) error {
+			s, err := steady(r.ctx, n, rampUp, window, func(ctx context.Context, _, _ int) error {
 				return r.vault.create(ctx, fresh("rsa"), `{"kty":"RSA","key_size":2048}`)
 			})
 			if err != nil {
