@@ -50,8 +50,8 @@ export function secretsAs(caller) {
 }
 
 // cryptography is a client that uses one version of a key.
-export function cryptography(key) {
-  return new CryptographyClient(key.id, credential, options);
+export function cryptography(key, caller = credential) {
+  return new CryptographyClient(key.id, caller, options);
 }
 
 // answer is the last exchange of this method whose path is exactly path, challenges left out.

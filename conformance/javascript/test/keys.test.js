@@ -50,22 +50,28 @@ test("a key is read back and updated", async () => {
   assert.equal((await collect(keys.listPropertiesOfKeys())).filter((k) => k.name === name).length, 1);
 });
 
-for (const [curve, algorithm, hash, octets] of [
+const curves = [
   ["P-256", "ES256", "sha256", 32],
   ["P-384", "ES384", "sha384", 48],
   ["P-521", "ES512", "sha512", 66],
   ["P-256K", "ES256K", "sha256", 32],
-]) {
+];
+
+// nodes is what Node calls a curve.
+function nodes(curve) {
+  return curve === "P-256K" ? "secp256k1" : curve;
+}
+
+for (const [curve, algorithm, hash, octets] of curves) {
   test(`a key on ${curve} signs`, async () => {
     const name = newName("ec");
     const made = await keys.createEcKey(name, { curve });
     const client = cryptography(made);
     const { result } = await client.sign(algorithm, digestOf(hash));
     assert.equal(result.length, 2 * octets);
-    // Node calls the curve secp256k1.
     const jwk = { ...answer("POST", `/keys/${name}/create`).body.key };
     assert.deepEqual([bytes(jwk.x).length, bytes(jwk.y).length], [octets, octets]);
-    jwk.crv = curve === "P-256K" ? "secp256k1" : curve;
+    jwk.crv = nodes(curve);
     const key = createPublicKey({ key: jwk, format: "jwk" });
     assert.ok(verifies(hash, message, { key, dsaEncoding: "ieee-p1363" }, result));
     assert.ok((await client.verify(algorithm, digestOf(hash), result)).result);
@@ -115,6 +121,23 @@ for (const [algorithm, padding] of [
     assert.deepEqual(privateDecrypt({ key: privateKey, ...padding }, wrapped.result), plain);
     there[9] ^= 1;
     await rejects(client.decrypt({ algorithm, ciphertext: there }), 400, "BadParameter");
+  });
+}
+
+for (const [curve, algorithm, hash] of curves) {
+  test(`an imported key on ${curve} signs`, async () => {
+    const name = newName("import");
+    const { privateKey, publicKey: outside } = generateKeyPairSync("ec", { namedCurve: nodes(curve) });
+    const jwk = privateKey.export({ format: "jwk" });
+    const given = { kty: "EC", crv: curve };
+    for (const member of ["x", "y", "d"]) {
+      given[member] = bytes(jwk[member]);
+    }
+    const client = cryptography(await keys.importKey(name, given));
+    const { key } = answer("PUT", `/keys/${name}`).body;
+    assert.deepEqual([key.kty, key.crv, key.x, key.y, key.d], ["EC", curve, jwk.x, jwk.y, undefined]);
+    const { result } = await client.sign(algorithm, digestOf(hash));
+    assert.ok(verifies(hash, message, { key: outside, dsaEncoding: "ieee-p1363" }, result));
   });
 }
 
@@ -172,7 +195,9 @@ test("what a key may not do is refused", async () => {
     await keys.updateKeyProperties(name, made.properties.version, change);
     await rejects(client.sign("RS256", digest), 403, "Forbidden", inner);
   }
-  await rejects(keys.createRsaKey(name, { hsm: true }), 403, "Forbidden");
+  for (const create of ["createRsaKey", "createEcKey", "createOctKey"]) {
+    await rejects(keys[create](name, { hsm: true }), 403, "Forbidden");
+  }
   await rejects(keys.createKey(name, "oct"), 400, "BadParameter", "KeyTypeNotSupported");
   await rejects(keys.createRsaKey(name, { keySize: 1024 }), 400, "BadParameter", "KeySizeNotSupported");
 });
