@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
+	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 )
 
 // bundle is what a certificate and a deleted one have in common, as the client writes it.
@@ -51,6 +53,10 @@ func TestDeleteAndRecover(t *testing.T) {
 	_, err = v.keys.GetKey(ctx, name, "", nil)
 	refused(t, err, 404, "KeyNotFound")
 	_, err = v.CreateCertificate(ctx, name, azcertificates.CreateCertificateParameters{CertificatePolicy: small("Self")}, nil)
+	refused(t, err, 409, "Conflict", "ObjectIsDeletedButRecoverable")
+	_, err = v.secrets.SetSecret(ctx, name, plain("x"), nil)
+	refused(t, err, 409, "Conflict", "ObjectIsDeletedButRecoverable")
+	_, err = v.keys.CreateKey(ctx, name, azkeys.CreateKeyParameters{Kty: to.Ptr(azkeys.KeyTypeEC)}, nil)
 	refused(t, err, 409, "Conflict", "ObjectIsDeletedButRecoverable")
 
 	recovered, err := v.RecoverDeletedCertificate(ctx, name, nil)

@@ -148,6 +148,20 @@ func TestDeletedKeyComesBackOrIsPurged(t *testing.T) {
 	gone := v.removeKey(name)
 	equal(t, "kid", string(*gone.Key.KID), string(*made.Key.KID))
 	equal(t, "purge", gone.ScheduledPurgeDate.Sub(*gone.DeletedDate), time.Duration(*made.Attributes.RecoverableDays)*24*time.Hour)
+	later, err := v.keys.GetDeletedKey(ctx, name, nil)
+	check(t, err)
+	equal(t, "deleted, later", later.DeletedKey, gone)
+	listed := 0
+	for pager := v.keys.NewListDeletedKeyPropertiesPager(nil); pager.More(); {
+		page, err := pager.NextPage(ctx)
+		check(t, err)
+		for _, item := range page.Value {
+			if item.KID.Name() == name {
+				listed++
+			}
+		}
+	}
+	equal(t, "listed as deleted", listed, 1)
 	_, err = v.keys.GetKey(ctx, name, "", nil)
 	refused(t, err, 404, "KeyNotFound")
 	_, err = v.keys.CreateKey(ctx, name, azkeys.CreateKeyParameters{Kty: to.Ptr(azkeys.KeyTypeEC)}, nil)
