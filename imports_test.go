@@ -32,11 +32,12 @@ var layers = map[string][]string{
 	"identity": {"object", "fault", "access"},
 	"jobs":     {"object"},
 	"backup":   {"object", "fault", "seal"},
+	"hsm":      {"object", "fault", "pki", "seal"},
 	// rules
-	"key":         {"object", "fault", "pki", "seal", "vault", "access", "jobs", "backup"},
+	"key":         {"object", "fault", "pki", "seal", "hsm", "vault", "access", "jobs", "backup"},
 	"secret":      {"object", "fault", "seal", "vault", "access", "backup"},
-	"issuance":    {"object", "fault", "pki", "seal"},
-	"certificate": {"object", "fault", "pki", "bundle", "seal", "vault", "access", "jobs", "backup", "key", "secret", "issuance"},
+	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
+	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "access", "jobs", "backup", "key", "secret", "issuance"},
 	// adapters
 	"store":             {"*"},
 	"keyvault":          {"*"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"coffer/internal/hsm"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 )
@@ -35,7 +36,8 @@ type Operation struct {
 	Spec          IssuerRef // the issuer in the casing the caller used
 	CSR           []byte    // PKCS#10, DER; stays readable when finished
 	Public        []byte    // SubjectPublicKeyInfo of the pending key
-	Private       seal.Box  // PKCS#8 bound to PendingPlace; nil when completed
+	Private       seal.Box  // PKCS#8 or a handle, bound to PendingPlace; nil when completed
+	HSM           hsm.ID    // the pending key in the token; zero: it is in software, or completed
 	PreserveOrder bool
 
 	// What the resulting version starts with.

@@ -14,10 +14,12 @@ import (
 type Algorithm struct {
 	name    string
 	signs   bool          // it signs and verifies; else it encrypts, decrypts, wraps and unwraps
-	family  pki.Algorithm // of the keys it needs; "": symmetric ones, which no vault without an HSM holds
+	family  pki.Algorithm // of the keys it needs
 	curve   pki.Curve     // of EC
 	padding padding       // of RSA
-	hash    crypto.Hash   // whose digest is signed, or of OAEP; 0: none
+	hash    crypto.Hash   // whose digest is signed, of OAEP, or of HMAC; 0: none
+	bits    int           // of oct: the size of the key; 0: any size of AES
+	mode    mode          // of AES
 }
 
 // padding is how RSA fills the block.
@@ -28,6 +30,20 @@ const (
 	pss                         // RFC 8017, 8.1; the salt is as long as the digest
 	oaep                        // RFC 8017, 7.1; the label is empty, MGF1 uses the same hash
 )
+
+// mode is how AES is used. The first three encrypt and decrypt, the others wrap and
+// unwrap.
+type mode int
+
+const (
+	gcm     mode = iota + 1 // NIST SP 800-38D, with an IV of 12 bytes and a tag of 16
+	cbc                     // NIST SP 800-38A, of whole blocks
+	cbcPad                  // the same with the padding of PKCS#7 (RFC 5652, 6.3)
+	wrap                    // RFC 3394
+	wrapPad                 // RFC 5649
+)
+
+func (m mode) wraps() bool { return m == wrap || m == wrapPad }
 
 var algorithms = []*Algorithm{
 	{name: "RSA1_5", family: pki.RSA, padding: pkcs1v15},
@@ -47,13 +63,23 @@ var algorithms = []*Algorithm{
 	{name: "ES384", signs: true, family: pki.EC, curve: pki.P384, hash: crypto.SHA384},
 	{name: "ES512", signs: true, family: pki.EC, curve: pki.P521, hash: crypto.SHA512},
 
-	// Known, so that the refusal says which key they need.
-	{name: "A128GCM"}, {name: "A192GCM"}, {name: "A256GCM"},
-	{name: "A128CBC"}, {name: "A192CBC"}, {name: "A256CBC"},
-	{name: "A128CBCPAD"}, {name: "A192CBCPAD"}, {name: "A256CBCPAD"},
-	{name: "A128KW"}, {name: "A192KW"}, {name: "A256KW"},
-	{name: "CKM_AES_KEY_WRAP"}, {name: "CKM_AES_KEY_WRAP_PAD"},
-	{name: "HS256", signs: true}, {name: "HS384", signs: true}, {name: "HS512", signs: true},
+	{name: "A128GCM", family: pki.Oct, mode: gcm, bits: 128},
+	{name: "A192GCM", family: pki.Oct, mode: gcm, bits: 192},
+	{name: "A256GCM", family: pki.Oct, mode: gcm, bits: 256},
+	{name: "A128CBC", family: pki.Oct, mode: cbc, bits: 128},
+	{name: "A192CBC", family: pki.Oct, mode: cbc, bits: 192},
+	{name: "A256CBC", family: pki.Oct, mode: cbc, bits: 256},
+	{name: "A128CBCPAD", family: pki.Oct, mode: cbcPad, bits: 128},
+	{name: "A192CBCPAD", family: pki.Oct, mode: cbcPad, bits: 192},
+	{name: "A256CBCPAD", family: pki.Oct, mode: cbcPad, bits: 256},
+	{name: "A128KW", family: pki.Oct, mode: wrap, bits: 128},
+	{name: "A192KW", family: pki.Oct, mode: wrap, bits: 192},
+	{name: "A256KW", family: pki.Oct, mode: wrap, bits: 256},
+	{name: "CKM_AES_KEY_WRAP", family: pki.Oct, mode: wrap},
+	{name: "CKM_AES_KEY_WRAP_PAD", family: pki.Oct, mode: wrapPad},
+	{name: "HS256", signs: true, family: pki.Oct, hash: crypto.SHA256, bits: 256},
+	{name: "HS384", signs: true, family: pki.Oct, hash: crypto.SHA384, bits: 384},
+	{name: "HS512", signs: true, family: pki.Oct, hash: crypto.SHA512, bits: 512},
 }
 
 // ParseAlgorithm finds the algorithm of a name for an operation; ok is false when
@@ -61,7 +87,8 @@ var algorithms = []*Algorithm{
 func ParseAlgorithm(name string, op Op) (a *Algorithm, ok bool) {
 	for _, a := range algorithms {
 		if a.name == name {
-			return a, a.signs == (op == Sign || op == Verify)
+			wraps := op == WrapKey || op == UnwrapKey
+			return a, a.signs == (op == Sign || op == Verify) && (a.mode == 0 || a.mode.wraps() == wraps)
 		}
 	}
 	return nil, false

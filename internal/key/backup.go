@@ -74,6 +74,9 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 		return "", err
 	}
 	for _, v := range versions {
+		if err := CanLeave(v); err != nil {
+			return "", err
+		}
 		private, err := s.cfg.Sealer.Open(ctx, PrivatePlace(v.Vault, v.Name, v.Version), v.Private)
 		if err != nil {
 			return "", fmt.Errorf("backing up key %s/%s: %w", v.Name, v.Version, err)
@@ -82,6 +85,15 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 			Ops: v.Ops, Attributes: v.Attributes, Tags: v.Tags})
 	}
 	return backup.Key.Seal(ctx, s.cfg.Sealer, g.Vault().TenantID, doc)
+}
+
+// CanLeave refuses to back up a key in the token.
+func CanLeave(v *Version) error {
+	if v.HSM.IsZero() {
+		return nil
+	}
+	return unsupported("Keys in the HSM of this vault cannot leave it, and are not backed up here:" +
+		" whoever runs the HSM backs it up with its maker's tools.")
 }
 
 // OpenBackup reads a blob for a vault.

@@ -2,7 +2,6 @@ package key
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"time"
@@ -16,7 +15,7 @@ import (
 type birth struct {
 	vault      object.VaultID
 	name       object.Name
-	private    crypto.Signer
+	private    *Private
 	ops        []Op
 	attributes object.Attributes
 	tags       object.Tags
@@ -25,23 +24,18 @@ type birth struct {
 // seal makes a version that can be stored. A caller that is to store several
 // tries seals once: nothing in it depends on the state.
 func (s *Service) seal(ctx context.Context, b birth) (*Version, error) {
-	spec, err := pki.SpecOf(b.private.Public())
-	if err != nil {
-		return nil, err
-	}
 	v := &Version{
-		Vault: b.vault, Name: b.name, Version: object.NewVersion(), Spec: spec,
+		Vault: b.vault, Name: b.name, Version: object.NewVersion(), Spec: b.private.Spec, HSM: b.private.HSM,
 		Ops: b.ops, Attributes: b.attributes, Tags: b.tags,
 	}
-	if v.Public, err = pki.MarshalPublic(b.private.Public()); err != nil {
-		return nil, err
+	var err error
+	if b.private.Signer != nil {
+		if v.Public, err = pki.MarshalPublic(b.private.Signer.Public()); err != nil {
+			return nil, err
+		}
 	}
-	pkcs8, err := pki.MarshalPKCS8(b.private)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(pkcs8)
-	if v.Private, err = s.cfg.Sealer.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), pkcs8); err != nil {
+	defer b.private.forget()
+	if v.Private, err = s.custody.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), b.private); err != nil {
 		return nil, fmt.Errorf("sealing a new version of key %s: %w", v.Name, err)
 	}
 	return v, nil
@@ -107,11 +101,13 @@ const (
 	msgExportNoPolicy  = "AKV.SKR.1004: Exportable keys must have release policy."
 	msgPolicyNoExport  = "AKV.SKR.1005: Non-exportable keys must not have release policy."
 	msgExportSoftware  = "AKV.SKR.1006: Only keys of an HSM type can be exportable."
+	msgExportHSM       = "Keys in the HSM of this vault cannot be exportable: there is no key release."
 	msgPolicyOfVersion = "AKV.SKR.1016: Key Release Policy can only be set on versionless key"
 )
 
-// check refuses what no key here can have. premium is the vault's.
-func (p Given) check(premium bool) error {
+// check refuses what no key here can have. premium is the vault's, inToken tells
+// of an HSM type.
+func (p Given) check(premium, inToken bool) error {
 	exportable := p.Exportable != nil && *p.Exportable
 	switch {
 	case p.External:
@@ -120,6 +116,8 @@ func (p Given) check(premium bool) error {
 		return invalid("attributes.exportable", msgExportStandard)
 	case exportable && !p.Release:
 		return invalid("attributes.exportable", msgExportNoPolicy)
+	case exportable && inToken:
+		return unsupported(msgExportHSM)
 	case exportable:
 		return invalid("attributes.exportable", msgExportSoftware)
 	case p.Release:
@@ -149,14 +147,14 @@ func (p Given) apply(a *object.Attributes) error {
 }
 
 // first are the attributes and operations of a new version.
-func (p Given) first(field string, a pki.Algorithm, now time.Time) (object.Attributes, []Op, error) {
+func (p Given) first(field string, spec pki.KeySpec, inToken bool, now time.Time) (object.Attributes, []Op, error) {
 	attributes := object.Attributes{Enabled: true, Created: now, Updated: now}
 	if err := p.apply(&attributes); err != nil {
 		return attributes, nil, err
 	}
 	if len(p.Ops) == 0 {
-		return attributes, defaultOps(a), nil
+		return attributes, defaultOps(spec), nil
 	}
-	ops, err := parseOps(field, p.Ops, a)
+	ops, err := parseOps(field, p.Ops, spec.Algorithm, inToken)
 	return attributes, ops, err
 }

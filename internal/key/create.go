@@ -15,7 +15,7 @@ import (
 // CreateParams is the body of a create. nil means absent.
 type CreateParams struct {
 	Type     string // kty, as the caller wrote it
-	Size     *int   // bits; of RSA only
+	Size     *int   // bits; of RSA and oct
 	Curve    *string
 	Exponent *int
 	Given
@@ -25,15 +25,21 @@ type CreateParams struct {
 // the transaction, which reads the state again.
 func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*Bundle, error) {
 	g.Must(access.KeyCreate)
-	spec, err := p.spec()
+	algorithm, inToken, err := parseType("kty", p.Type)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.check(g.Vault().SKU == vault.Premium); err != nil {
+	if err := s.custody.Check(g.Vault(), inToken, "kty"); err != nil {
 		return nil, err
 	}
-	now := s.now()
-	attributes, ops, err := p.first("key_ops", spec.Algorithm, now)
+	spec, err := p.spec(algorithm)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(g.Vault().SKU == vault.Premium, inToken); err != nil {
+		return nil, err
+	}
+	attributes, ops, err := p.first("key_ops", spec, inToken, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -41,15 +47,11 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 	if err := s.mayBear(ctx, g, op); err != nil { // before a key is made for nothing
 		return nil, err
 	}
-	private, err := s.cfg.Maker.Generate(ctx, spec)
+	private, err := s.custody.Generate(ctx, spec, inToken)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.seal(ctx, birth{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags})
-	if err != nil {
-		return nil, err
-	}
-	return s.bear(ctx, v, op)
+	return s.bear(ctx, birth{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
 }
 
 func (s *Service) mayBear(ctx context.Context, g access.Grant, op string) error {
@@ -59,46 +61,52 @@ func (s *Service) mayBear(ctx context.Context, g access.Grant, op string) error 
 	})
 }
 
-// bear stores a sealed version as the current one of its name.
-func (s *Service) bear(ctx context.Context, v *Version, op string) (out *Bundle, err error) {
-	err = s.update(ctx, func(tx Tx) (err error) {
-		out, err = bear(ctx, tx, *v, op, v.Attributes.Created)
-		return err
-	})
+// bear stores a key that was made as the current version of its name.
+func (s *Service) bear(ctx context.Context, b birth, op string) (*Bundle, error) {
+	var out *Bundle
+	v, err := s.seal(ctx, b)
+	if err == nil {
+		err = s.update(ctx, func(tx Tx) (err error) {
+			if err := b.private.Keep(ctx, tx); err != nil {
+				return err
+			}
+			out, err = bear(ctx, tx, *v, op, v.Attributes.Created)
+			return err
+		})
+	}
 	if err != nil {
+		s.custody.Drop(ctx, b.private)
 		return nil, err
 	}
 	return out, nil
 }
 
-// rsaSizes are the sizes of contract keys.md, 9.1, in bits.
-var rsaSizes = []int{2048, 3072, 4096}
+// sizes are those of contract keys.md, 9.1, in bits: the first one is the default.
+// The last two of oct are for HMAC only (question 6).
+var sizes = map[pki.Algorithm][]int{
+	pki.RSA: {2048, 3072, 4096},
+	pki.Oct: {256, 128, 192, 384, 512},
+}
 
-const (
-	defaultRSASize  = 2048
-	defaultExponent = 65537
-)
+const defaultExponent = 65537
 
-func (p CreateParams) spec() (pki.KeySpec, error) {
-	algorithm, err := parseType("kty", p.Type)
-	if err != nil {
-		return pki.KeySpec{}, err
-	}
+func (p CreateParams) spec(algorithm pki.Algorithm) (pki.KeySpec, error) {
 	if algorithm == pki.EC {
 		curve := pki.P256
 		if p.Curve != nil {
+			var err error
 			if curve, err = parseCurve("crv", *p.Curve); err != nil {
 				return pki.KeySpec{}, err
 			}
 		}
 		return pki.CurveSpec(curve)
 	}
-	spec := pki.KeySpec{Algorithm: pki.RSA, Size: defaultRSASize}
+	spec := pki.KeySpec{Algorithm: algorithm, Size: sizes[algorithm][0]}
 	if p.Size != nil {
 		spec.Size = *p.Size
 	}
-	if err := checkRSASize("key_size", spec.Size); err != nil {
-		return pki.KeySpec{}, err
+	if err := checkSize("key_size", spec); err != nil || algorithm != pki.RSA {
+		return spec, err
 	}
 	// The Java client sends 0 where nothing was asked for.
 	if p.Exponent != nil && *p.Exponent != 0 && *p.Exponent != defaultExponent {
@@ -107,34 +115,39 @@ func (p CreateParams) spec() (pki.KeySpec, error) {
 	return spec, nil
 }
 
-func checkRSASize(field string, bits int) error {
-	if slices.Contains(rsaSizes, bits) {
+func checkSize(field string, spec pki.KeySpec) error {
+	known := slices.Sorted(slices.Values(sizes[spec.Algorithm]))
+	if slices.Contains(known, spec.Size) {
 		return nil
 	}
 	return &fault.Error{Kind: fault.Invalid, Reason: fault.KeySizeNotSupported, Field: field,
-		Msg: fmt.Sprintf("Unsupported key size (%d). Supported sizes are [2048, 3072, 4096]", bits)}
+		Msg: fmt.Sprintf("Unsupported key size (%d). Supported sizes are %s", spec.Size, strings.ReplaceAll(fmt.Sprint(known), " ", ", "))}
 }
 
-// parseType reads a kty. There is no HSM here: its types are refused for a limit
-// of the vault (contract keys.md, 9.1; errors.md, question 13), others as unknown.
-func parseType(field, kty string) (pki.Algorithm, error) {
+// parseType reads a kty. Symmetric keys are in a token, or nowhere (contract
+// keys.md, 9.1).
+func parseType(field, kty string) (a pki.Algorithm, inToken bool, err error) {
 	switch strings.ToUpper(kty) {
 	case "RSA":
-		return pki.RSA, nil
+		return pki.RSA, false, nil
 	case "EC":
-		return pki.EC, nil
-	case "RSA-HSM", "EC-HSM", "OCT-HSM":
-		return "", hardware(field)
+		return pki.EC, false, nil
+	case "RSA-HSM":
+		return pki.RSA, true, nil
+	case "EC-HSM":
+		return pki.EC, true, nil
+	case "OCT-HSM":
+		return pki.Oct, true, nil
 	}
+	return "", false, invalidType(field, kty)
+}
+
+func invalidType(field, kty string) error {
 	const maxEcho = 32 // no type is longer
 	if len(kty) > maxEcho {
 		kty = strings.ToValidUTF8(kty[:maxEcho], "") + "…"
 	}
-	return "", &fault.Error{Kind: fault.Invalid, Reason: fault.KeyTypeNotSupported, Field: field, Msg: "Invalid kty value: " + kty}
-}
-
-func hardware(field string) error {
-	return &fault.Error{Kind: fault.Forbidden, Field: field, Msg: "Hardware key operation not allowed on standard vault"}
+	return &fault.Error{Kind: fault.Invalid, Reason: fault.KeyTypeNotSupported, Field: field, Msg: "Invalid kty value: " + kty}
 }
 
 // parseCurve reads a curve by its name; 2016-10-01 had another one for P-256K.

@@ -97,7 +97,7 @@ func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) 
 func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 	g.Must(access.KeyPurge)
 	v := g.Vault()
-	return s.cfg.DB.Update(ctx, func(tx Tx) error {
+	return s.update(ctx, func(tx Tx) error {
 		h, err := gone(ctx, tx, g, "purge", deletedNotFound(g.Name()))
 		if err != nil {
 			return err
@@ -106,8 +106,21 @@ func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 			return &fault.Error{Kind: fault.Forbidden, Msg: "Operation \"purge\" is not allowed because purge protection is enabled for this vault." +
 				" Key Vault service will automatically purge it after the retention period has passed.\r\nVault: " + v.Name + ";location=" + v.Location}
 		}
-		return tx.PurgeKey(ctx, h.Vault, h.Name)
+		return Purge(ctx, tx, h.Vault, h.Name)
 	})
+}
+
+// Purge removes a key in the caller's transaction; its keys in the token go after
+// the commit.
+func Purge(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
+	held, err := tx.HSMKeys(ctx, v, n)
+	if err != nil {
+		return err
+	}
+	if err := Discard(ctx, tx, held...); err != nil {
+		return err
+	}
+	return tx.PurgeKey(ctx, v, n)
 }
 
 // purgeBatch is how many due names PurgeDue looks up at a time.
@@ -148,7 +161,7 @@ func (s *Service) PurgeDue(ctx context.Context, record func(object.Head) (done f
 
 // purgeIfDue looks again: the object may have been recovered meanwhile.
 func (s *Service) purgeIfDue(ctx context.Context, h object.Head, now time.Time) error {
-	return s.cfg.DB.Update(ctx, func(tx Tx) error {
+	return s.update(ctx, func(tx Tx) error {
 		h, err := tx.KeyHead(ctx, h.Vault, h.Name)
 		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Managed || h.Deletion == nil || h.Deletion.PurgeAt.After(now)) {
 			return nil
@@ -156,6 +169,6 @@ func (s *Service) purgeIfDue(ctx context.Context, h object.Head, now time.Time) 
 		if err != nil {
 			return err
 		}
-		return tx.PurgeKey(ctx, h.Vault, h.Name)
+		return Purge(ctx, tx, h.Vault, h.Name)
 	})
 }

@@ -1,7 +1,6 @@
 package key
 
 import (
-	"crypto"
 	"time"
 
 	"coffer/internal/seal"
@@ -18,7 +17,7 @@ func NewOpened(keep time.Duration) *OpenedKeys { return &OpenedKeys{&opened{keep
 
 // Put keeps a key of a name.
 func (k *OpenedKeys) Put(name string, box []byte) {
-	k.o.put(seal.Place{Name: name}, box, nobody{})
+	k.o.put(seal.Place{Name: name}, box, &Private{})
 }
 
 // Has tells whether the key of a name is open for a box.
@@ -32,6 +31,3 @@ func (k *OpenedKeys) Len() int {
 	defer k.o.mu.Unlock()
 	return len(k.o.keys)
 }
-
-// nobody is a key that is not used.
-type nobody struct{ crypto.Signer }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"coffer/internal/hsm"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
 	"coffer/internal/pki"
@@ -17,13 +18,22 @@ type Version struct {
 	Version object.Version
 
 	Spec       pki.KeySpec
-	Public     []byte   // SubjectPublicKeyInfo, DER
-	Private    seal.Box // PKCS#8, bound to PrivatePlace
+	Public     []byte   // SubjectPublicKeyInfo, DER; nil of oct
+	Private    seal.Box // PKCS#8, or the handle of a key in the token; bound to PrivatePlace
+	HSM        hsm.ID   // the key in the token, as the handle names it; zero: a key in software
 	Ops        []Op
 	Exportable bool
 
 	Attributes object.Attributes
 	Tags       object.Tags
+}
+
+// Type is the kty that clients see: no key outside of the token has one of an HSM.
+func (v *Version) Type() string {
+	if v.HSM.IsZero() {
+		return string(v.Spec.Algorithm)
+	}
+	return string(v.Spec.Algorithm) + hsmSuffix
 }
 
 // PrivatePlace is where the private key of a version is sealed to.
@@ -87,10 +97,26 @@ type Tx interface {
 	// PutRotationPolicy replaces the policy of a key that exists.
 	PutRotationPolicy(ctx context.Context, v object.VaultID, n object.Name, p *RotationPolicy) error
 
+	HandleTx
+
+	// Of jobs.Tx, which says more.
+	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
+}
+
+// HandleTx is what keys in the token need of one open transaction.
+type HandleTx interface {
+	// HSMKeys lists the keys in the token that a name holds, in its versions and
+	// in a pending operation of a certificate; each once. The zero name: those of
+	// the whole vault.
+	HSMKeys(ctx context.Context, v object.VaultID, n object.Name) ([]hsm.ID, error)
+	// HSMKeyInUse tells whether any version or pending operation of any vault
+	// holds a key in the token.
+	HSMKeyInUse(ctx context.Context, id hsm.ID) (bool, error)
+
 	// Of jobs.Tx, which says more.
 	EnqueueJob(ctx context.Context, j jobs.Job) error
 	CompleteJob(ctx context.Context, j jobs.Job) error
-	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
+	RetryJob(ctx context.Context, j jobs.Job, due time.Time) error
 }
 
 // DB opens transactions. Update may run fn again after a conflict.

@@ -20,6 +20,10 @@ const (
 	UnwrapKey Op = "unwrapKey"
 	Encrypt   Op = "encrypt"
 	Decrypt   Op = "decrypt"
+
+	// importOp is that of a key which only takes the transfer of other keys into
+	// the HSM (contract keys.md, 9.1).
+	importOp Op = "import"
 )
 
 // allOps is every operation of a key type, in the order of certificates (contract
@@ -62,23 +66,45 @@ func OpsFor(usages []string, a pki.Algorithm) []Op {
 	return ops
 }
 
-// defaultOps is every operation of a plain key's type, in the order in which the
+// possibleOps is every operation of a plain key's type, in the order in which the
 // service lists them (contract keys.md, 9.1).
-func defaultOps(a pki.Algorithm) []Op {
+func possibleOps(a pki.Algorithm) []Op {
 	if a == pki.EC {
 		return []Op{Sign, Verify}
 	}
 	return []Op{Encrypt, Decrypt, Sign, Verify, WrapKey, UnwrapKey}
 }
 
-// foreignOps are words that only keys in an HSM may have: import makes a key for
-// the transfer of others, export one that can be released.
-var foreignOps = []Op{"import", "export"}
+// maxAES is the size of the longest AES key; longer ones are for HMAC.
+const maxAES = 256
+
+// defaultOps are those of a plain key for which none were asked (contract keys.md,
+// 9.1).
+func defaultOps(spec pki.KeySpec) []Op {
+	switch {
+	case spec.Algorithm == pki.Oct && spec.Size > maxAES:
+		return []Op{Sign, Verify}
+	case spec.Algorithm == pki.Oct:
+		return []Op{Encrypt, Decrypt, WrapKey, UnwrapKey}
+	}
+	return possibleOps(spec.Algorithm)
+}
+
+// foreignOps are words that most keys cannot have: import alone makes a key for
+// the transfer of others, export one that can be released, which none can.
+var foreignOps = []Op{importOp, "export"}
+
+// forTransfer tells that a key is for the transfer of others, and for nothing
+// else.
+func forTransfer(ops []Op) bool { return slices.Equal(ops, []Op{importOp}) }
 
 // parseOps reads what a caller asks a key to be able to do: each operation once.
 // field names the member.
-func parseOps(field string, words []string, a pki.Algorithm) ([]Op, error) {
-	possible := defaultOps(a)
+func parseOps(field string, words []string, a pki.Algorithm, inToken bool) ([]Op, error) {
+	possible := possibleOps(a)
+	if a == pki.RSA && inToken && !slices.ContainsFunc(words, func(w string) bool { return Op(w) != importOp }) && len(words) > 0 {
+		possible = []Op{importOp}
+	}
 	ops, refused := []Op{}, []Op{}
 	for _, word := range words {
 		o := Op(word)
@@ -87,7 +113,7 @@ func parseOps(field string, words []string, a pki.Algorithm) ([]Op, error) {
 			if !slices.Contains(ops, o) {
 				ops = append(ops, o)
 			}
-		case !slices.Contains(defaultOps(pki.RSA), o) && !slices.Contains(foreignOps, o):
+		case !slices.Contains(possibleOps(pki.RSA), o) && !slices.Contains(foreignOps, o):
 			return nil, fault.InvalidField(field, "")
 		case !slices.Contains(refused, o):
 			refused = append(refused, o)

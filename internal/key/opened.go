@@ -3,12 +3,10 @@ package key
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"fmt"
 	"sync"
 	"time"
 
-	"coffer/internal/pki"
 	"coffer/internal/seal"
 )
 
@@ -27,32 +25,29 @@ type opened struct {
 
 type openKey struct {
 	box     seal.Box
-	private crypto.Signer
+	private *Private
 	until   time.Time
 }
 
 // maxOpened bounds the keys kept: some 5 KB each of RSA-4096.
 const maxOpened = 256
 
-// private is the private key of a version, from memory or from its box.
-func (s *Service) private(ctx context.Context, v *Version) (crypto.Signer, error) {
+// private is the private or secret key of a version, from memory or from its box.
+func (s *Service) private(ctx context.Context, v *Version) (*Private, error) {
 	place := PrivatePlace(v.Vault, v.Name, v.Version)
 	if k := s.opened.get(place, v.Private); k != nil {
 		return k, nil
 	}
-	value, err := s.cfg.Sealer.Open(ctx, place, v.Private)
+	k, err := s.custody.Open(ctx, place, v.Private, v.HSM, v.Public)
 	if err != nil {
 		return nil, fmt.Errorf("opening key %s/%s: %w", v.Name, v.Version, err)
 	}
-	k, err := pki.ParsePKCS8(value.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("reading key %s/%s: %w", v.Name, v.Version, err)
-	}
+	k.forget()
 	s.opened.put(place, v.Private, k)
 	return k, nil
 }
 
-func (o *opened) get(p seal.Place, box seal.Box) crypto.Signer {
+func (o *opened) get(p seal.Place, box seal.Box) *Private {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	k, ok := o.keys[p]
@@ -62,7 +57,7 @@ func (o *opened) get(p seal.Place, box seal.Box) crypto.Signer {
 	return k.private
 }
 
-func (o *opened) put(p seal.Place, box seal.Box, k crypto.Signer) {
+func (o *opened) put(p seal.Place, box seal.Box, k *Private) {
 	if o.keep == 0 {
 		return
 	}

@@ -4,13 +4,15 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 
+	"coffer/internal/hsm"
 	"coffer/internal/pki"
 )
 
-// The cryptography itself. Keys and algorithms go together: Service.ready has
-// looked. RSA private keys of this vault are in memory, never in a device.
+// The cryptography of key pairs. Keys and algorithms go together: Service.ready has
+// looked.
 
 // The bytes that a padding needs of the block.
 const (
@@ -29,6 +31,12 @@ func (a *Algorithm) room(k int) int {
 // checkDigest checks the length of what is signed; field is the member.
 func checkDigest(field string, v *Version, p UseParams) error {
 	a, got := p.Algorithm, len(p.Value)
+	if a.family == pki.Oct { // HMAC takes any message, of some length (contract keys.md, question 6)
+		if got == 0 {
+			return invalid(field, fmt.Sprintf("Invalid length of '%s': 0 bytes. %s requires at least one.", field, a))
+		}
+		return nil
+	}
 	if a.hash != 0 {
 		if want := a.hash.Size(); got != want {
 			return invalid(field, fmt.Sprintf("Invalid length of '%s': %d bytes. %s requires %d bytes, encoded with base64url.", field, got, a, want))
@@ -98,15 +106,19 @@ func decrypt(k crypto.Signer, a *Algorithm, value []byte) ([]byte, error) {
 	}
 	if a.padding == oaep {
 		plain, err := private.Decrypt(rand.Reader, value, &rsa.OAEPOptions{Hash: a.hash})
-		if err != nil {
-			return nil, invalid("value", msgOAEP)
-		}
-		return plain, nil
+		return plain, refused(k, err, msgOAEP)
 	}
 	//lint:ignore SA1019 as above
 	plain, err := private.Decrypt(rand.Reader, value, &rsa.PKCS1v15DecryptOptions{})
-	if err != nil {
-		return nil, invalid("value", msgPKCS1v15)
+	return plain, refused(k, err, msgPKCS1v15)
+}
+
+// refused is the refusal of a value that does not decrypt. In memory nothing else
+// can fail; a token can, and that is not the caller's mistake.
+func refused(k crypto.Signer, err error, msg string) error {
+	_, inMemory := k.(*rsa.PrivateKey)
+	if err != nil && inMemory || errors.Is(err, hsm.ErrRefused) {
+		return invalid("value", msg)
 	}
-	return plain, nil
+	return err
 }

@@ -39,41 +39,55 @@ func (s *Service) Rotate(ctx context.Context, g access.Grant) (*Bundle, error) {
 		if err != nil {
 			return err
 		}
-		out, err = succeed(ctx, tx, h, fresh, now)
+		out, err = fresh.succeed(ctx, tx, h, now)
 		return err
 	})
 	if err != nil {
+		s.custody.Drop(ctx, fresh.private)
 		return nil, err
 	}
 	return out, nil
 }
 
-// successor generates and seals the material of the version after old.
-func (s *Service) successor(ctx context.Context, old *Version, now time.Time) (*Version, error) {
-	private, err := s.cfg.Maker.Generate(ctx, old.Spec)
-	if err != nil {
-		return nil, err
-	}
-	return s.seal(ctx, birth{vault: old.Vault, name: old.Name, private: private,
-		attributes: object.Attributes{Enabled: true, Created: now, Updated: now}})
+// successor is the next version of a key, sealed, and its private key.
+type successor struct {
+	version *Version
+	private *Private
 }
 
-// succeed stores fresh as the version after the current one, whose operations and
+// successor makes the version after old.
+func (s *Service) successor(ctx context.Context, old *Version, now time.Time) (successor, error) {
+	private, err := s.custody.Generate(ctx, old.Spec, !old.HSM.IsZero())
+	if err != nil {
+		return successor{}, err
+	}
+	v, err := s.seal(ctx, birth{vault: old.Vault, name: old.Name, private: private,
+		attributes: object.Attributes{Enabled: true, Created: now, Updated: now}})
+	if err != nil {
+		s.custody.Drop(ctx, private)
+	}
+	return successor{v, private}, err
+}
+
+// succeed stores it as the version after the current one, whose operations and
 // tags carry over. What it may do is read here, so that no change is lost that
 // came while the key was made.
-func succeed(ctx context.Context, tx Tx, h object.Head, fresh *Version, now time.Time) (*Bundle, error) {
+func (fresh successor) succeed(ctx context.Context, tx Tx, h object.Head, now time.Time) (*Bundle, error) {
+	if err := fresh.private.Keep(ctx, tx); err != nil {
+		return nil, err
+	}
 	old, err := tx.KeyVersion(ctx, h.Vault, h.Name, h.Current)
 	if err != nil {
 		return nil, err
 	}
-	if old.Spec != fresh.Spec {
+	if old.Type() != fresh.version.Type() || old.Spec != fresh.version.Spec {
 		return nil, changedMeanwhile(h.Name)
 	}
 	p, err := policyOf(ctx, tx, h)
 	if err != nil {
 		return nil, err
 	}
-	v := *fresh
+	v := *fresh.version
 	v.Ops, v.Tags = slices.Clone(old.Ops), old.Tags
 	if !p.ExpiryTime.IsZero() {
 		expires := p.ExpiryTime.After(now)
@@ -159,9 +173,13 @@ func (s *Service) RotateDue(ctx context.Context, j jobs.Job) error {
 	}
 	done, err := s.cfg.Record(h, j.ID)
 	if err != nil {
+		s.custody.Drop(ctx, fresh.private)
 		return fmt.Errorf("recording the rotation of %s: %w", h.Name, err)
 	}
 	rotated, err := s.rotateIfDue(ctx, j, fresh, now)
+	if err != nil {
+		s.custody.Drop(ctx, fresh.private)
+	}
 	done(rotated, err)
 	return err
 }
@@ -169,7 +187,7 @@ func (s *Service) RotateDue(ctx context.Context, j jobs.Job) error {
 // rotateIfDue looks again, in the transaction that completes the job. Whatever
 // made the rotation needless since has replaced the job, and the commit fails
 // (object.ErrChanged).
-func (s *Service) rotateIfDue(ctx context.Context, j jobs.Job, fresh *Version, now time.Time) (out *Bundle, err error) {
+func (s *Service) rotateIfDue(ctx context.Context, j jobs.Job, fresh successor, now time.Time) (out *Bundle, err error) {
 	err = s.update(ctx, func(tx Tx) error {
 		if err := tx.CompleteJob(ctx, j); err != nil {
 			return err
@@ -181,7 +199,7 @@ func (s *Service) rotateIfDue(ctx context.Context, j jobs.Job, fresh *Version, n
 		if err != nil {
 			return err
 		}
-		out, err = succeed(ctx, tx, h, fresh, now)
+		out, err = fresh.succeed(ctx, tx, h, now)
 		return err
 	})
 	if err != nil {

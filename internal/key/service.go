@@ -10,6 +10,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/jobs"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -35,6 +36,9 @@ type Config struct {
 	Now    func() time.Time
 	Logger *slog.Logger
 
+	// Device keeps keys of HSM types, in premium vaults. nil: no vault has them.
+	Device Device
+
 	// KeepOpen is how long an opened private key stays in memory for the next use
 	// of the same version. Zero: every use opens its box anew.
 	KeepOpen time.Duration
@@ -56,9 +60,10 @@ type Config struct {
 // Service holds the rules of keys. Every exported method that serves a caller
 // takes the grant of its own action, which only the gate can make.
 type Service struct {
-	cfg    Config
-	recent object.Recent[Bundle]
-	opened opened
+	cfg     Config
+	custody Custody
+	recent  object.Recent[Bundle]
+	opened  opened
 }
 
 // maxRecent bounds the bundles kept in memory: about 4 KB each with a key of RSA-4096.
@@ -78,7 +83,18 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.Record == nil {
 		cfg.Record = func(object.Head, string) (func(*Bundle, error), error) { return func(*Bundle, error) {}, nil }
 	}
-	return &Service{cfg: cfg, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}, opened: opened{keep: cfg.KeepOpen}}, nil
+	custody := Custody{
+		Sealer: cfg.Sealer, Maker: cfg.Maker, Device: cfg.Device, Now: cfg.Now, Wake: cfg.Wake, Logger: cfg.Logger,
+		Update: func(ctx context.Context, fn func(HandleTx) error) error {
+			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
+		},
+	}
+	return &Service{cfg: cfg, custody: custody, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}, opened: opened{keep: cfg.KeepOpen}}, nil
+}
+
+// DestroyInHSM does a DestroyJob, of keys and of certificates.
+func (s *Service) DestroyInHSM(ctx context.Context, j jobs.Job) error {
+	return s.custody.Destroy(ctx, j)
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

@@ -72,9 +72,13 @@ func (p UpdateParams) change(v *Version, pinned bool) error {
 		return err
 	}
 	if p.Ops != nil {
-		ops, err := parseOps("key_ops", p.Ops, v.Spec.Algorithm)
+		ops, err := parseOps("key_ops", p.Ops, v.Spec.Algorithm, !v.HSM.IsZero())
 		if err != nil {
 			return err
+		}
+		// A key that could decrypt what is transferred would give away other keys.
+		if forTransfer(ops) != forTransfer(v.Ops) {
+			return fault.InvalidField("key_ops", "A key for the import of others stays one, and no other key becomes one.")
 		}
 		v.Ops = ops
 	}

@@ -20,6 +20,11 @@ type UseParams struct {
 	Algorithm *Algorithm
 	Value     []byte // what is encrypted, decrypted, wrapped, unwrapped or signed; of verify the digest
 	Signature []byte // of verify
+
+	// Of AES only: IV and Tag come back from an encryption, AAD is what else is
+	// authenticated. nil means absent.
+	IV, AAD, Tag []byte
+
 	// KeyID is how the caller names a version, for the messages that do.
 	KeyID func(object.Name, object.Version) string
 }
@@ -28,6 +33,8 @@ type UseParams struct {
 type Used struct {
 	Version *Version
 	Value   seal.Value
+
+	IV, AAD, Tag []byte // of an encryption with AES, as far as its mode has them
 }
 
 // actions are what the gate must have allowed for an operation.
@@ -47,6 +54,10 @@ func (s *Service) ready(ctx context.Context, g access.Grant, ver object.Version,
 	}
 	if err := s.allowed(b.Version, p.Op); err != nil {
 		return nil, err
+	}
+	if b.Version.Spec.Algorithm == pki.Oct && g.PublicOnly() { // contract access-control.md, 4.2
+		return nil, &fault.Error{Kind: fault.Forbidden, Reason: fault.ForbiddenByRbac,
+			Msg: "Caller is not authorized to perform action on resource: who may only read a key may use its public half, and a symmetric key has none."}
 	}
 	return b.Version, fits(b.Version, p)
 }
@@ -84,10 +95,12 @@ func fits(v *Version, p UseParams) error {
 		return invalid("alg", fmt.Sprintf("Key and %s algorithm are incompatible. Key %s ", word, id)+fmt.Sprintf(text, args...))
 	}
 	switch {
-	case a.family == "":
-		return mismatch("is of type '%s', and algorithm '%s' can only be used with a key of type 'oct' or 'oct-HSM'.", v.Spec.Algorithm, a)
 	case a.family != v.Spec.Algorithm:
-		return mismatch("is of type '%s', and algorithm '%s' can only be used with a key of type '%s' or '%[3]s-HSM'.", v.Spec.Algorithm, a, a.family)
+		return mismatch("is of type '%s', and algorithm '%s' can only be used with a key of type '%s' or '%[3]s-HSM'.", v.Type(), a, a.family)
+	case a.bits != 0 && a.bits != v.Spec.Size:
+		return mismatch("has %d bits, and algorithm '%s' can only be used with a key of %d bits.", v.Spec.Size, a, a.bits)
+	case a.mode != 0 && v.Spec.Size > maxAES:
+		return mismatch("has %d bits, and algorithm '%s' can only be used with a key of at most %d bits.", v.Spec.Size, a, maxAES)
 	case a.curve != v.Spec.Curve:
 		return mismatch("uses curve '%s', and algorithm '%s' can only be used with curve '%s'.", v.Spec.Curve, a, a.curve)
 	}
@@ -95,8 +108,7 @@ func fits(v *Version, p UseParams) error {
 }
 
 // public is the public half. What needs no more never opens the private one: it
-// is also for callers who may only read the key (access.Grant.PublicOnly), which
-// holds for asymmetric keys, and there are no others.
+// is also for callers who may only read the key (access.Grant.PublicOnly).
 func public(v *Version) (crypto.PublicKey, error) {
 	k, err := pki.ParsePublic(v.Public)
 	if err != nil {
@@ -110,6 +122,9 @@ func (s *Service) Encrypt(ctx context.Context, g access.Grant, ver object.Versio
 	v, err := s.ready(ctx, g, ver, p)
 	if err != nil {
 		return nil, err
+	}
+	if p.Algorithm.family == pki.Oct {
+		return s.seals(ctx, v, p)
 	}
 	k, err := public(v)
 	if err != nil {
@@ -125,11 +140,14 @@ func (s *Service) Decrypt(ctx context.Context, g access.Grant, ver object.Versio
 	if err != nil {
 		return nil, err
 	}
+	if p.Algorithm.family == pki.Oct {
+		return s.unseals(ctx, v, p)
+	}
 	k, err := s.private(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	return used(v)(decrypt(k, p.Algorithm, p.Value))
+	return used(v)(decrypt(k.Signer, p.Algorithm, p.Value))
 }
 
 // Sign signs a digest.
@@ -145,7 +163,10 @@ func (s *Service) Sign(ctx context.Context, g access.Grant, ver object.Version, 
 	if err != nil {
 		return nil, err
 	}
-	return used(v)(sign(k, p.Algorithm, p.Value))
+	if p.Algorithm.family == pki.Oct {
+		return used(v)(k.Secret.MAC(ctx, p.Algorithm.hash, p.Value))
+	}
+	return used(v)(sign(k.Signer, p.Algorithm, p.Value))
 }
 
 // Verify tells whether a signature is one of the digest. One that is malformed is
@@ -158,6 +179,9 @@ func (s *Service) Verify(ctx context.Context, g access.Grant, ver object.Version
 	if err := checkDigest("digest", v, p); err != nil {
 		return false, err
 	}
+	if p.Algorithm.family == pki.Oct {
+		return s.verifyMAC(ctx, v, p)
+	}
 	k, err := public(v)
 	if err != nil {
 		return false, err
@@ -169,9 +193,9 @@ func (s *Service) Verify(ctx context.Context, g access.Grant, ver object.Version
 func used(v *Version) func([]byte, error) (*Used, error) {
 	return func(value []byte, err error) (*Used, error) {
 		if err != nil {
-			return nil, err
+			return nil, missing(err)
 		}
-		return &Used{v, seal.NewValue(value)}, nil
+		return &Used{Version: v, Value: seal.NewValue(value)}, nil
 	}
 }
 

@@ -21,9 +21,10 @@ type Algorithm string
 const (
 	RSA Algorithm = "RSA"
 	EC  Algorithm = "EC"
+	Oct Algorithm = "oct" // a symmetric key, which this package neither makes nor reads
 )
 
-// Curve is an elliptic curve by its Key Vault name; "" for RSA.
+// Curve is an elliptic curve by its Key Vault name; "" for all other keys.
 type Curve string
 
 // The curves.
@@ -35,7 +36,8 @@ const (
 )
 
 // KeySpec says which kind of key. Size is in bits: RSA 2048, 3072 or 4096;
-// EC 256, 384, 521 or 256, as the curve has it (contract certificates.md, 6.2).
+// EC 256, 384, 521 or 256, as the curve has it (contract certificates.md, 6.2);
+// oct as long as the key.
 type KeySpec struct {
 	Algorithm Algorithm
 	Size      int

@@ -14,11 +14,11 @@ import (
 
 const (
 	keyVersionColumns = `v.version, v.algorithm, v.size, v.curve, v.ops, v.exportable,
-		v.enabled, v.not_before, v.expires, v.created, v.updated, v.tags, v.public`
+		v.enabled, v.not_before, v.expires, v.created, v.updated, v.tags, v.public, v.hsm_id`
 
 	insertKeyVersion = `INSERT INTO key_versions (vault, name, version, algorithm, size, curve, ops, exportable,
-			enabled, not_before, expires, created, updated, tags, public, private, seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+			enabled, not_before, expires, created, updated, tags, public, private, hsm_id, seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
 			(SELECT COALESCE(MAX(seq), 0) + 1 FROM key_versions WHERE vault = $1 AND name = $2))
 		ON CONFLICT DO NOTHING`
 
@@ -91,7 +91,7 @@ func (tx *Tx) InsertKeyVersion(ctx context.Context, v *key.Version) error {
 	}
 	args := []any{string(v.Vault), v.Name.Key(), string(v.Version),
 		string(v.Spec.Algorithm), v.Spec.Size, string(v.Spec.Curve), ops, v.Exportable}
-	args = slices.Concat(args, attributes, []any{blob(v.Public), blob(v.Private)})
+	args = slices.Concat(args, attributes, []any{blob(v.Public), blob(v.Private), hsmColumn(v.HSM)})
 	return tx.insert(ctx, "InsertKeyVersion", insertKeyVersion, args...)
 }
 
@@ -223,12 +223,12 @@ type keyRow struct {
 	ops              string
 	exportable       bool
 	attributeRow
-	public, private []byte
+	public, hsm, private []byte
 }
 
 func (r *keyRow) dest(private bool) []any {
 	dest := []any{&r.display, &r.version, &r.algorithm, &r.size, &r.curve, &r.ops, &r.exportable}
-	dest = append(append(dest, r.attributeRow.dest()...), &r.public)
+	dest = append(append(dest, r.attributeRow.dest()...), &r.public, &r.hsm)
 	if private {
 		dest = append(dest, &r.private)
 	}
@@ -250,6 +250,9 @@ func (r *keyRow) key() (*key.Version, error) {
 		Exportable: r.exportable,
 	}
 	if err := fromJSON(r.ops, &v.Ops); err != nil {
+		return nil, err
+	}
+	if v.HSM, err = fromHSM(r.hsm); err != nil {
 		return nil, err
 	}
 	v.Attributes, v.Tags, err = r.attributes()

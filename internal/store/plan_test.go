@@ -19,6 +19,7 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 		"duePurges": duePurges, "principalByAppID": principalByAppID, "credentialByHash": credentialByHash,
 		"listCredentials": listCredentials, "groupsOf": groupsOf, "membersOf": membersOf, "listPrincipals": listPrincipals,
 		"deleteJobs": deleteJobs, "forgetAssertions": forgetAssertions, "vaultByName": vaultByName,
+		"hsmKeyInUse": hsmKeyInUse,
 	}
 	indices := map[string]string{}
 	for q, query := range certificateLists {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/vault"
 )
@@ -71,8 +72,16 @@ func (tx *Tx) UpdateVault(ctx context.Context, v *vault.Vault) error {
 }
 
 // DeleteVault implements vault.Tx: what is in the vault hangs on its row, its
-// data keys included. Absent is not an error.
+// data keys included. Absent is not an error. Its keys in the token have no rows
+// to hang on: jobs destroy them.
 func (tx *Tx) DeleteVault(ctx context.Context, id object.VaultID) error {
-	_, err := tx.exec(ctx, "DeleteVault", deleteVault, string(id))
+	held, err := tx.HSMKeys(ctx, id, object.Name{})
+	if err != nil {
+		return err
+	}
+	if err := key.Discard(ctx, tx, held...); err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "DeleteVault", deleteVault, string(id))
 	return err
 }

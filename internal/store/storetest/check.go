@@ -272,7 +272,7 @@ func (c *checker) operation(at func(string, ...any), op *issuance.Operation) {
 	}
 	if op.Status != issuance.Completed {
 		c.box(at, issuance.PendingPlace(op.Vault, op.Name, op.RequestID), op.Private)
-	} else if len(op.Private) > 0 {
+	} else if len(op.Private) > 0 || !op.HSM.IsZero() {
 		at("operation %s is completed and keeps a private key", op.RequestID)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coffer/internal/certificate"
+	"coffer/internal/hsm"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -158,7 +159,7 @@ func placeholder(v object.VaultID, n object.Name, ver object.Version) *certifica
 func newOperation(v object.VaultID, n object.Name, id string) *issuance.Operation {
 	_, public := selfSigned()
 	return &issuance.Operation{Vault: v, Name: n, RequestID: id, Status: issuance.InProgress, Policy: policy(),
-		Spec: issuance.IssuerRef{Name: "self"}, CSR: []byte("csr"), Public: public, Private: seal.Box("pending"),
+		Spec: issuance.IssuerRef{Name: "self"}, CSR: []byte("csr"), Public: public, Private: seal.Box("pending"), HSM: hsm.ID{0, 1},
 		Enabled: true, Created: epoch, Updated: epoch}
 }
 
@@ -183,7 +184,7 @@ func finish(ctx context.Context, tx *store.Tx, v object.VaultID, n object.Name, 
 	if err != nil {
 		return err
 	}
-	op.Status, op.Private = issuance.Completed, nil
+	op.Status, op.Private, op.HSM = issuance.Completed, nil, hsm.ID{}
 	ver := versionID(version)
 	c := &certificate.Certificate{Head: object.Head{Vault: v, Name: n, Current: ver}, Policy: policy()}
 	managed := object.Head{Vault: v, Name: n, Managed: true, Current: ver}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"coffer/internal/hsm"
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
@@ -18,6 +19,7 @@ func keys(s *suite) {
 		Public: []byte("public"), Private: []byte("box"), Attributes: object.Attributes{Created: epoch, Updated: epoch}}
 	empty := newKey(v, web, versionID(5))
 	empty.Ops = []key.Op{}
+	empty.HSM = hsm.ID{0, 0, 1}
 	s.update(func(tx *store.Tx) {
 		_, err := tx.KeyHead(s.ctx, v, web)
 		s.wantErr(err, object.ErrNotFound)
