@@ -1,7 +1,9 @@
 package coffer.conformance;
 
 import static coffer.conformance.Vault.CERTIFICATES;
+import static coffer.conformance.Vault.LIMITED;
 import static coffer.conformance.Vault.answers;
+import static coffer.conformance.Vault.application;
 import static coffer.conformance.Vault.certificatesAs;
 import static coffer.conformance.Vault.create;
 import static coffer.conformance.Vault.newName;
@@ -21,7 +23,6 @@ import coffer.conformance.Vault.Exchange;
 import com.azure.core.credential.AccessToken;
 import com.azure.core.credential.TokenCredential;
 import com.azure.core.exception.HttpResponseException;
-import com.azure.identity.ClientSecretCredentialBuilder;
 import com.azure.identity.EnvironmentCredentialBuilder;
 import com.azure.identity.ManagedIdentityCredentialBuilder;
 import com.azure.security.keyvault.certificates.CertificateClient;
@@ -39,14 +40,6 @@ import reactor.core.publisher.Mono;
 
 /** Who may ask, and what strangers are told (identity contract 3 to 6; certificates.md, 2.5, 2.9 and 15). */
 class AccessTest {
-
-    private static TokenCredential secret(String clientId, String secret) {
-        return new ClientSecretCredentialBuilder()
-                .tenantId(System.getenv("AZURE_TENANT_ID"))
-                .clientId(clientId)
-                .clientSecret(secret)
-                .build();
-    }
 
     @Test
     void environmentCredentialNeedsNothingButTheEnvironment() {
@@ -70,7 +63,7 @@ class AccessTest {
 
     @Test
     void aWrongSecretGetsNoToken() {
-        CertificateClient client = certificatesAs(secret(System.getenv("AZURE_CLIENT_ID"), "wrong-secret"));
+        CertificateClient client = certificatesAs(application(System.getenv("AZURE_CLIENT_ID"), "wrong-secret"));
         // Not every version of the library wraps this as a ClientAuthenticationException.
         RuntimeException e = assertThrows(RuntimeException.class, () -> client.getCertificate(newName("nobody")));
         assertTrue(e.getMessage().contains("AADSTS7000215"), e.getMessage());
@@ -81,9 +74,7 @@ class AccessTest {
     void anApplicationThatMayOnlyListIsRefusedEverythingElseWhetherTheNameExistsOrNot() {
         String name = newName("refused");
         create(name, self());
-        TokenCredential limited =
-                secret(System.getenv("LIMITED_CLIENT_ID"), System.getenv("LIMITED_CLIENT_SECRET"));
-        CertificateClient client = certificatesAs(limited);
+        CertificateClient client = certificatesAs(LIMITED);
         assertTrue(client.listPropertiesOfCertificates().stream().anyMatch(p -> p.getName().equals(name)));
         assertEquals(1, client.listPropertiesOfCertificateVersions(name).stream().count());
 
@@ -104,7 +95,7 @@ class AccessTest {
                     () -> client.purgeDeletedCertificate(target),
                     () -> client.getIssuer(target),
                     () -> client.createIssuer(new CertificateIssuer(target, "Test")),
-                    () -> secretsAs(limited).getSecret(target)));
+                    () -> secretsAs(LIMITED).getSecret(target)));
         }
         attempts.add(() -> client.restoreCertificateBackup(new byte[] {1}));
         attempts.add(() -> client.setContacts(List.of(new CertificateContact().setEmail("a@example.net"))).stream()

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,6 +15,7 @@ import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.HexFormat;
 import java.util.List;
 
 /**
@@ -64,6 +66,14 @@ final class OpenSsl {
         }
     }
 
+    private static String file(byte[] content) {
+        try {
+            return Files.write(newFile(), content).toString();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private static Path newFile() throws IOException {
         Path path = Files.createTempFile(DIR, "", "");
         path.toFile().deleteOnExit();
@@ -86,6 +96,19 @@ final class OpenSsl {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /** Checks a signature by a key on P-256K, a curve that Java has forgotten. It is r and s, side by side. */
+    static void verifyOnP256K(byte[] x, byte[] y, byte[] digest, byte[] signature) {
+        HexFormat hex = HexFormat.of();
+        // SubjectPublicKeyInfo of an uncompressed point on secp256k1 (RFC 5480, section 2; SEC 2, section A.2.1).
+        String key = "3056301006072a8648ce3d020106052b8104000a034200" + "04" + hex.formatHex(x) + hex.formatHex(y);
+        byte[] r = new BigInteger(1, Arrays.copyOfRange(signature, 0, 32)).toByteArray();
+        byte[] s = new BigInteger(1, Arrays.copyOfRange(signature, 32, 64)).toByteArray();
+        String der = "30%02x02%02x%s02%02x%s".formatted(
+                r.length + s.length + 4, r.length, hex.formatHex(r), s.length, hex.formatHex(s));
+        run(digest, "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", file(hex.parseHex(key)),
+                "-sigfile", file(hex.parseHex(der)));
     }
 
     static X509Certificate parse(byte[] certificate) {

@@ -19,6 +19,7 @@ import com.azure.security.keyvault.keys.cryptography.models.EncryptionAlgorithm;
 import com.azure.security.keyvault.keys.cryptography.models.KeyWrapAlgorithm;
 import com.azure.security.keyvault.keys.cryptography.models.SignatureAlgorithm;
 import com.azure.security.keyvault.keys.models.CreateEcKeyOptions;
+import com.azure.security.keyvault.keys.models.CreateOctKeyOptions;
 import com.azure.security.keyvault.keys.models.CreateRsaKeyOptions;
 import com.azure.security.keyvault.keys.models.DeletedKey;
 import com.azure.security.keyvault.keys.models.JsonWebKey;
@@ -37,6 +38,7 @@ import java.security.KeyPairGenerator;
 import java.security.MessageDigest;
 import java.security.PublicKey;
 import java.security.Signature;
+import java.security.spec.ECGenParameterSpec;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PSSParameterSpec;
 import java.time.Duration;
@@ -125,6 +127,7 @@ class OwnKeyTest {
         KeyVaultKey made = KEYS.createEcKey(new CreateEcKeyOptions(name).setCurveName(KeyCurveName.P_256K));
         assertEquals(List.of(32, 32), List.of(made.getKey().getX().length, made.getKey().getY().length));
         byte[] signature = KEYS.getCryptographyClient(name).sign(SignatureAlgorithm.ES256K, digest(256)).getSignature();
+        OpenSsl.verifyOnP256K(made.getKey().getX(), made.getKey().getY(), digest(256), signature);
         assertTrue(KEYS.getCryptographyClient(name).verify(SignatureAlgorithm.ES256K, digest(256), signature).isValid());
     }
 
@@ -174,6 +177,23 @@ class OwnKeyTest {
         assertArrayEquals(PLAIN, there.doFinal(client.wrapKey(wrap, PLAIN).getEncryptedKey()));
         sealed[9] ^= 1;
         rejects(400, "BadParameter", () -> client.decrypt(encryption, sealed));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"secp256r1, ES256, 256", "secp384r1, ES384, 384", "secp521r1, ES512, 512"})
+    void anImportedKeyOnACurveSigns(String curve, String algorithm, int bits) throws Exception {
+        String name = newName("import");
+        KeyPairGenerator generator = KeyPairGenerator.getInstance("EC");
+        generator.initialize(new ECGenParameterSpec(curve));
+        KeyPair pair = generator.generateKeyPair();
+        KeyVaultKey made = KEYS.importKey(name, JsonWebKey.fromEc(pair, generator.getProvider()));
+        assertEquals(Set.of("kid", "kty", "key_ops", "crv", "x", "y"),
+                answer("PUT", "/keys/" + name).object("key").keySet());
+        assertEquals(pair.getPublic(), made.getKey().toEc().getPublic());
+        byte[] signature = KEYS.getCryptographyClient(name)
+                .sign(SignatureAlgorithm.fromString(algorithm), digest(bits))
+                .getSignature();
+        assertTrue(verifies("SHA" + bits + "withECDSAinP1363Format", null, pair.getPublic(), signature));
     }
 
     @Test
@@ -239,6 +259,8 @@ class OwnKeyTest {
         KEYS.updateKeyProperties(made.getProperties().setEnabled(false));
         rejects(403, "Forbidden", "KeyDisabled", () -> client.sign(SignatureAlgorithm.RS256, digest));
         rejects(403, "Forbidden", () -> KEYS.createRsaKey(new CreateRsaKeyOptions(name).setHardwareProtected(true)));
+        rejects(403, "Forbidden", () -> KEYS.createEcKey(new CreateEcKeyOptions(name).setHardwareProtected(true)));
+        rejects(403, "Forbidden", () -> KEYS.createOctKey(new CreateOctKeyOptions(name).setHardwareProtected(true)));
         rejects(400, "BadParameter", "KeyTypeNotSupported", () -> KEYS.createKey(name, KeyType.OCT));
     }
 

@@ -15,6 +15,7 @@ import com.azure.core.http.HttpResponse;
 import com.azure.core.http.policy.HttpPipelinePolicy;
 import com.azure.core.util.BinaryData;
 import com.azure.core.util.polling.SyncPoller;
+import com.azure.identity.ClientSecretCredentialBuilder;
 import com.azure.identity.DefaultAzureCredentialBuilder;
 import com.azure.json.JsonProviders;
 import com.azure.json.JsonReader;
@@ -26,6 +27,9 @@ import com.azure.security.keyvault.certificates.models.CertificatePolicy;
 import com.azure.security.keyvault.certificates.models.KeyVaultCertificateWithPolicy;
 import com.azure.security.keyvault.keys.KeyClient;
 import com.azure.security.keyvault.keys.KeyClientBuilder;
+import com.azure.security.keyvault.keys.cryptography.CryptographyClient;
+import com.azure.security.keyvault.keys.cryptography.CryptographyClientBuilder;
+import com.azure.security.keyvault.keys.models.KeyVaultKey;
 import com.azure.security.keyvault.secrets.SecretClient;
 import com.azure.security.keyvault.secrets.SecretClientBuilder;
 import java.io.IOException;
@@ -50,6 +54,10 @@ final class Vault {
     private static final TokenCredential CREDENTIAL = new DefaultAzureCredentialBuilder().build();
     private static final SecureRandom RANDOM = new SecureRandom();
     private static final List<Exchange> EXCHANGES = new CopyOnWriteArrayList<>();
+
+    /** An application that may list certificates and use keys, which it may not read, and nothing else. */
+    static final TokenCredential LIMITED =
+            application(System.getenv("LIMITED_CLIENT_ID"), System.getenv("LIMITED_CLIENT_SECRET"));
 
     static final CertificateClient CERTIFICATES = certificatesAs(CREDENTIAL);
     static final SecretClient SECRETS = secretsAs(CREDENTIAL);
@@ -119,12 +127,29 @@ final class Vault {
         }
     }
 
+    static TokenCredential application(String clientId, String secret) {
+        return new ClientSecretCredentialBuilder()
+                .tenantId(System.getenv("AZURE_TENANT_ID"))
+                .clientId(clientId)
+                .clientSecret(secret)
+                .build();
+    }
+
     static CertificateClient certificatesAs(TokenCredential caller) {
         return new CertificateClientBuilder().vaultUrl(URL).credential(caller).addPolicy(new Recorder()).buildClient();
     }
 
     static SecretClient secretsAs(TokenCredential caller) {
         return new SecretClientBuilder().vaultUrl(URL).credential(caller).addPolicy(new Recorder()).buildClient();
+    }
+
+    /** A client that uses one version of a key. */
+    static CryptographyClient cryptographyAs(KeyVaultKey key, TokenCredential caller) {
+        return new CryptographyClientBuilder()
+                .keyIdentifier(key.getId())
+                .credential(caller)
+                .addPolicy(new Recorder())
+                .buildClient();
     }
 
     /** All exchanges of this method and path, oldest first. */
