@@ -111,6 +111,9 @@ func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *sec
 	if k == nil || sec == nil {
 		return b, fmt.Errorf("certificate %s/%s lacks its key or secret", c.Name, c.Version)
 	}
+	if err := key.CanLeave(k); err != nil {
+		return b, err
+	}
 	private, err := s.cfg.Sealer.Open(ctx, key.PrivatePlace(k.Vault, k.Name, k.Version), k.Private)
 	if err != nil {
 		return b, err

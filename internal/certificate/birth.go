@@ -12,7 +12,6 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
-	"coffer/internal/seal"
 	"coffer/internal/secret"
 )
 
@@ -24,7 +23,7 @@ type parents struct {
 	leaf     *pki.Certificate
 	others   []*pki.Certificate // in input order, without the leaf
 	leafAt   int                // where the leaf stood in the input
-	private  seal.Value         // PKCS#8
+	private  *key.Private
 	preserve bool
 	enabled  bool
 	tags     object.Tags
@@ -82,6 +81,7 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 		key: &key.Version{
 			Vault: p.vault, Name: p.name, Version: ver,
 			Spec: spec, Public: p.leaf.RawSubjectPublicKeyInfo,
+			HSM: p.private.HSM,
 			Ops: key.OpsFor(p.policy.X509.KeyUsage, spec.Algorithm), Exportable: p.policy.Key.Exportable,
 			Attributes: attributes,
 		},
@@ -90,7 +90,7 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 			Attributes: attributes,
 		},
 	}
-	if n.key.Private, err = s.cfg.Sealer.Seal(ctx, key.PrivatePlace(p.vault, p.name, ver), p.private.Reveal()); err != nil {
+	if n.key.Private, err = s.custody.Seal(ctx, key.PrivatePlace(p.vault, p.name, ver), p.private); err != nil {
 		return nil, err
 	}
 	value, err := s.secretValue(p, chain)
@@ -107,11 +107,12 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 }
 
 // secretValue is the PFX or PEM of the version; without the key when the policy
-// says that it is not exportable (contract certificates.md, 7.4 to 7.6).
+// says that it is not exportable (contract certificates.md, 7.4 to 7.6), which it
+// does of a key in the token.
 func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
 	var private []byte
 	if p.policy.Key.Exportable {
-		private = p.private.Reveal()
+		private = p.private.PKCS8()
 	}
 	all := slices.Insert(slices.Clone(chain), p.leafAt, p.leaf.Raw)
 	if p.policy.ContentType == issuance.PEM {

@@ -14,6 +14,8 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
+	"coffer/internal/vault"
 )
 
 // CreateParams is the body of a create. nil means absent.
@@ -29,18 +31,26 @@ type CreateParams struct {
 // commit leaves nothing; after it the job goes on at the next start.
 func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*issuance.Operation, error) {
 	g.Must(access.CertificateCreate)
-	return s.begin(ctx, g.Vault().ID, g.Name(), p)
+	return s.begin(ctx, g.Vault(), g.Name(), p)
 }
 
-func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p CreateParams) (*issuance.Operation, error) {
+// mayHold refuses a policy for a key that the vault has no token for.
+func (s *Service) mayHold(v *vault.Vault, p *issuance.Policy) error {
+	return s.custody.Check(v, p.Key.HSM(), "policy.key_props")
+}
+
+func (s *Service) begin(ctx context.Context, in *vault.Vault, n object.Name, p CreateParams) (*issuance.Operation, error) {
 	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
-	at := s.now()
+	v, at := in.ID, s.now()
 	var policy *issuance.Policy
 	if p.Policy != nil {
 		var err error
 		if policy, err = issuance.NewPolicy(p.Policy, at); err != nil {
+			return nil, err
+		}
+		if err := s.mayHold(in, policy); err != nil {
 			return nil, err
 		}
 	}
@@ -57,6 +67,9 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 		if policy == nil && st.cert != nil {
 			policy = st.cert.Policy
 			if err := policy.Check(); err != nil {
+				return err
+			}
+			if err := s.mayHold(in, policy); err != nil {
 				return err
 			}
 		}
@@ -78,11 +91,15 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 	if st.cert != nil {
 		op.Name = st.cert.Head.Name // the casing of the first use
 	}
-	if err := s.request(ctx, op, st); err != nil {
+	private, err := s.request(ctx, op, st)
+	if err != nil {
 		return nil, err
 	}
 
 	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+		if err := private.Keep(ctx, tx); err != nil {
+			return err
+		}
 		now, err := load(ctx, tx, v, n)
 		if err != nil {
 			return err
@@ -98,6 +115,11 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 		if err := s.storePolicy(ctx, tx, &now, op, p.Policy != nil); err != nil {
 			return err
 		}
+		if now.op != nil { // its place is taken
+			if err := key.Discard(ctx, tx, now.op.HSM); err != nil {
+				return err
+			}
+		}
 		if err := tx.PutOperation(ctx, op); err != nil {
 			return err
 		}
@@ -112,6 +134,7 @@ func (s *Service) begin(ctx context.Context, v object.VaultID, n object.Name, p 
 			Vault: v, Name: n.Key(), Ref: op.RequestID, Due: due})
 	})
 	if err != nil {
+		s.custody.Drop(ctx, private)
 		return nil, err
 	}
 	s.cfg.Wake()
@@ -168,29 +191,46 @@ func setPolicy(ctx context.Context, tx Tx, st state, p *issuance.Policy) error {
 	return tx.UpdateCertificate(ctx, st.cert)
 }
 
-// request makes the key and the CSR of an operation and seals the key.
-func (s *Service) request(ctx context.Context, op *issuance.Operation, st state) error {
+// request makes the key and the CSR of an operation and seals the key, which the
+// caller keeps with it or drops.
+func (s *Service) request(ctx context.Context, op *issuance.Operation, st state) (*key.Private, error) {
 	private, err := s.keyFor(ctx, op.Policy, st)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if op.CSR, err = pki.CreateCSR(op.Policy.X509.Template(), private); err != nil {
-		return fmt.Errorf("building the request of %s: %w", op.Name, err)
+	op.HSM = private.HSM
+	if op.CSR, err = pki.CreateCSR(op.Policy.X509.Template(), private.Signer); err != nil {
+		err = fmt.Errorf("building the request of %s: %w", op.Name, err)
 	}
-	if op.Public, err = pki.MarshalPublic(private.Public()); err != nil {
-		return err
+	if err == nil {
+		op.Public, err = pki.MarshalPublic(private.Signer.Public())
 	}
-	der, err := pki.MarshalPKCS8(private)
+	if err == nil {
+		op.Private, err = s.custody.Seal(ctx, pendingPlace(op), private)
+	}
 	if err != nil {
-		return err
+		s.custody.Drop(ctx, private)
+		return nil, err
 	}
-	op.Private, err = s.cfg.Sealer.Seal(ctx, issuance.PendingPlace(op.Vault, op.Name, op.RequestID), der)
-	return err
+	return private, nil
+}
+
+func pendingPlace(op *issuance.Operation) seal.Place {
+	return issuance.PendingPlace(op.Vault, op.Name, op.RequestID)
+}
+
+// pendingKey opens the key of an operation.
+func (s *Service) pendingKey(ctx context.Context, op *issuance.Operation) (*key.Private, error) {
+	private, err := s.custody.Open(ctx, pendingPlace(op), op.Private, op.HSM, op.Public)
+	if err != nil {
+		return nil, fmt.Errorf("opening the pending key of %s: %w", op.Name, err)
+	}
+	return private, nil
 }
 
 // keyFor is the current key when the policy says reuse and it still fits, else a
 // new one.
-func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (crypto.Signer, error) {
+func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (*key.Private, error) {
 	if p.Key.Reuse && st.completed() {
 		v, n, ver := st.cert.Head.Vault, st.cert.Head.Name, st.current.Version
 		var kv *key.Version
@@ -202,16 +242,17 @@ func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (cry
 			return nil, fmt.Errorf("reading the key to reuse for %s: %w", n, err)
 		}
 		// A key that was made or imported as not exportable is not reused by a
-		// policy that would give it away: the caller gets a new one.
-		if kv.Spec == p.Key.Spec() && (kv.Exportable || !p.Key.Exportable) {
-			value, err := s.cfg.Sealer.Open(ctx, key.PrivatePlace(v, n, ver), kv.Private)
+		// policy that would give it away, nor one of software by a policy for the
+		// token: the caller gets a new one.
+		if kv.Type() == p.Key.Type && kv.Spec == p.Key.Spec() && (kv.Exportable || !p.Key.Exportable) {
+			private, err := s.custody.Open(ctx, key.PrivatePlace(v, n, ver), kv.Private, kv.HSM, kv.Public)
 			if err != nil {
 				return nil, fmt.Errorf("opening the key to reuse for %s: %w", n, err)
 			}
-			return pki.ParsePKCS8(value.Reveal())
+			return private, nil
 		}
 	}
-	return s.cfg.Keys.Generate(ctx, p.Key.Spec())
+	return s.custody.Generate(ctx, p.Key.Spec(), p.Key.HSM())
 }
 
 // issuerExists reports an issuer name that is neither built in nor stored.

@@ -9,6 +9,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
+	"coffer/internal/key"
 	"coffer/internal/object"
 )
 
@@ -119,6 +120,7 @@ func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) 
 func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 	g.Must(access.CertificatePurge)
 	v, n := g.Vault(), g.Name()
+	defer s.cfg.Wake()
 	return s.cfg.DB.Update(ctx, func(tx Tx) error {
 		c, err := tx.Certificate(ctx, v.ID, n)
 		if errors.Is(err, object.ErrNotFound) || err == nil && c.Head.Deletion == nil {
@@ -146,10 +148,10 @@ func purge(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.PurgeCertificate(ctx, v, n); err != nil {
+	if err := key.Purge(ctx, tx, v, n); err != nil { // while there is an operation that may hold one too
 		return err
 	}
-	if err := tx.PurgeKey(ctx, v, n); err != nil {
+	if err := tx.PurgeCertificate(ctx, v, n); err != nil {
 		return err
 	}
 	return tx.PurgeSecret(ctx, v, n)
@@ -193,6 +195,7 @@ func (s *Service) PurgeDue(ctx context.Context, record func(object.Head) (done f
 
 // purgeIfDue looks again: the object may have been recovered meanwhile.
 func (s *Service) purgeIfDue(ctx context.Context, h object.Head, now time.Time) error {
+	defer s.cfg.Wake()
 	return s.cfg.DB.Update(ctx, func(tx Tx) error {
 		c, err := tx.Certificate(ctx, h.Vault, h.Name)
 		if errors.Is(err, object.ErrNotFound) || err == nil && (c.Head.Deletion == nil || c.Head.Deletion.PurgeAt.After(now)) {

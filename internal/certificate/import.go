@@ -9,9 +9,9 @@ import (
 	"coffer/internal/bundle"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
+	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
-	"coffer/internal/seal"
 )
 
 // ImportParams is the body of an import. nil means absent.
@@ -50,7 +50,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, content("value", err)
 	}
-	private, err := pki.ParsePKCS8(in.KeyPKCS8)
+	given, err := pki.ParsePKCS8(in.KeyPKCS8)
 	if err != nil {
 		return nil, invalid("value", msgContent)
 	}
@@ -58,7 +58,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, invalid("value", msgContent)
 	}
-	m, err := match("value", certs, private.Public(), in.LeafHint, now)
+	m, err := match("value", certs, given.Public(), in.LeafHint, now)
 	if err != nil {
 		return nil, err
 	}
@@ -66,21 +66,37 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, err
 	}
-	der, err := pki.MarshalPKCS8(private) // one form, whatever came in
+	if err := s.mayHold(g.Vault(), policy); err != nil {
+		return nil, err
+	}
+	private, err := s.custody.Import(ctx, given, policy.Key.HSM())
 	if err != nil {
 		return nil, err
 	}
-	born, err := s.conceive(ctx, parents{
+	out, err := s.adopt(ctx, parents{
 		vault: v, name: n, policy: policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
-		private: seal.NewValue(der), preserve: p.PreserveOrder,
+		private: private, preserve: p.PreserveOrder,
 		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
 	})
 	if err != nil {
+		s.custody.Drop(ctx, private)
+		return nil, err
+	}
+	return out, nil
+}
+
+// adopt stores what was imported.
+func (s *Service) adopt(ctx context.Context, p parents) (*Bundle, error) {
+	born, err := s.conceive(ctx, p)
+	if err != nil {
 		return nil, conceived("value", err)
 	}
-
+	v, n := p.vault, p.name
 	var out *Bundle
 	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+		if err := p.private.Keep(ctx, tx); err != nil {
+			return err
+		}
 		st, err := load(ctx, tx, v, n)
 		if err != nil {
 			return err
@@ -88,7 +104,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 		if err := st.mayBegin(ctx, tx, v, n); err != nil {
 			return err
 		}
-		kept := policy.Clone()
+		kept := p.policy.Clone()
 		if st.cert == nil {
 			st.cert = &Certificate{Head: object.Head{Vault: v, Name: n}, Policy: kept}
 			if err := insertHeads(ctx, tx, st.cert); err != nil {
@@ -97,6 +113,11 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 		} else {
 			kept.Created = st.cert.Policy.Created
 			st.cert.Policy = kept
+			if st.op != nil {
+				if err := key.Discard(ctx, tx, st.op.HSM); err != nil {
+					return err
+				}
+			}
 			if err := tx.DeleteOperation(ctx, v, n); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"coffer/internal/hsm"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
@@ -54,16 +55,12 @@ func (s *Service) order(ctx context.Context, op *issuance.Operation) (born *newb
 	if failure != nil || err != nil {
 		return nil, failure, err
 	}
-	value, err := s.cfg.Sealer.Open(ctx, issuance.PendingPlace(op.Vault, op.Name, op.RequestID), op.Private)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening the pending key of %s: %w", op.Name, err)
-	}
-	private, err := pki.ParsePKCS8(value.Reveal())
+	private, err := s.pendingKey(ctx, op)
 	if err != nil {
 		return nil, nil, err
 	}
 	now := s.now()
-	issued, err := driver.Issue(ctx, issuance.Order{Operation: op, Now: now, Sign: selfSigned(op, private)})
+	issued, err := driver.Issue(ctx, issuance.Order{Operation: op, Now: now, Sign: selfSigned(op, private.Signer)})
 	if errors.As(err, &failure) {
 		return nil, failure, nil
 	}
@@ -71,13 +68,13 @@ func (s *Service) order(ctx context.Context, op *issuance.Operation) (born *newb
 		return nil, nil, fmt.Errorf("issuing %s: %w", op.Name, err)
 	}
 	certs, err := parseCertificates(append([][]byte{issued.Leaf}, issued.Chain...))
-	if err != nil || !pki.PublicEqual(certs[0].PublicKey, private.Public()) {
+	if err != nil || !pki.PublicEqual(certs[0].PublicKey, private.Signer.Public()) {
 		return nil, &issuance.OperationError{Code: issuance.IssuerError,
 			Message: "The issuer delivered a certificate that is not for the requested key."}, nil
 	}
 	born, err = s.conceive(ctx, parents{
 		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: certs[0], others: certs[1:],
-		private: value, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
+		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
 	if errors.Is(err, errTooLong) {
 		return nil, &issuance.OperationError{Code: issuance.IssuerError, Message: "The issuer delivered certificates that are too long."}, nil
@@ -196,7 +193,7 @@ func (n *newborn) with(enabled bool, tags object.Tags) *newborn {
 
 // finish marks an operation completed; its key lives in the key version now.
 func finish(ctx context.Context, tx Tx, op *issuance.Operation, now time.Time) error {
-	op.Status, op.Private, op.Error, op.Updated = issuance.Completed, nil, nil, now
+	op.Status, op.Private, op.HSM, op.Error, op.Updated = issuance.Completed, nil, hsm.ID{}, nil, now
 	return tx.PutOperation(ctx, op)
 }
 

@@ -2,7 +2,6 @@ package certificate
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"coffer/internal/access"
@@ -117,9 +116,9 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 	if err != nil {
 		return nil, err
 	}
-	private, err := s.cfg.Sealer.Open(ctx, issuance.PendingPlace(op.Vault, op.Name, op.RequestID), op.Private)
+	private, err := s.pendingKey(ctx, op)
 	if err != nil {
-		return nil, fmt.Errorf("opening the pending key of %s: %w", op.Name, err)
+		return nil, err
 	}
 	born, err := s.conceive(ctx, parents{
 		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,

@@ -7,6 +7,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
+	"coffer/internal/key"
 	"coffer/internal/object"
 )
 
@@ -71,10 +72,14 @@ func (s *Service) DeleteOperation(ctx context.Context, g access.Grant, requestID
 		if err := tx.DeleteJobs(ctx, IssueJob, op.Vault, op.RequestID); err != nil {
 			return err
 		}
+		if err := key.Discard(ctx, tx, op.HSM); err != nil {
+			return err
+		}
 		return tx.DeleteOperation(ctx, op.Vault, op.Name)
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.cfg.Wake()
 	return op, nil
 }

@@ -10,6 +10,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
+	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -21,7 +22,7 @@ type Sealer interface {
 	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
 }
 
-// Keys makes key pairs; it may wait for its turn.
+// Keys makes key pairs in software; it may wait for its turn.
 type Keys interface {
 	Generate(ctx context.Context, spec pki.KeySpec) (crypto.Signer, error)
 }
@@ -34,6 +35,9 @@ type Config struct {
 	Keys   Keys
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	// Device keeps keys of HSM types, in premium vaults. nil: no vault has them.
+	Device key.Device
 
 	// Issuers are the drivers: "Self" and the providers of named issuers, in
 	// lower case. A provider that is not here fails its operations.
@@ -64,8 +68,9 @@ type Config struct {
 // Service holds the rules of certificates. Every exported method that serves a
 // caller takes the grant of its own action, which only the gate can make.
 type Service struct {
-	cfg    Config
-	recent object.Recent[Bundle]
+	cfg     Config
+	custody key.Custody
+	recent  object.Recent[Bundle]
 }
 
 // maxRecent bounds the bundles kept in memory: about 4 KB each with a short chain.
@@ -79,7 +84,13 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
 	}
-	return &Service{cfg: cfg, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}}, nil
+	custody := key.Custody{
+		Sealer: cfg.Sealer, Maker: cfg.Keys, Device: cfg.Device, Now: cfg.Now, Wake: cfg.Wake, Logger: cfg.Logger,
+		Update: func(ctx context.Context, fn func(key.HandleTx) error) error {
+			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
+		},
+	}
+	return &Service{cfg: cfg, custody: custody, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

@@ -3,11 +3,13 @@ package certificate
 import (
 	"context"
 	"errors"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/object"
+	"coffer/internal/vault"
 )
 
 // UpdateParams is the body of an update. nil means absent; empty Tags clear.
@@ -60,7 +62,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 			return err
 		}
 		if ver == "" && p.Policy != nil {
-			policy, err := st.cert.Policy.Merge(p.Policy, now)
+			policy, err := s.patched(g.Vault(), st.cert.Policy, p.Policy, now)
 			if err != nil {
 				return err
 			}
@@ -75,6 +77,16 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 		return nil, err
 	}
 	return out, nil
+}
+
+// patched is the policy after a patch. One that was refused for want of a token is
+// not refused again for another change.
+func (s *Service) patched(v *vault.Vault, old *issuance.Policy, p *issuance.Patch, now time.Time) (*issuance.Policy, error) {
+	policy, err := old.Merge(p, now)
+	if err == nil && !old.Key.HSM() {
+		err = s.mayHold(v, policy)
+	}
+	return policy, err
 }
 
 // mirror gives the key and the secret of a version the attributes of the
@@ -124,7 +136,7 @@ func (s *Service) UpdatePolicy(ctx context.Context, g access.Grant, p *issuance.
 		if err := st.live(n); err != nil {
 			return err
 		}
-		policy, err := st.cert.Policy.Merge(p, now)
+		policy, err := s.patched(g.Vault(), st.cert.Policy, p, now)
 		if err != nil {
 			return err
 		}

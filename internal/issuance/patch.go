@@ -92,7 +92,7 @@ var (
 
 // NewPolicy makes the policy of a create: what the patch gives, defaults for the
 // rest (contract certificates.md, 6.9). Errors are *fault.Error, Invalid with the
-// field, or Forbidden for key types that need an HSM.
+// field. Whether the vault has a token for the key type is not looked at.
 func NewPolicy(p *Patch, now time.Time) (*Policy, error) {
 	if p == nil {
 		return nil, fault.InvalidField("policy", "")
@@ -113,7 +113,7 @@ func NewPolicy(p *Patch, now time.Time) (*Policy, error) {
 	}
 	if out.X509.KeyUsage == nil {
 		out.X509.KeyUsage = slices.Clone(defaultRSAUsage)
-		if out.Key.Type == string(pki.EC) {
+		if out.Key.algorithm() == pki.EC {
 			out.X509.KeyUsage = slices.Clone(defaultECUsage)
 		}
 	}
@@ -195,18 +195,16 @@ func (p *Policy) applyKey(k *KeyPatch) error {
 	const field = "policy.key_props"
 	if k.Type != nil {
 		switch kty := strings.ToUpper(*k.Type); kty {
-		case "RSA", "EC":
-			if kty != p.Key.Type {
+		case "RSA", "EC", "RSA-HSM", "EC-HSM":
+			before := p.Key.algorithm()
+			if p.Key.Type = kty; p.Key.algorithm() != before {
 				p.Key.Size, p.Key.Curve = 0, "" // the sizes of the other type are stale
 			}
-			p.Key.Type = kty
-		case "RSA-HSM", "EC-HSM":
-			if k.Exportable != nil && *k.Exportable {
-				return fault.InvalidField(field, "A key of type "+kty+" cannot be exportable.")
+			if p.Key.HSM() {
+				p.Key.Exportable = false // what it was by default, or for a key in software
 			}
-			return &fault.Error{Kind: fault.Forbidden, Field: field, Msg: "Hardware key operation not allowed on standard vault"}
 		default:
-			return fault.InvalidField(field, "kty is RSA or EC.")
+			return fault.InvalidField(field, "kty is RSA, EC, RSA-HSM or EC-HSM.")
 		}
 	}
 	if k.Curve != nil {
@@ -227,6 +225,9 @@ func (p *Policy) applyKey(k *KeyPatch) error {
 	}
 	if k.Exportable != nil {
 		p.Key.Exportable = *k.Exportable
+	}
+	if p.Key.HSM() && p.Key.Exportable {
+		return fault.InvalidField(field, "A key of type "+p.Key.Type+" cannot be exportable.")
 	}
 	if k.Reuse != nil {
 		p.Key.Reuse = *k.Reuse
@@ -411,7 +412,7 @@ func (p *Policy) check() error {
 // complete fills in what type, size and curve say of one another.
 func (k *KeyProps) complete() error {
 	const field = "policy.key_props"
-	if k.Type == string(pki.RSA) {
+	if k.algorithm() == pki.RSA {
 		if k.Curve != "" {
 			return fault.InvalidField(field, "crv does not go with kty RSA.")
 		}

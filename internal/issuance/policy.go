@@ -26,7 +26,7 @@ type Policy struct {
 
 // KeyProps describes the key pair.
 type KeyProps struct {
-	Type       string    // kty: RSA, EC
+	Type       string    // kty: RSA, EC, RSA-HSM, EC-HSM
 	Size       int       // bits
 	Curve      pki.Curve // "" for RSA
 	Exportable bool
@@ -96,9 +96,19 @@ const (
 	PEM    = "application/x-pem-file"
 )
 
+// hsmSuffix ends the types of keys that are in the token.
+const hsmSuffix = "-HSM"
+
+// HSM tells whether the policy asks for a key in the token.
+func (k KeyProps) HSM() bool { return strings.HasSuffix(k.Type, hsmSuffix) }
+
+func (k KeyProps) algorithm() pki.Algorithm {
+	return pki.Algorithm(strings.TrimSuffix(k.Type, hsmSuffix))
+}
+
 // Spec is the key pair that the policy asks for.
 func (k KeyProps) Spec() pki.KeySpec {
-	return pki.KeySpec{Algorithm: pki.Algorithm(k.Type), Size: k.Size, Curve: k.Curve}
+	return pki.KeySpec{Algorithm: k.algorithm(), Size: k.Size, Curve: k.Curve}
 }
 
 // Template is what the policy asks of the certificate.

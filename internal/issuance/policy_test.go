@@ -224,9 +224,22 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	for _, kty := range []string{"RSA-HSM", "ec-hsm"} {
-		_, err := issuance.NewPolicy(key(issuance.KeyPatch{Type: &kty}), now)
-		if !fault.Is(err, fault.Forbidden) || err.Error() != "Hardware key operation not allowed on standard vault" {
-			t.Errorf("%s: %v", kty, err)
+		p := mustPolicy(t, key(issuance.KeyPatch{Type: &kty}))
+		if p.Key.Type != strings.ToUpper(kty) || !p.Key.HSM() || p.Key.Exportable || p.Key.Size == 0 {
+			t.Errorf("%s: %+v", kty, p.Key)
+		}
+		// One of software, exportable by default, goes into hardware, and not back
+		// out of it by exportable alone.
+		soft := mustPolicy(t, subject())
+		moved, err := soft.Merge(&issuance.Patch{Key: &issuance.KeyPatch{Type: &kty}}, now)
+		if err != nil || !moved.Key.HSM() || moved.Key.Exportable {
+			t.Errorf("%s: moved to %+v, %v", kty, moved.Key, err)
+		}
+		_, err = moved.Merge(&issuance.Patch{Key: &issuance.KeyPatch{Exportable: ptr(true)}}, now)
+		checkRefusal(t, "exportable in hardware", err, "policy.key_props", "")
+		back, err := moved.Merge(&issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA")}}, now)
+		if err != nil || back.Key.HSM() || back.Key.Exportable {
+			t.Errorf("%s: back as %+v, %v", kty, back.Key, err)
 		}
 	}
 	// At the bounds.

@@ -47,6 +47,7 @@ var (
 	preserveCertOrder  = from("7.6-preview.2")
 	uriAndIPNames      = from("2025-06-01-preview") // read from then on, shown always
 	secretConversion   = from("2025-06-01-preview") // outContentType, previousVersion
+	octKeySize         = from("2026-01-01-preview") // key_size in the attributes of symmetric keys
 	platformManaged    = from("2026-03-01-preview")
 	recommendedVersion = "2025-07-01" // the recorded refusal names it
 )

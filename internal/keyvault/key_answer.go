@@ -13,6 +13,9 @@ import (
 type usedBody struct {
 	ID    string `json:"kid"`
 	Value string `json:"value"`
+	IV    string `json:"iv,omitempty"`
+	Tag   string `json:"tag,omitempty"`
+	AAD   string `json:"aad,omitempty"`
 }
 
 type verifiedBody struct {
@@ -25,7 +28,8 @@ type randomBody struct {
 
 func renderUsed(c *call, u *key.Used) reply {
 	c.entry.SetObjectVersion(string(u.Version.Version))
-	r := ok(usedBody{c.objectID(object.Keys, u.Version.Name, u.Version.Version), base64.RawURLEncoding.EncodeToString(u.Value.Reveal())})
+	text := base64.RawURLEncoding.EncodeToString
+	r := ok(usedBody{c.objectID(object.Keys, u.Version.Name, u.Version.Version), text(u.Value.Reveal()), text(u.IV), text(u.Tag), text(u.AAD)})
 	r.secret = true
 	return r
 }
@@ -88,7 +92,7 @@ func renderRotationPolicy(c *call, r rotation) reply {
 
 // describeKey says on record what kind of key was made.
 func describeKey(c *call, v *key.Version) {
-	p := &audit.KeyProperties{Type: string(v.Spec.Algorithm), Size: v.Spec.Size, Curve: string(v.Spec.Curve)}
+	p := &audit.KeyProperties{Type: v.Type(), Size: v.Spec.Size, Curve: string(v.Spec.Curve)}
 	for _, op := range v.Ops {
 		p.Ops = append(p.Ops, string(op))
 	}

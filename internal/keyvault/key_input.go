@@ -2,7 +2,10 @@ package keyvault
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"coffer/internal/fault"
 	"coffer/internal/key"
@@ -90,12 +93,80 @@ func parseKeyImport(_ *call, in *input) key.ImportParams {
 		p.Type, p.Curve = k.needText("kty"), k.text("crv")
 		p.N, p.E, p.D, p.P, p.Q = k.bytes("n"), k.bytes("e"), k.bytes("d"), k.bytes("p"), k.bytes("q")
 		p.DP, p.DQ, p.QI = k.bytes("dp"), k.bytes("dq"), k.bytes("qi")
-		p.X, p.Y = k.bytes("x"), k.bytes("y")
+		p.X, p.Y, p.K = k.bytes("x"), k.bytes("y"), k.bytes("k")
+		p.Transfer = parseTransfer(k)
 		p.Given = parseGiven(in, k.texts("key_ops"))
 		return p
 	}
 	p.Given = parseGiven(in, nil)
 	return p
+}
+
+// parseTransfer reads a .byok file (contract keys.md, 9.2): which key it was wrapped
+// for, and what was wrapped.
+func parseTransfer(k *input) *key.Transfer {
+	const member = "key_hsm"
+	raw := k.bytes(member)
+	if raw == nil {
+		return nil
+	}
+	file := k.document(member, raw)
+	if file == nil {
+		return nil
+	}
+	file.mustBe("schema_version", "1.0.0")
+	t := &key.Transfer{Ciphertext: file.needBytes("ciphertext")}
+	header := file.object("header")
+	if header == nil {
+		file.required("header")
+		return t
+	}
+	header.mustBe("alg", "dir")
+	header.mustBe("enc", "CKM_RSA_AES_KEY_WRAP")
+	if id := header.needText("kid"); id != "" {
+		var ok bool
+		if t.KEK, t.Version, ok = parseKeyID(id); !ok {
+			header.invalid("kid")
+		}
+	}
+	return t
+}
+
+// mustBe reads a text that has one value only.
+func (o *input) mustBe(name, want string) {
+	switch got := o.text(name); {
+	case got == nil && o.raw(name) == nil:
+		o.required(name)
+	case got != nil && *got != want:
+		o.invalid(name)
+	}
+}
+
+// document reads a member that holds a JSON object of its own, within the bounds
+// of a body.
+func (o *input) document(name string, raw []byte) *input {
+	in := &input{path: o.path + name + ".", report: o.report}
+	if checkShape(raw) != nil || !utf8.Valid(raw) || !json.Valid(raw) || !in.fill(raw) {
+		o.invalid(name)
+		return nil
+	}
+	return in
+}
+
+// parseKeyID reads the id of a version of a key. Its host is not looked at: the
+// vault of the request is meant, and no other has this version.
+func parseKeyID(id string) (n object.Name, v object.Version, ok bool) {
+	u, err := url.Parse(id)
+	if err != nil {
+		return n, v, false
+	}
+	path, ok := splitPath(u.EscapedPath())
+	if !ok || path.n != 3 || path.part[0] != string(object.Keys) {
+		return n, v, false
+	}
+	n, nameErr := object.ParseName(path.part[1])
+	v, versionErr := object.ParseVersion(path.part[2])
+	return n, v, nameErr == nil && versionErr == nil
 }
 
 func parseKeyUpdate(_ *call, in *input) key.UpdateParams {
@@ -117,6 +188,7 @@ func parseUse(c *call, in *input, op key.Op) key.UseParams {
 		return p
 	}
 	p.Value = in.needBytes("value")
+	p.IV, p.AAD, p.Tag = in.bytes("iv"), in.bytes("aad"), in.bytes("tag")
 	return p
 }
 

@@ -37,6 +37,7 @@ type keyAttributes struct {
 	attributes
 	Exportable *bool  `json:"exportable,omitempty"`
 	Platform   string `json:"hsmPlatform,omitempty"`
+	Size       int    `json:"key_size,omitempty"`
 }
 
 type keyItem struct {
@@ -46,8 +47,12 @@ type keyItem struct {
 	Managed    bool              `json:"managed,omitempty"`
 }
 
-// softwarePlatform says that no HSM holds the key (contract keys.md, 4.3).
-const softwarePlatform = "0"
+// The platforms of contract keys.md, 4.3: software, and the first generation of
+// HSMs. Of which kind the token is, nobody here can tell.
+const (
+	softwarePlatform = "0"
+	tokenPlatform    = "1"
+)
 
 func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
 	a := keyAttributes{attributes: fullAttributes(c, v.Attributes, customizedKeys)}
@@ -58,7 +63,12 @@ func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
 		a.Exportable = &exportable
 	}
 	if c.version.has(hsmPlatform) {
-		a.Platform = softwarePlatform
+		if a.Platform = softwarePlatform; !v.HSM.IsZero() {
+			a.Platform = tokenPlatform
+		}
+	}
+	if v.Spec.Algorithm == pki.Oct && c.version.has(octKeySize) {
+		a.Size = v.Spec.Size
 	}
 	return a
 }
@@ -72,9 +82,12 @@ func newKeyBundle(c *call, b *key.Bundle) keyBundle {
 // newJSONWebKey panics over a stored public key that is none: it was made here, so
 // the database is damaged, and the answer is an internal error.
 func newJSONWebKey(c *call, v *key.Version) jsonWebKey {
-	jwk := jsonWebKey{ID: c.objectID(object.Keys, v.Name, v.Version), Type: string(v.Spec.Algorithm), Ops: v.Ops}
+	jwk := jsonWebKey{ID: c.objectID(object.Keys, v.Name, v.Version), Type: v.Type(), Ops: v.Ops}
 	if jwk.Ops == nil {
 		jwk.Ops = []key.Op{}
+	}
+	if v.Spec.Algorithm == pki.Oct {
+		return jwk
 	}
 	public, err := pki.ParsePublic(v.Public)
 	if err != nil {
