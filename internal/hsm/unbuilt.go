@@ -1,3 +1,5 @@
+//go:build !hsm
+
 package hsm
 
 import (

@@ -1,0 +1,182 @@
+//go:build hsm
+
+package hsm
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"coffer/internal/fault"
+	"coffer/internal/pki"
+)
+
+const (
+	softHSM = "/usr/lib/softhsm/libsofthsm2.so"
+	pin     = "2468"
+)
+
+// token is a SoftHSM token in a folder of the test. SoftHSM reads SOFTHSM2_CONF when
+// it is initialized, so that tests of this package are not parallel.
+type token struct {
+	t   testing.TB
+	dir string
+	pin string // what the PIN source gives
+	log syncBuffer
+
+	mu  sync.Mutex
+	now time.Time // guarded by mu
+}
+
+func newToken(t testing.TB) *token {
+	t.Helper()
+	k := &token{t: t, dir: t.TempDir(), pin: pin, now: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)}
+	k.run("../../scripts/softhsm", k.dir, "coffer-test", pin)
+	t.Setenv("SOFTHSM2_CONF", filepath.Join(k.dir, "softhsm2.conf"))
+	return k
+}
+
+func (k *token) run(name string, args ...string) []byte {
+	k.t.Helper()
+	return run(k.t, nil, name, args...)
+}
+
+// run gives what a program prints.
+func run(t testing.TB, in []byte, name string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = bytes.NewReader(in)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", name, err, out, stderr.Bytes())
+	}
+	return out
+}
+
+func (k *token) config() Config {
+	return Config{
+		Module: softHSM, Token: "coffer-test", Sessions: 4,
+		PIN:    func() (string, error) { return k.pin, nil },
+		Logger: slog.New(slog.NewTextHandler(&k.log, nil)),
+		Now: func() time.Time {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			return k.now
+		},
+	}
+}
+
+// pass moves the clock on.
+func (k *token) pass(d time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now = k.now.Add(d)
+}
+
+func (k *token) open() *Device {
+	k.t.Helper()
+	d, err := Open(k.config())
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			k.t.Error(err)
+		}
+	})
+	return d
+}
+
+// remove takes the token away, as if it were pulled out; put brings it back.
+func (k *token) remove() { k.rename("tokens", "away") }
+func (k *token) put()    { k.rename("away", "tokens") }
+
+func (k *token) rename(from, to string) {
+	k.t.Helper()
+	if err := os.Rename(filepath.Join(k.dir, from), filepath.Join(k.dir, to)); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+// objects is what pkcs11-tool sees in the token.
+func (k *token) objects() string {
+	k.t.Helper()
+	return string(k.run("pkcs11-tool", "--module", softHSM, "--token-label", "coffer-test", "--login", "--pin", pin, "--list-objects"))
+}
+
+// lines counts the log's lines that hold word.
+func (k *token) lines(word string) int {
+	n := 0
+	for line := range strings.Lines(k.log.String()) {
+		if strings.Contains(line, word) {
+			n++
+		}
+	}
+	return n
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+var _ io.Writer = (*syncBuffer)(nil)
+
+// unavailable checks that err is a failure of the device that says so.
+func unavailable(t testing.TB, err error, c *condition) {
+	t.Helper()
+	if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), c.msg) {
+		t.Errorf("got %v, want: %s", err, c.msg)
+	}
+}
+
+var (
+	rsa2048 = pki.KeySpec{Algorithm: pki.RSA, Size: 2048}
+	ecSpecs = []pki.KeySpec{
+		{Algorithm: pki.EC, Size: 256, Curve: pki.P256},
+		{Algorithm: pki.EC, Size: 384, Curve: pki.P384},
+		{Algorithm: pki.EC, Size: 521, Curve: pki.P521},
+		{Algorithm: pki.EC, Size: 256, Curve: pki.P256K},
+	}
+)
+
+func octSpec(bits int) pki.KeySpec { return pki.KeySpec{Algorithm: oct, Size: bits} }
+
+func generate(t testing.TB, d *Device, spec pki.KeySpec) (ID, crypto.PublicKey) {
+	t.Helper()
+	id := NewID()
+	public, err := d.Generate(t.Context(), id, spec)
+	if err != nil {
+		t.Fatalf("%v: %v", spec, err)
+	}
+	return id, public
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
