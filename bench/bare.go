@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,9 +20,14 @@ import (
 	"coffer/internal/pki"
 )
 
-// serveBare answers every request with the bytes of the file "body" in dir, over
-// TLS with the vault's own certificate: the limit of what net/http can do here.
-func serveBare(ctx context.Context, dir string) error {
+// serveBare reads every request and answers it with the bytes of the file "body"
+// in dir, over TLS with the vault's own certificate: the limit of what net/http can
+// do here. For each it computes what the operation of a name does; "": nothing.
+func serveBare(ctx context.Context, dir, name string) error {
+	compute, err := computing(dir, name)
+	if err != nil {
+		return err
+	}
 	body, err := os.ReadFile(filepath.Join(dir, "body"))
 	if err != nil {
 		return err
@@ -37,6 +43,13 @@ func serveBare(ctx context.Context, dir string) error {
 	srv := &http.Server{
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.ReadAll(r.Body); err != nil {
+				return
+			}
+			if err := compute(); err != nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
 			w.Header().Set("Content-Type", "application/json; charset=utf-8")
 			_, _ = w.Write(body)
 		}),
@@ -53,8 +66,9 @@ type bare struct {
 	url string
 }
 
-// startBare runs this program as a bare handler that answers body.
-func startBare(ctx context.Context, data string, body []byte) (*bare, error) {
+// startBare runs this program as a bare handler that answers body and computes
+// what the operation of a name does; "": nothing.
+func startBare(ctx context.Context, data string, body []byte, name string) (*bare, error) {
 	if err := os.WriteFile(filepath.Join(data, "body"), body, 0o600); err != nil {
 		return nil, err
 	}
@@ -62,7 +76,7 @@ func startBare(ctx context.Context, data string, body []byte) (*bare, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-bare", data)
+	cmd := exec.CommandContext(ctx, self, "-bare", data, "-compute", name)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -96,13 +110,15 @@ func generateKeys(ctx context.Context, window time.Duration) error {
 	return err
 }
 
-// inProcessKeys runs generateKeys in a process of its own.
-func inProcessKeys(ctx context.Context, window time.Duration) (float64, error) {
+// child runs this program with other flags and gives the number that it prints.
+func child(ctx context.Context, flags ...string) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	out, err := exec.CommandContext(ctx, self, "-keygen", window.String()).Output()
+	cmd := exec.CommandContext(ctx, self, flags...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	if err != nil {
 		return 0, err
 	}

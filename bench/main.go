@@ -1,8 +1,8 @@
 // Command bench measures a vault over loopback TLS with a verified token, beside
 // a bare net/http TLS handler that answers the same bytes, in the same run.
 //
-//	go run ./bench            the whole measurement, about ten minutes
-//	go run ./bench -quick     a short look, about two minutes
+//	go run ./bench            the whole measurement, about twenty minutes
+//	go run ./bench -quick     a short look, about three minutes
 //
 // Machines are noisy: it alternates between the vault and the bare handler and
 // prints medians and ratios. It never asserts anything.
@@ -31,11 +31,13 @@ func main() {
 	quick := flag.Bool("quick", false, "short windows, one round, 2,000 certificates")
 	bare := flag.String("bare", "", "internal: be the bare handler for the files in this folder")
 	keygen := flag.Duration("keygen", 0, "internal: generate RSA-2048 keys in this process for that long")
+	keys := flag.String("keys", "", "internal: the folder with the keys for -compute")
+	compute := flag.String("compute", "", "internal: do what this operation computes, for each request to -bare or with -keys alone")
 	flag.DurationVar(&p.window, "window", 3*time.Second, "length of one measurement")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each pair")
 	flag.IntVar(&p.objects, "objects", 10_000, "certificates for memory and start-up")
 	flag.StringVar(&p.binary, "coffer", "", "binary to measure (default: built from this tree)")
-	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, scale")
+	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, scale, keys")
 	flag.Parse()
 	if *quick {
 		p.window, p.rounds, p.objects = time.Second, 1, 2000
@@ -45,7 +47,9 @@ func main() {
 	var err error
 	switch {
 	case *bare != "":
-		err = serveBare(ctx, *bare)
+		err = serveBare(ctx, *bare, *compute)
+	case *compute != "":
+		err = printCompute(ctx, *keys, *compute, p.window)
 	case *keygen > 0:
 		err = generateKeys(ctx, *keygen)
 	default:

@@ -71,7 +71,7 @@ func measure(ctx context.Context, p plan) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"reads", r.reads}, {"writes", r.writes}, {"mixed", r.mixed}, {"scale", r.scale}} {
+	}{{"reads", r.reads}, {"writes", r.writes}, {"mixed", r.mixed}, {"scale", r.scale}, {"keys", r.keys}} {
 		if p.only == "" || p.only == part.name {
 			if err := part.run(); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
@@ -162,7 +162,7 @@ func (r *run) reads() error {
 		if err != nil {
 			return err
 		}
-		b, err := startBare(r.ctx, r.vault.data, body)
+		b, err := startBare(r.ctx, r.vault.data, body, "")
 		if err != nil {
 			return err
 		}
@@ -188,24 +188,39 @@ func (r *run) reads() error {
 
 type action func(ctx context.Context, worker, turn int) error
 
-// pair alternates between two loads; ratio is the median of the ratios round by
-// round.
-func (r *run) pair(n int, a, b action) (ours, other sample, ratio float64, err error) {
-	var as, bs []sample
-	var ratios []float64
+// window measures once.
+type window func() (sample, error)
+
+// alternate takes turns between windows; ratios are the medians of the ratios of
+// the first to each, round by round.
+func (r *run) alternate(windows ...window) (medians []sample, ratios []float64, err error) {
+	all, quotients := make([][]sample, len(windows)), make([][]float64, len(windows))
 	for range r.rounds {
-		x, err := load(r.ctx, n, r.window, a)
-		if err != nil {
-			return ours, other, 0, err
+		for i, measure := range windows {
+			s, err := measure()
+			if err != nil {
+				return nil, nil, err
+			}
+			all[i] = append(all[i], s)
+			quotients[i] = append(quotients[i], all[0][len(all[0])-1].rate/s.rate)
 		}
-		y, err := load(r.ctx, n, r.window, b)
-		if err != nil {
-			return ours, other, 0, err
-		}
-		as, bs, ratios = append(as, x), append(bs, y), append(ratios, x.rate/y.rate)
 	}
-	slices.Sort(ratios)
-	return median(as), median(bs), ratios[len(ratios)/2], nil
+	for i := range windows {
+		slices.Sort(quotients[i])
+		medians, ratios = append(medians, median(all[i])), append(ratios, quotients[i][r.rounds/2])
+	}
+	return medians, ratios, nil
+}
+
+// pair alternates between two loads.
+func (r *run) pair(n int, a, b action) (ours, other sample, ratio float64, err error) {
+	s, ratios, err := r.alternate(
+		func() (sample, error) { return load(r.ctx, n, r.window, a) },
+		func() (sample, error) { return load(r.ctx, n, r.window, b) })
+	if err != nil {
+		return ours, other, 0, err
+	}
+	return s[0], s[1], ratios[1], nil
 }
 
 // rampUp is for what waits a second before it completes: see steady.
@@ -249,7 +264,7 @@ func (r *run) writes() error {
 			if err != nil {
 				return err
 			}
-			limit, err := inProcessKeys(r.ctx, window)
+			limit, err := child(r.ctx, "-keygen", window.String())
 			if err != nil {
 				return err
 			}

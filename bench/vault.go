@@ -117,12 +117,17 @@ func (s *server) url(path string) string {
 }
 
 func (s *server) get(ctx context.Context, path string) ([]byte, error) {
-	return exchange(ctx, s.client, s.token, http.MethodGet, s.url(path), nil, http.StatusOK)
+	return s.send(ctx, http.MethodGet, path, nil)
+}
+
+// send makes a request that is answered with 200.
+func (s *server) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	return exchange(ctx, s.client, s.token, method, s.url(path), body, http.StatusOK)
 }
 
 // importPEM imports a certificate; value is a JSON string body made before.
 func (s *server) importPEM(ctx context.Context, name string, body []byte) error {
-	_, err := exchange(ctx, s.client, s.token, http.MethodPost, s.url("/certificates/"+name+"/import"), body, http.StatusOK)
+	_, err := s.send(ctx, http.MethodPost, "/certificates/"+name+"/import", body)
 	return err
 }
 
