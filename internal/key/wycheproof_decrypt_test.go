@@ -136,7 +136,7 @@ func TestWycheproofDecryption(t *testing.T) {
 // only lengthen one, and what is too far off gets more turns: load ends, a fault
 // stays. What shows without a key, such as a length, is not looked at.
 func TestWycheproofRefusalsTakeTheirTime(t *testing.T) {
-	const fewest, most, tolerance = 5, 300, 1.3
+	const fewest, most, tolerance = 5, 100, 1.3
 	w := newWorld(t)
 	for _, c := range []struct{ file, algorithm string }{
 		{"rsa_pkcs1_2048", "RSA1_5"},
