@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -109,7 +110,7 @@ func (c *devCmd) settings() (*config.Config, error) {
 		if c.Listen != "" && !strings.HasSuffix(c.Listen, ":0") {
 			settings.Listen = c.Listen
 		}
-		err = initialize(settings, path)
+		err = initialize(settings, path, slog.New(slog.DiscardHandler)) // there is no token yet
 	} else if err == nil && settings.Suffix != devSuffix {
 		err = fmt.Errorf("%s was made by 'coffer init': run 'coffer serve --config %s'", path, path)
 	}

@@ -60,7 +60,7 @@ type vaultCreateCmd struct {
 	operatorFlags
 	Name            string `arg:"" help:"Name: 3 to 24 letters, digits and hyphens; the first label of its address."`
 	Location        string `help:"Location that answers show." default:"local"`
-	SKU             string `help:"standard or premium." name:"sku" enum:"standard,premium" default:"standard"`
+	SKU             string `help:"standard or premium, which may have keys in the HSM." name:"sku" enum:"standard,premium" default:"standard"`
 	RBAC            bool   `help:"Decide by role assignments instead of access policies." name:"rbac"`
 	RetentionDays   int    `help:"Days that deleted objects are kept: 7 to 90; fixed at creation." default:"90"`
 	PurgeProtection bool   `help:"Forbid purging before the retention is over. It cannot be switched off."`
@@ -116,6 +116,7 @@ func showPolicies(s streams, v admin.VaultView) {
 type vaultUpdateCmd struct {
 	operatorFlags
 	Name                string    `arg:"" help:"Name of the vault."`
+	SKU                 *string   `help:"standard or premium, which may have keys in the HSM." name:"sku" enum:"standard,premium"`
 	RBAC                *bool     `help:"Decide by role assignments." name:"rbac" negatable:""`
 	PurgeProtection     *bool     `help:"Switch purge protection on, for ever."`
 	PublicNetworkAccess *bool     `help:"Answer from public addresses." negatable:""`
@@ -124,7 +125,7 @@ type vaultUpdateCmd struct {
 }
 
 func (c *vaultUpdateCmd) Run(ctx context.Context, s streams) error {
-	in := admin.VaultChange{Name: c.Name, RBAC: c.RBAC, PurgeProtection: c.PurgeProtection,
+	in := admin.VaultChange{Name: c.Name, SKU: c.SKU, RBAC: c.RBAC, PurgeProtection: c.PurgeProtection,
 		PublicNetworkAccess: c.PublicNetworkAccess, DefaultDeny: c.DefaultDeny, IPRules: c.IPRule}
 	return ask(ctx, s, c.operatorFlags, admin.VaultUpdate, in, showVault)
 }
@@ -463,7 +464,11 @@ type rotateCmd struct{ operatorFlags }
 
 func (c *rotateCmd) Run(ctx context.Context, s streams) error {
 	return ask(ctx, s, c.operatorFlags, admin.Rotate, admin.None{}, func(s streams, r admin.Rotated) {
-		fmt.Fprintf(s.out, "root key %s now wraps %d data keys; copy the root key file again\n", r.RootKey, r.DataKeys)
+		advice := "copy the root key file again"
+		if r.InHSM {
+			advice = "back the HSM up again"
+		}
+		fmt.Fprintf(s.out, "root key %s now wraps %d data keys; %s\n", r.RootKey, r.DataKeys, advice)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -69,9 +70,15 @@ type initCmd struct {
 	URL      string   `help:"Address of the login door as clients reach it (default: https://login.SUFFIX and the port)." placeholder:"URL"`
 	Vault    string   `help:"First vault to create." placeholder:"NAME"`
 	RBAC     bool     `help:"The first vault decides by roles instead of access policies." name:"rbac"`
+	SKU      string   `help:"Of the first vault: standard, or premium, which may have keys in the HSM." name:"sku" enum:"standard,premium" default:"standard"`
 	Postgres bool     `help:"Keep the data in PostgreSQL; the connection string is in --postgres-url-file or $$COFFER_STORE_URL."`
 	URLFile  string   `help:"File with PostgreSQL's connection string." name:"postgres-url-file" type:"path" placeholder:"FILE"`
 	Seal     string   `help:"File with the passphrase that seals the root key (or set $$COFFER_PASSPHRASE)." name:"passphrase-file" type:"path" placeholder:"FILE"`
+	Module   string   `help:"PKCS#11 library of an HSM that keeps the keys of HSM types." name:"hsm-module" type:"path" placeholder:"FILE"`
+	Token    string   `help:"Label of its token." name:"hsm-token" placeholder:"LABEL"`
+	Serial   string   `help:"Serial number of its token, where labels repeat." name:"hsm-serial" placeholder:"NUMBER"`
+	PINFile  string   `help:"File with the token's PIN (or set $$COFFER_HSM_PIN)." name:"hsm-pin-file" type:"path" placeholder:"FILE"`
+	RootHSM  bool     `help:"Keep the root key in the token too." name:"root-key-in-hsm"`
 	TLSCert  string   `help:"PEM file with the listener's certificate (default: Coffer's own CA)." name:"tls-certificate" type:"path" placeholder:"FILE"`
 	TLSKey   string   `help:"PEM file with its key." name:"tls-key" type:"path" placeholder:"FILE"`
 	Names    []string `help:"Further names and addresses in the listener's own certificate." name:"tls-name" placeholder:"NAME"`
@@ -81,7 +88,8 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	settings := &config.Config{
 		Listen: c.Listen, URL: c.URL, Suffix: strings.ToLower(c.Suffix), Tenant: identity.NewGUID(), DefaultVault: c.Vault,
 		TLS:     config.TLS{Certificate: c.TLSCert, Key: c.TLSKey, Names: c.Names},
-		RootKey: config.RootKey{PassphraseFile: c.Seal},
+		RootKey: config.RootKey{PassphraseFile: c.Seal, HSM: c.RootHSM},
+		HSM:     config.HSM{Module: c.Module, Token: c.Token, Serial: c.Serial, PINFile: c.PINFile},
 	}
 	if c.Postgres || c.URLFile != "" {
 		settings.Store = config.Store{Driver: "postgres", URLFile: c.URLFile}
@@ -93,22 +101,27 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 		}
 	}
 	path := filepath.Join(c.Data, config.FileName)
-	if err := initialize(settings, path); err != nil {
+	log := settings.Logger(s.err)
+	if err := initialize(settings, path, log); err != nil {
 		return err
 	}
-	d, err := daemon.Open(ctx, settings, nil, settings.Logger(s.err))
+	d, err := daemon.Open(ctx, settings, nil, log)
 	if err != nil { // nothing is sealed by the new root key yet: the next try begins anew
-		return errors.Join(err, os.Remove(path), os.Remove(daemon.RootKeyPath(settings)))
+		return errors.Join(err, os.Remove(path), forgetRootKey(settings))
 	}
 	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
 	if err == nil && c.Vault != "" {
-		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: c.Vault, RBAC: c.RBAC}, who)
+		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: c.Vault, RBAC: c.RBAC, SKU: c.SKU}, who)
 	}
 	if err := errors.Join(err, d.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "configuration  %s\nroot key       in %s: keep a copy apart from the database's\nadministrator  %s (client id %s; its secret is there, for its owner only)\n",
-		path, c.Data, filepath.Join(c.Data, administratorFile), who.ClientID)
+	root := "in " + c.Data + ": keep a copy apart from the database's"
+	if c.RootHSM {
+		root = "in the token " + c.Token + ": back the HSM up with its maker's tools"
+	}
+	fmt.Fprintf(s.out, "configuration  %s\nroot key       %s\nadministrator  %s (client id %s; its secret is there, for its owner only)\n",
+		path, root, filepath.Join(c.Data, administratorFile), who.ClientID)
 	if ca := d.CAFile(); ca != "" {
 		fmt.Fprintf(s.out, "trust          %s\n", ca)
 	}
@@ -119,7 +132,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 // initialize makes the root key, then the configuration, which says that the
 // vault is there. It never touches an existing one. A crash in between leaves a
 // root key that has sealed nothing, and the next run says so.
-func initialize(settings *config.Config, path string) error {
+func initialize(settings *config.Config, path string, log *slog.Logger) error {
 	if err := settings.Check(); err != nil {
 		return fmt.Errorf("the settings have mistakes:\n%w", err)
 	}
@@ -130,16 +143,32 @@ func initialize(settings *config.Config, path string) error {
 		return err
 	}
 	rootKey := daemon.RootKeyPath(settings)
-	if err := daemon.Create(settings, time.Now()); errors.Is(err, fs.ErrExist) {
+	err := daemon.Create(settings, time.Now(), log)
+	if errors.Is(err, fs.ErrExist) && settings.RootKey.HSM {
+		return fmt.Errorf("%w: if it is another vault's, use another token; if the first start was interrupted,"+
+			" remove it (its label is coffer-root) with the HSM's own tools and try again;"+
+			" if the configuration was lost, write it again, with the tenant of the vault", err)
+	}
+	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there, but no %s: if the first start was interrupted, remove it and try again; "+
 			"if the configuration was lost, write it again, with the tenant of the vault", rootKey, path)
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	if err := settings.Save(path); err != nil {
-		return errors.Join(err, os.Remove(rootKey))
+		return errors.Join(err, forgetRootKey(settings))
 	}
 	return nil
+}
+
+// forgetRootKey removes a root key that has sealed nothing. One in the token stays:
+// only its owner should be able to remove such a thing.
+func forgetRootKey(settings *config.Config) error {
+	if settings.RootKey.HSM {
+		return fmt.Errorf("the new root key (its label is coffer-root) stays in the token %q: remove it with the HSM's own tools", settings.HSM.Token)
+	}
+	return os.Remove(daemon.RootKeyPath(settings))
 }
 
 type versionCmd struct{}

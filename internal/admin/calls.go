@@ -68,6 +68,7 @@ type NewVault struct {
 // VaultChange changes what is not nil.
 type VaultChange struct {
 	Name                string    `json:"name"`
+	SKU                 *string   `json:"sku,omitempty"`
 	RBAC                *bool     `json:"rbac,omitempty"`
 	PurgeProtection     *bool     `json:"purgeProtection,omitempty"`
 	PublicNetworkAccess *bool     `json:"publicNetworkAccess,omitempty"`
@@ -204,6 +205,7 @@ type Membership struct {
 type Rotated struct {
 	RootKey  string `json:"rootKey"`
 	DataKeys int    `json:"dataKeys"`
+	InHSM    bool   `json:"inHsm,omitempty"` // the root key is in the token
 }
 
 // ToFile names a file on the server's machine.

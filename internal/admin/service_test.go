@@ -48,6 +48,8 @@ func story(t *testing.T) []step {
 		{VaultUpdate, VaultChange{Name: "main", DefaultDeny: &yes, IPRules: &rules}, 0, `"ipRules":["192.0.2.0/24","2001:db8::1"]`, ""},
 		{VaultUpdate, VaultChange{Name: "main", IPRules: &[]string{"10.0.0.0/99"}}, fault.Invalid, "'10.0.0.0/99' is not an address or prefix", ""},
 		{VaultUpdate, VaultChange{Name: "roles", PurgeProtection: new(bool)}, fault.Invalid, "cannot be switched off", ""},
+		{VaultUpdate, VaultChange{Name: "main", SKU: new("standard")}, 0, `"sku":"standard"`, ""},
+		{VaultUpdate, VaultChange{Name: "main", SKU: new("gold")}, fault.Invalid, "sku is", ""},
 		{VaultUpdate, VaultChange{Name: "none"}, fault.NotFound, "none", ""},
 
 		{IdentityCreate, NewIdentity{"web", "application"}, 0, `"kind":"servicePrincipal"`, "web"},

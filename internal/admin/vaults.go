@@ -87,6 +87,7 @@ func (s *Service) showVault(ctx context.Context, in ByName) (VaultView, error) {
 func (s *Service) updateVault(ctx context.Context, in VaultChange) (VaultView, error) {
 	return s.change(ctx, in.Name, func(v *vault.Vault) error {
 		v.RBAC = deref(in.RBAC, v.RBAC)
+		v.SKU = vault.SKU(deref(in.SKU, string(v.SKU)))
 		v.PurgeProtection = deref(in.PurgeProtection, v.PurgeProtection)
 		v.Network.DefaultDeny = deref(in.DefaultDeny, v.Network.DefaultDeny)
 		v.Network.PublicAccessDisabled = !deref(in.PublicNetworkAccess, !v.Network.PublicAccessDisabled)

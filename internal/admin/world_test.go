@@ -84,7 +84,7 @@ func newWorld(t *testing.T) *world {
 		Vaults:      vault.NewService(store.For[vault.Tx]{DB: db}, registry, time.Now),
 		Assignments: access.NewAssignments(store.For[access.Tx]{DB: db}, time.Now),
 		Directory:   directory, Audit: records, TenantID: tenant,
-		Rotate: func(context.Context) (Rotated, error) { return Rotated{"0123456789abcdef", 3}, nil },
+		Rotate: func(context.Context) (Rotated, error) { return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil },
 		Backup: db.Backup,
 		Forget: func(*vault.Vault) {},
 		Now:    time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),

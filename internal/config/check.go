@@ -58,6 +58,24 @@ func (c *Config) Check() error {
 	default:
 		bad("store.driver", "must be sqlite or postgres")
 	}
+	h := c.HSM
+	switch {
+	case h.Module == "" && h != HSM{}:
+		bad("hsm.module", "is the path of the token's PKCS#11 library; without it there is no HSM")
+	case h.Module != "" && h.Token == "":
+		bad("hsm.token", "must be the label of the token")
+	}
+	if h.Sessions < 0 || h.Sessions > maxHSMSessions {
+		bad("hsm.sessions", "must be 0 to %d", maxHSMSessions)
+	}
+	if c.RootKey.HSM {
+		if h.Module == "" {
+			bad("root_key.hsm", "needs a token in hsm")
+		}
+		if c.RootKey.Path != "" || c.RootKey.PassphraseFile != "" {
+			bad("root_key.hsm", "goes without path and passphrase_file: there is no file")
+		}
+	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		bad("tls", "certificate and key go together")
 	}
@@ -125,6 +143,7 @@ const (
 	maxDNSName        = 253             // RFC 1035, section 2.3.4, as text
 	maxSuffix         = maxDNSName - 25 // a vault's name and a dot stand before it
 	maxAuditMegabytes = 1_000_000
+	maxHSMSessions    = 1024
 )
 
 func dnsName(s string, longest int) bool {

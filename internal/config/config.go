@@ -28,6 +28,7 @@ type Config struct {
 
 	Store        Store        `yaml:"store,omitempty"`
 	RootKey      RootKey      `yaml:"root_key,omitempty"`
+	HSM          HSM          `yaml:"hsm,omitempty"`
 	TLS          TLS          `yaml:"tls,omitempty"`
 	Audit        Audit        `yaml:"audit,omitempty"`
 	Certificates Certificates `yaml:"certificates,omitempty"`
@@ -52,6 +53,16 @@ type Store struct {
 type RootKey struct {
 	Path           string `yaml:"path,omitempty"`            // zero: root.key in the data folder
 	PassphraseFile string `yaml:"passphrase_file,omitempty"` // zero: $COFFER_PASSPHRASE; without either the file is not sealed by a passphrase
+	HSM            bool   `yaml:"hsm,omitempty"`             // the root key is in the token of hsm, and there is no file
+}
+
+// HSM names the PKCS#11 token that keeps keys of HSM types. Zero: there is none.
+type HSM struct {
+	Module   string `yaml:"module,omitempty"`   // the maker's PKCS#11 library
+	Token    string `yaml:"token,omitempty"`    // the token's label
+	Serial   string `yaml:"serial,omitempty"`   // the token's serial number, where labels repeat; zero: any
+	PINFile  string `yaml:"pin_file,omitempty"` // zero: $COFFER_HSM_PIN; read at each login
+	Sessions int    `yaml:"sessions,omitempty"` // most operations at one time; zero: 16
 }
 
 // TLS is the listener's certificate. Zero: one of Coffer's own CA, renewed by

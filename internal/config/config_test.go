@@ -54,6 +54,15 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"store.driver: must be sqlite or postgres", func(c *Config) { c.Store.Driver = "SQLite" }},
 		{"store.url_file: goes with driver postgres only", func(c *Config) { c.Store.URLFile = "x" }},
 		{"store.path: goes with driver sqlite only", func(c *Config) { c.Store = Store{Driver: "postgres", Path: "x"} }},
+		{"", func(c *Config) { c.HSM = HSM{Module: "x", Token: "y", Serial: "1", PINFile: "p", Sessions: 1024} }},
+		{"hsm.module: is the path of the token's PKCS#11 library; without it there is no HSM", func(c *Config) { c.HSM.PINFile = "p" }},
+		{"hsm.token: must be the label of the token", func(c *Config) { c.HSM.Module = "x" }},
+		{"hsm.sessions: must be 0 to 1024", func(c *Config) { c.HSM = HSM{Module: "x", Token: "y", Sessions: 1025} }},
+		{"", func(c *Config) { c.HSM, c.RootKey.HSM = HSM{Module: "x", Token: "y"}, true }},
+		{"root_key.hsm: needs a token in hsm", func(c *Config) { c.RootKey.HSM = true }},
+		{"root_key.hsm: goes without path and passphrase_file: there is no file", func(c *Config) {
+			c.HSM, c.RootKey = HSM{Module: "x", Token: "y"}, RootKey{Path: "p", HSM: true}
+		}},
 		{"tls: certificate and key go together", func(c *Config) { c.TLS.Key = "x" }},
 		{"tls: certificate and key go together", func(c *Config) { c.TLS.Certificate = "x" }},
 		{"tls.names: goes with Coffer's own certificate only", func(c *Config) { c.TLS = TLS{"x", "y", []string{"a.test"}} }},
@@ -161,6 +170,7 @@ func TestSavedSettingsAreLoadedAgain(t *testing.T) {
 	c.Data, c.URL, c.DefaultVault = "/var/lib/coffer", "https://login.example.test", "main"
 	c.Store = Store{Driver: "postgres", URLFile: "postgres.url"}
 	c.RootKey = RootKey{Path: "k", PassphraseFile: "p"}
+	c.HSM = HSM{Module: "m", Token: "t", Serial: "0123", PINFile: "pin", Sessions: 4}
 	c.TLS = TLS{Certificate: "c.pem", Key: "k.pem"}
 	c.Audit = Audit{Path: "a", Unauthenticated: "all", MaxMegabytes: 3}
 	c.Certificates = Certificates{SelfSignedDelay: new(Duration(250 * time.Millisecond)), PKCS12: "modern", KeyWorkers: 2}
@@ -248,10 +258,11 @@ func TestSecretsComeFromPrivateFilesOrTheEnvironment(t *testing.T) {
 		if err := c0.At(filepath.Join(dir, FileName)); err != nil {
 			t.Fatal(err)
 		}
-		c0.RootKey.PassphraseFile, c0.Store.URLFile = c.file, c.file
+		c0.RootKey.PassphraseFile, c0.Store.URLFile, c0.HSM.PINFile = c.file, c.file, c.file
+		t.Setenv("COFFER_HSM_PIN", c.env)
 		t.Setenv("COFFER_PASSPHRASE", c.env)
 		t.Setenv("COFFER_STORE_URL", c.env)
-		for key, read := range map[string]func() (string, error){"root_key.passphrase_file": c0.Passphrase, "store.url_file": c0.StoreURL} {
+		for key, read := range map[string]func() (string, error){"root_key.passphrase_file": c0.Passphrase, "store.url_file": c0.StoreURL, "hsm.pin_file": c0.HSMPIN} {
 			got, err := read()
 			switch {
 			case c.fail == "" && (err != nil || got != c.want):
@@ -264,6 +275,10 @@ func TestSecretsComeFromPrivateFilesOrTheEnvironment(t *testing.T) {
 	c := good()
 	t.Setenv("COFFER_PASSPHRASE", "")
 	t.Setenv("COFFER_STORE_URL", "")
+	t.Setenv("COFFER_HSM_PIN", "")
+	if _, err := c.HSMPIN(); err == nil || !strings.Contains(err.Error(), "$COFFER_HSM_PIN is empty") {
+		t.Errorf("no PIN: %v", err)
+	}
 	if p, err := c.Passphrase(); p != "" || err != nil {
 		t.Errorf("no passphrase: %q, %v", p, err)
 	}

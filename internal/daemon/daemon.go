@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +19,7 @@ import (
 	"coffer/internal/audit"
 	"coffer/internal/certificate"
 	"coffer/internal/config"
+	"coffer/internal/hsm"
 	"coffer/internal/identity"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -44,7 +43,8 @@ type Daemon struct {
 	lock      *os.File
 	db        *store.DB
 	audit     *audit.Log
-	root      *seal.RootFile
+	token     *hsm.Device // nil: there is none
+	root      rootKeeper
 	sealer    *seal.Sealer
 	generator *key.Generator
 	runner    *jobs.Runner
@@ -64,19 +64,14 @@ var ErrNotInitialized = errors.New("there is no vault here yet: run 'coffer init
 
 // Create makes what a vault needs before its first start: the data folder and the
 // root key. An existing root key is an error (fs.ErrExist).
-func Create(settings *config.Config, now time.Time) error {
+func Create(settings *config.Config, now time.Time, log *slog.Logger) error {
 	if err := privateDir(settings.DataDir()); err != nil {
 		return err
 	}
-	passphrase, err := settings.Passphrase()
-	if err != nil {
-		return err
-	}
-	_, err = seal.CreateRootFile(RootKeyPath(settings), passphrase, now)
-	return err
+	return createRoot(settings, now, log)
 }
 
-// RootKeyPath is the file of the root key.
+// RootKeyPath is the file of the root key, unless that is in the token.
 func RootKeyPath(c *config.Config) string { return c.InData(c.RootKey.Path, "root.key") }
 
 // SocketPath is where a running server answers the command line.
@@ -113,16 +108,15 @@ func (d *Daemon) Address() net.Addr { return d.listener.Addr() }
 
 func (d *Daemon) openStorage(ctx context.Context) error {
 	c := d.settings
-	passphrase, err := c.Passphrase()
-	if err != nil {
+	var err error
+	if d.token, err = openToken(c, d.log); err != nil {
 		return err
 	}
-	d.root, err = seal.OpenRootFile(RootKeyPath(c), passphrase)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w (no %s)", ErrNotInitialized, RootKeyPath(c))
-	}
-	if err != nil {
+	if d.root, err = openRoot(c, d.token); err != nil {
 		return err
+	}
+	if d.token != nil {
+		d.lookForToken(ctx)
 	}
 	if err := privateDir(c.DataDir()); err != nil {
 		return err
@@ -212,6 +206,7 @@ func (d *Daemon) domain() error {
 	var err error
 	d.certs, err = certificate.NewService(certificate.Config{
 		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
+		Device:       d.device(),
 		Issuers:      issuers(),
 		SelfDelay:    d.settings.SelfSignedDelay(),
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
@@ -224,6 +219,7 @@ func (d *Daemon) domain() error {
 	}
 	d.keys, err = key.NewService(key.Config{
 		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
+		Device:     d.device(),
 		KeepOpen:   d.settings.KeepKeysOpen(),
 		Generation: d.db.Generation,
 		Wake:       func() { d.runner.Wake() },
@@ -245,6 +241,7 @@ func (d *Daemon) domain() error {
 			certificate.IssueJob: d.certs.Issue,
 			key.RotateJob:        d.keys.RotateDue,
 			key.NoticeJob:        d.keys.Announce,
+			key.DestroyJob:       d.keys.DestroyInHSM,
 		},
 		Now: d.now, Logger: d.log,
 	})
@@ -408,6 +405,9 @@ func (d *Daemon) Close() error {
 	}
 	if d.db != nil {
 		errs = append(errs, d.db.Close())
+	}
+	if d.token != nil {
+		errs = append(errs, d.token.Close())
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"coffer/internal/fault"
 	"coffer/internal/seal"
 	"coffer/internal/store"
 )
@@ -82,7 +83,10 @@ func (d *Daemon) fits(ctx context.Context) error {
 			opened++
 			continue
 		}
-		err = fmt.Errorf("the root key file %s does not belong to this database: %w", RootKeyPath(d.settings), e)
+		err = fmt.Errorf("%s does not belong to this database: %w", rootName(d.settings), e)
+		if fault.Is(e, fault.Unavailable) {
+			return fmt.Errorf("opening the data keys: %w", e)
+		}
 		d.log.ErrorContext(ctx, "a data key cannot be opened", "scope", k.Scope, "error", e)
 	}
 	if opened == 0 {

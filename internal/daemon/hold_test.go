@@ -29,7 +29,7 @@ func newSettings(t *testing.T) *config.Config {
 	if err := c.At(filepath.Join(t.TempDir(), "data", config.FileName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Create(c, time.Now()); err != nil {
+	if err := Create(c, time.Now(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -161,7 +161,7 @@ func TestRootKeyMustFit(t *testing.T) {
 	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNotInitialized) || !strings.Contains(err.Error(), right) {
 		t.Errorf("no root key: %v", err)
 	}
-	if err := Create(c, time.Now()); err != nil { // another one
+	if err := Create(c, time.Now(), slog.New(slog.DiscardHandler)); err != nil { // another one
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, seal.ErrRootKey) || !strings.Contains(err.Error(), right) {
@@ -177,7 +177,11 @@ func TestRootKeyMustFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seal.NewSealer(root, store.For[seal.Tx]{DB: db}, time.Now).Seal(t.Context(), seal.Place{Kind: "secret", Vault: v.ID}, []byte("x")); err != nil {
+	k := seal.DataKey{Scope: string(v.ID), ID: "0123456789abcdef", Created: time.Now()}
+	if k.RootID, k.Wrapped, err = root.Wrap(k.Scope, k.ID, make([]byte, 32)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertDataKey(t.Context(), k) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -156,7 +156,7 @@ func hostOf(base string) string {
 }
 
 // rotate replaces the root key without stopping. At every line a crash leaves
-// each data key with its root key in the file.
+// each data key with its root key in the file, or in the token.
 func (d *Daemon) rotate(ctx context.Context) (admin.Rotated, error) {
 	d.rotating.Lock() // another rotation must not retire the key that this one uses
 	defer d.rotating.Unlock()
@@ -165,9 +165,9 @@ func (d *Daemon) rotate(ctx context.Context) (admin.Rotated, error) {
 	}
 	n, err := d.sealer.Rewrap(ctx)
 	if err != nil {
-		return admin.Rotated{}, fmt.Errorf("the data keys keep the old root key, which stays in the file: %w", err)
+		return admin.Rotated{}, fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
 	}
-	return admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n}, d.root.Retire()
+	return admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}, d.root.Retire()
 }
 
 // purge removes what has been deleted long enough, at the start and then every

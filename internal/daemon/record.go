@@ -99,9 +99,9 @@ func (d *Daemon) recordRotation(h object.Head, job string) (func(*key.Bundle, er
 	}
 	return func(rotated *key.Bundle, err error) {
 		if err == nil {
-			spec := rotated.Version.Spec
-			e.SetObjectVersion(string(rotated.Version.Version))
-			e.Describe(audit.Details{Key: &audit.KeyProperties{Type: string(spec.Algorithm), Size: spec.Size, Curve: string(spec.Curve)}})
+			v := rotated.Version
+			e.SetObjectVersion(string(v.Version))
+			e.Describe(audit.Details{Key: &audit.KeyProperties{Type: v.Type(), Size: v.Spec.Size, Curve: string(v.Spec.Curve)}})
 		}
 		d.finish(e, access.KeyRotateIfDue, h.Name, outcome(http.StatusOK, err))
 	}, nil

@@ -10,6 +10,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
+	"coffer/internal/vault"
 )
 
 // Rotate makes a new version with fresh material of the same kind (contract
@@ -28,6 +29,9 @@ func (s *Service) Rotate(ctx context.Context, g access.Grant) (*Bundle, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !seen.HSM.IsZero() && g.Vault().SKU != vault.Premium { // it was one once
+		return nil, hardware("")
 	}
 	fresh, err := s.successor(ctx, seen, now)
 	if err != nil {

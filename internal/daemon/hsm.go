@@ -1,0 +1,118 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"coffer/internal/config"
+	"coffer/internal/fault"
+	"coffer/internal/hsm"
+	"coffer/internal/key"
+	"coffer/internal/seal"
+)
+
+// rootKeeper keeps the root key: a file, or the token.
+type rootKeeper interface {
+	seal.Keeper
+	Rotate(now time.Time) error
+	Retire() error
+	CurrentID() string
+}
+
+// openToken opens the token of the configuration; nil when there is none. One that
+// cannot be used now is logged, and asked again at each use.
+func openToken(c *config.Config, log *slog.Logger) (*hsm.Device, error) {
+	h := c.HSM
+	if h.Module == "" {
+		return nil, nil
+	}
+	d, err := hsm.Open(hsm.Config{
+		Module: c.Path(h.Module), Token: h.Token, Serial: h.Serial, PIN: c.HSMPIN, Sessions: h.Sessions, Logger: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the configured HSM: %w", err)
+	}
+	return d, nil
+}
+
+// openRoot opens the root key where the configuration says it is.
+func openRoot(c *config.Config, token *hsm.Device) (rootKeeper, error) {
+	if c.RootKey.HSM {
+		root, err := hsm.OpenRootKey(token)
+		if errors.Is(err, seal.ErrRootKey) {
+			return nil, fmt.Errorf("%w (there is no root key in the token %q)", ErrNotInitialized, c.HSM.Token)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the root key is in the HSM, without which nothing can be opened: %w", err)
+		}
+		return root, nil
+	}
+	passphrase, err := c.Passphrase()
+	if err != nil {
+		return nil, err
+	}
+	root, err := seal.OpenRootFile(RootKeyPath(c), passphrase)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w (no %s)", ErrNotInitialized, RootKeyPath(c))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+// createRoot makes the root key where the configuration says that it is to be.
+func createRoot(c *config.Config, now time.Time, log *slog.Logger) (err error) {
+	if c.RootKey.HSM {
+		token, err := openToken(c, log)
+		if err != nil {
+			return err
+		}
+		_, err = hsm.CreateRootKey(token)
+		return errors.Join(err, token.Close())
+	}
+	passphrase, err := c.Passphrase()
+	if err != nil {
+		return err
+	}
+	_, err = seal.CreateRootFile(RootKeyPath(c), passphrase, now)
+	return err
+}
+
+// rootName is the root key in messages.
+func rootName(c *config.Config) string {
+	if c.RootKey.HSM {
+		return fmt.Sprintf("the root key in the token %q", c.HSM.Token)
+	}
+	return "the root key file " + RootKeyPath(c)
+}
+
+// device is the token as the rules use it.
+type device struct{ *hsm.Device }
+
+// Secret is that of the token, as an interface.
+func (d device) Secret(id hsm.ID) key.Secret { return d.Device.Secret(id) }
+
+// device gives nil, and not a device that is none, when there is no token.
+func (d *Daemon) device() key.Device {
+	if d.token == nil {
+		return nil
+	}
+	return device{d.token}
+}
+
+// lookForToken logs at the start whether keys in the token can be used: a vault
+// without them serves the others.
+func (d *Daemon) lookForToken(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := d.token.Ready(ctx); err == nil {
+		d.log.InfoContext(ctx, "keys of HSM types are in the token", "token", d.settings.HSM.Token)
+	} else if !fault.Is(err, fault.Unavailable) { // which has been logged
+		d.log.ErrorContext(ctx, "the token cannot be used", "token", d.settings.HSM.Token, "error", err)
+	}
+}
