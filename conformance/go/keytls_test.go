@@ -35,17 +35,22 @@ func (s vaultSigner) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]by
 		new(big.Int).SetBytes(signed.Result[:half]), new(big.Int).SetBytes(signed.Result[half:])})
 }
 
-// A TLS server with a certificate of the vault, whose key may not leave it.
 func TestServerSignsWithAKeyThatStaysInTheVault(t *testing.T) {
 	t.Parallel()
-	v := open(t)
-	name := v.name()
+	serve(open(t), azcertificates.KeyTypeEC)
+}
+
+// serve runs a TLS server with a certificate of the vault, whose key may not leave it, and reaches it.
+func serve(v *vault, kind azcertificates.KeyType) {
+	t, name := v.t, v.name()
 	p := small("Self")
+	p.KeyProperties.KeyType = &kind
 	p.KeyProperties.Exportable = to.Ptr(false)
 	p.X509CertificateProperties.SubjectAlternativeNames = &azcertificates.SubjectAlternativeNames{DNSNames: to.SliceOfPtrs("small.example.net")}
 	made := v.create(name, azcertificates.CreateCertificateParameters{CertificatePolicy: p})
 	leaf, err := x509.ParseCertificate(made.CER)
 	check(t, err)
+	v.secret(name, "").holdsNoKey(t, made.CER)
 
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{
 		Certificate: [][]byte{made.CER}, PrivateKey: vaultSigner{v, name, made.ID.Version(), leaf.PublicKey}}}})

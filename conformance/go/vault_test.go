@@ -48,7 +48,11 @@ func open(t *testing.T) *vault {
 
 func openAs(t *testing.T, cred azcore.TokenCredential) *vault {
 	t.Helper()
-	url := os.Getenv("VAULT_URL")
+	return openAt(t, os.Getenv("VAULT_URL"), cred)
+}
+
+func openAt(t *testing.T, url string, cred azcore.TokenCredential) *vault {
+	t.Helper()
 	certificates, err := azcertificates.NewClient(url, cred, nil)
 	check(t, err)
 	secrets, err := azsecrets.NewClient(url, cred, nil)

@@ -2,75 +2,16 @@
 
 import contextlib
 import os
-import socket
 import subprocess
-import threading
 
 import pytest
 from azure.keyvault.keys.crypto import CryptographyClient
 from cryptography import x509
-from tlslite.handshakesettings import HandshakeSettings
-from tlslite.tlsconnection import TLSConnection
-from tlslite.x509certchain import X509CertChain
 
 import outside
 import vaultkeys
 from policies import begin_unknown, create, small
-
-HOST = "shop.example.net"
-# Longer than any handshake takes; a server or client that hangs is a failure.
-PATIENCE = 30
-
-
-def listen():
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(PATIENCE)
-    return listener, listener.getsockname()[1]
-
-
-@contextlib.contextmanager
-def python_server(certificate, key, version, answer):
-    """Serves one connection with tlslite-ng; gives the port."""
-    settings = HandshakeSettings()
-    settings.minVersion = settings.maxVersion = version
-    settings.ecdsaSigHashes = ["sha256"]  # the digest that a key on P-256 signs
-    chain = X509CertChain()
-    chain.parsePemList(outside.pem(certificate).decode())
-    failures = []
-
-    def serve():
-        try:
-            raw, _ = listener.accept()
-            raw.settimeout(PATIENCE)
-            connection = TLSConnection(raw)
-            connection.handshakeServer(certChain=chain, privateKey=key, settings=settings)
-            connection.write(answer)
-            connection.close()
-        except Exception as failure:  # whatever it is, the test is to tell of it
-            failures.append(failure)
-
-    listener, port = listen()
-    with listener:
-        server = threading.Thread(target=serve)
-        server.start()
-        try:
-            yield port
-        finally:
-            server.join()
-    if failures:
-        raise failures[0]
-
-
-def s_client(port, *arguments):
-    """What openssl's client has to say of a server, and what it got from it."""
-    return subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", HOST, "-verify_hostname", HOST]
-        + ["-verify_return_error", "-showcerts", "-ign_eof", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE,
-    )  # fmt: skip
-
-
-VERSIONS = {"tls1_2": (3, 3), "tls1_3": (3, 4)}
+from servers import HOST, PATIENCE, listen, serve
 
 
 @pytest.mark.parametrize(
@@ -93,18 +34,10 @@ def test_server_in_python_signs_with_a_key_that_stays_in_the_vault(
     held = outside.open_pfx(secrets.get_secret(name).value)
     assert (held.key, held.certificates) == (None, [leaf])
 
-    trusted = tmp_path / "leaf.pem"
-    trusted.write_bytes(outside.pem(leaf))
     with CryptographyClient(made.key_id, credential) as client:
-        key = kind(client, leaf.public_key())
-        with python_server(leaf, key, VERSIONS[version], b"hello from the vault\n") as port:
-            seen = s_client(port, "-" + version, "-sigalgs", offered, "-CAfile", trusted)
-    assert seen.returncode == 0, seen.stderr
-    assert "\nhello from the vault\n" in seen.stdout
-    assert x509.load_pem_x509_certificates(seen.stdout.encode()) == [leaf]
-    assert f"\nPeer signature type: {signature}\n" in seen.stdout
-    assert f"\nPeer signing digest: {offered.partition('+')[2]}\n" in seen.stdout
-    assert "\nVerification: OK\n" in seen.stdout
+        seen = serve(leaf, kind(client, leaf.public_key()), version, offered, tmp_path)
+    assert f"\nPeer signature type: {signature}\n" in seen
+    assert f"\nPeer signing digest: {offered.partition('+')[2]}\n" in seen
 
 
 @contextlib.contextmanager
