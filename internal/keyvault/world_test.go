@@ -30,6 +30,7 @@ import (
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/key/keytest"
 	"coffer/internal/keyvault"
 	"coffer/internal/object"
 	"coffer/internal/pki"
@@ -47,6 +48,7 @@ type world struct {
 	db           *store.DB
 	certificates *certificate.Service
 	keys         *key.Service
+	token        *keytest.Token // of the premium vault
 	assignments  *access.Assignments
 	auditPath    string
 	log          *strings.Builder // of the operator
@@ -121,7 +123,7 @@ func newWorld(t testing.TB) *world { return newWorldWith(t, keyring{}) }
 func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{now: beginning, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
+	w := &world{now: beginning, token: &keytest.Token{}, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
 	w.logger = slog.New(slog.NewTextHandler(w.log, nil))
 	clock := func() time.Time { return w.now }
 	ctx := t.Context()
@@ -145,14 +147,14 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	}
 	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, clock)
 	w.certificates, err = certificate.NewService(certificate.Config{
-		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger,
+		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.token,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.keys, err = key.NewService(key.Config{
-		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute,
+		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute, Device: w.token,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -192,8 +194,9 @@ func (w *world) serve(t testing.TB) {
 	}
 }
 
-// vaults are dev, where access policies count, team, where roles count and
-// deleted objects are protected, and closed, which its firewall shuts.
+// vaults are dev, where access policies count, team, where deleted objects are
+// protected, closed, which its firewall shuts, roles, where roles count, and hsm,
+// which is premium.
 func vaults() []*vault.Vault {
 	all := vault.AccessPolicy{TenantID: tenant, ObjectID: annID,
 		Certificates: []string{"all"}, Keys: []string{"all"}, Secrets: []string{"all"}}
@@ -209,7 +212,9 @@ func vaults() []*vault.Vault {
 	closed.ID, closed.Name, closed.Network = object.NewVaultID(), "closed", vault.NetworkRules{DefaultDeny: true}
 	roles := base
 	roles.ID, roles.Name, roles.RBAC, roles.AccessPolicies = object.NewVaultID(), "roles", true, nil
-	return []*vault.Vault{&dev, &team, &closed, &roles}
+	premium := base
+	premium.ID, premium.Name, premium.SKU = object.NewVaultID(), "hsm", vault.Premium
+	return []*vault.Vault{&dev, &team, &closed, &roles, &premium}
 }
 
 // work does all jobs that are due, as the background would.
@@ -218,7 +223,7 @@ func (w *world) work(t testing.TB) {
 	ctx := t.Context()
 	var took []jobs.Job
 	err := w.db.Update(ctx, func(tx *store.Tx) (err error) {
-		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob, key.RotateJob, key.NoticeJob}, w.now, w.now.Add(time.Minute), 100)
+		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob, key.RotateJob, key.NoticeJob, key.DestroyJob}, w.now, w.now.Add(time.Minute), 100)
 		return err
 	})
 	if err != nil {
@@ -227,6 +232,7 @@ func (w *world) work(t testing.TB) {
 	for _, j := range took {
 		do := map[jobs.Kind]jobs.Handler{
 			certificate.IssueJob: w.certificates.Issue, key.RotateJob: w.keys.RotateDue, key.NoticeJob: w.keys.Announce,
+			key.DestroyJob: w.keys.DestroyInHSM,
 		}[j.Kind]
 		if err := do(ctx, j); err != nil {
 			t.Fatal(err)
