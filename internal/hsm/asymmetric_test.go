@@ -261,7 +261,7 @@ func TestDestroyLeavesOthersAlone(t *testing.T) {
 	id, _ := generate(t, d, octSpec(128))
 	other, _ := generate(t, d, octSpec(128))
 	// A key of somebody else's that has the same id.
-	k.run("pkcs11-tool", "--module", softHSM, "--token-label", "coffer-test", "--login", "--pin", pin,
+	k.run("pkcs11-tool", "--module", softHSMPath, "--token-label", "coffer-test", "--login", "--pin", pin,
 		"--keygen", "--key-type", "AES:16", "--label", "theirs", "--id", strings.ReplaceAll(strings.TrimPrefix(id.String(), idURI), "%", ""))
 	if err := d.Destroy(t.Context(), id); err != nil {
 		t.Fatal(err)

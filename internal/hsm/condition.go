@@ -21,6 +21,7 @@ var (
 	missing    = &condition{"The HSM token is not there.", 5 * time.Second}
 	ambiguous  = &condition{"More than one HSM token matches the configured label: configure the serial number too.", time.Minute}
 	gone       = &condition{"The HSM token failed or went away in use.", time.Second}
+	failing    = &condition{"The HSM token is not there, or does not answer.", 5 * time.Second}
 	connecting = &condition{"The HSM token is being connected.", time.Second}
 	busy       = &condition{"The HSM is busy.", time.Second}
 	full       = &condition{"The HSM token is full.", time.Minute}

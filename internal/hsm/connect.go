@@ -74,10 +74,10 @@ func (d *Device) connect() {
 		return
 	}
 	d.tried, d.lost = d.cfg.Now(), epoch
-	why := gone
+	why := failing
 	if r, ok := errors.AsType[*refusal](err); ok {
 		why = r.why
-	} else if c := conditionOf(err); c != nil {
+	} else if c := conditionOf(err); c != nil && c != gone {
 		why = c
 	}
 	d.down(why, err)

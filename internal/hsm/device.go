@@ -203,6 +203,12 @@ func (d *Device) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	d.mu.Lock()
+	ended := d.closed
+	d.mu.Unlock()
+	if ended {
+		return closed.fault(nil)
+	}
 	select {
 	case d.slots <- struct{}{}:
 		return nil

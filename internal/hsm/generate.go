@@ -46,13 +46,24 @@ func (d *Device) Generate(ctx context.Context, id ID, spec pki.KeySpec) (crypto.
 	return public, err
 }
 
-// create runs what leaves an object in the token. An attempt that fails with the
-// connection is not repeated, for it may have succeeded.
+// create runs what leaves an object in the token. It is not repeated once it has
+// begun, for it may have succeeded; so the connection is tried first.
 func (d *Device) create(ctx context.Context, id ID, op func(*session) error) error {
 	if id.IsZero() {
 		return errors.New("hsm: a key needs an id")
 	}
-	err := d.do(ctx, op)
+	begun := false
+	try := func(s *session) error {
+		if err := s.probe(); err != nil {
+			return err
+		}
+		begun = true
+		return op(s)
+	}
+	err, lost := d.once(ctx, try)
+	if lost && !begun {
+		err, _ = d.once(ctx, try)
+	}
 	if err == nil {
 		d.room(true)
 	}

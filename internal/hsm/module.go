@@ -60,6 +60,7 @@ type cryptoki interface {
 type library struct {
 	*pkcs11.Ctx
 	decrypt unsafe.Pointer // C_Decrypt
+	softHSM softHSM
 }
 
 // Decrypt calls C_Decrypt itself. The binding's own loses the output buffer
@@ -99,7 +100,7 @@ func load(path string) (cryptoki, error) {
 	if decrypt == nil || ctx == nil {
 		return nil, fmt.Errorf("%s is not a PKCS#11 module", path)
 	}
-	return &library{ctx, decrypt}, nil
+	return &library{Ctx: ctx, decrypt: decrypt}, nil
 }
 
 // module is a library and what the process has made of it: PKCS#11 initializes a

@@ -69,10 +69,14 @@ func CreateRootKey(d *Device) (*RootKey, error) {
 			return err
 		}
 		// Of two that create at one time, at least one sees the other's and gives way.
-		if keys, err = s.roots(); err == nil && len(keys) != 1 {
-			return errors.Join(errRootExists, s.destroyRoot(h))
+		keys, err = s.roots()
+		if err == nil && len(keys) == 1 {
+			return nil
 		}
-		return err
+		if err == nil {
+			err = errRootExists
+		}
+		return errors.Join(err, s.destroyRoot(h)) // nothing is wrapped by it yet
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating a root key in the token: %w", err)

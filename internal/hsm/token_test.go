@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	softHSM = "/usr/lib/softhsm/libsofthsm2.so"
-	pin     = "2468"
+	softHSMPath = "/usr/lib/softhsm/libsofthsm2.so"
+	pin         = "2468"
 )
 
 // token is a SoftHSM token in a folder of the test. SoftHSM reads SOFTHSM2_CONF when
@@ -39,10 +39,26 @@ type token struct {
 
 func newToken(t testing.TB) *token {
 	t.Helper()
-	k := &token{t: t, dir: t.TempDir(), pin: pin, now: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)}
+	k := &token{t: t, dir: folder(t), pin: pin, now: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)}
 	k.run("../../scripts/softhsm", k.dir, "coffer-test", pin)
 	t.Setenv("SOFTHSM2_CONF", filepath.Join(k.dir, "softhsm2.conf"))
 	return k
+}
+
+// folder is a folder of the test; in memory where there is such a thing, for SoftHSM
+// waits for the disk at each object.
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "coffer-hsm-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (k *token) run(name string, args ...string) []byte {
@@ -66,7 +82,7 @@ func run(t testing.TB, in []byte, name string, args ...string) []byte {
 
 func (k *token) config() Config {
 	return Config{
-		Module: softHSM, Token: "coffer-test", Sessions: 4,
+		Module: softHSMPath, Token: "coffer-test", Sessions: 4,
 		PIN:    func() (string, error) { return k.pin, nil },
 		Logger: slog.New(slog.NewTextHandler(&k.log, nil)),
 		Now: func() time.Time {
@@ -112,7 +128,7 @@ func (k *token) rename(from, to string) {
 // objects is what pkcs11-tool sees in the token.
 func (k *token) objects() string {
 	k.t.Helper()
-	return string(k.run("pkcs11-tool", "--module", softHSM, "--token-label", "coffer-test", "--login", "--pin", pin, "--list-objects"))
+	return string(k.run("pkcs11-tool", "--module", softHSMPath, "--token-label", "coffer-test", "--login", "--pin", pin, "--list-objects"))
 }
 
 // lines counts the log's lines that hold word.
