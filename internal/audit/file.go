@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 )
 
@@ -77,6 +78,9 @@ func (a *appender) append(line []byte, key string) error {
 	}
 
 	a.turn.Lock()
+	if a.sync {
+		runtime.Gosched() // a sync is worth sharing with those who are about to come
+	}
 	a.mu.Lock()
 	a.next = nil // from here on nobody joins
 	a.mu.Unlock()

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -34,6 +35,7 @@ func readLines(t *testing.T, path string) (lines []map[string]any) {
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
+	data = bytes.TrimRight(data, "\x00") // room
 	if len(data) > 0 && data[len(data)-1] != '\n' {
 		t.Errorf("%s ends within a line", path)
 	}

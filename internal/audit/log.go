@@ -88,12 +88,16 @@ func Open(cfg Config) (*Log, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	openIntents := cfg.OpenFile
 	if cfg.OpenFile == nil {
-		cfg.OpenFile = openFile
+		cfg.OpenFile, openIntents = openFile, openFile
+		if cfg.Sync {
+			openIntents = openReserved
+		}
 	}
 	l := &Log{cfg: cfg, open: map[string][]byte{}, compacts: intentBytes, rotates: cfg.MaxBytes}
 	l.records = appender{path: cfg.Path, open: cfg.OpenFile, before: l.rotateFor, after: l.settle}
-	l.intents = appender{path: cfg.Path + ".intent", open: cfg.OpenFile, sync: cfg.Sync}
+	l.intents = appender{path: cfg.Path + ".intent", open: openIntents, sync: cfg.Sync}
 	if err := l.start(); err != nil {
 		l.records.drop()
 		l.intents.drop()
@@ -254,7 +258,7 @@ func (l *Log) compact() (err error) {
 	}
 	fresh := l.intents.path + ".new"
 	// The size of zero has what a crash left of an earlier attempt cut away.
-	w := appender{path: fresh, open: l.cfg.OpenFile, sync: l.cfg.Sync}
+	w := appender{path: fresh, open: l.intents.open, sync: l.cfg.Sync}
 	if err := w.append(left, ""); err != nil {
 		w.drop()
 		return errors.Join(err, os.Remove(fresh))

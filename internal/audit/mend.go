@@ -16,7 +16,8 @@ type intent struct {
 }
 
 // mend makes the file at path end with a whole line, and readable by its owner
-// only. A torn last line is moved aside first: it may be all that is left of an
+// only. Zeros at its end were room, or are what a file system leaves that lost
+// power. A torn last line is moved aside first: it may be all that is left of an
 // attempt.
 func (l *Log) mend(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -34,23 +35,30 @@ func (l *Log) mend(path string) error {
 	if err != nil {
 		return err
 	}
-	whole, err := wholeLines(f, info.Size())
+	written, err := lastByte(f, info.Size(), func(c byte) bool { return c != 0 })
+	if err != nil {
+		return err
+	}
+	whole, err := lastByte(f, written, func(c byte) bool { return c == '\n' })
 	if err != nil || whole == info.Size() {
 		return err
 	}
-	torn := path + ".torn"
-	if err := moveAside(torn, io.NewSectionReader(f, whole, info.Size()-whole)); err != nil {
-		return err
+	if whole < written {
+		torn := path + ".torn"
+		if err := moveAside(torn, io.NewSectionReader(f, whole, written-whole)); err != nil {
+			return err
+		}
+		l.cfg.Logger.Warn("audit: a torn line was moved aside", "file", path, "to", torn, "bytes", written-whole)
 	}
-	l.cfg.Logger.Warn("audit: a torn line was moved aside", "file", path, "to", torn, "bytes", info.Size()-whole)
 	if err := f.Truncate(whole); err != nil {
 		return err
 	}
 	return f.Sync()
 }
 
-// wholeLines is the length of r, size bytes long, up to its last line feed.
-func wholeLines(r io.ReaderAt, size int64) (int64, error) {
+// lastByte is the length of r, size bytes long, up to the last byte that is one of
+// those looked for.
+func lastByte(r io.ReaderAt, size int64, is func(byte) bool) (int64, error) {
 	block := make([]byte, 64<<10)
 	for end := size; end > 0; {
 		start := max(0, end-int64(len(block)))
@@ -58,8 +66,10 @@ func wholeLines(r io.ReaderAt, size int64) (int64, error) {
 		if _, err := r.ReadAt(part, start); err != nil {
 			return 0, err
 		}
-		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
-			return start + int64(i) + 1, nil
+		for i := len(part) - 1; i >= 0; i-- {
+			if is(part[i]) {
+				return start + int64(i) + 1, nil
+			}
 		}
 		end = start
 	}
