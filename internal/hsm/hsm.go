@@ -15,7 +15,7 @@ type Config struct {
 	Token    string                 // the token's label (CK_TOKEN_INFO.label)
 	Serial   string                 // the token's serial number too, where labels repeat; "": any
 	PIN      func() (string, error) // asked at each login, so that a new PIN needs no restart
-	Sessions int                    // most operations at one time; 0: 16
+	Sessions int                    // most operations at one time, up to 1024; 0: 16. The token needs one session more
 	Now      func() time.Time       // nil: time.Now
 	Logger   *slog.Logger           // nil: slog.Default()
 }

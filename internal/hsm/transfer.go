@@ -91,7 +91,7 @@ func (s *session) unwrapTarget(id ID, by pkcs11.ObjectHandle, wrapped []byte, al
 			return nil, err
 		}
 		if err := s.agree(h, public); err != nil {
-			return nil, s.refused("trying the key", err)
+			return nil, s.unfit(err)
 		}
 		return public, nil
 	case pki.EC:
@@ -101,7 +101,7 @@ func (s *session) unwrapTarget(id ID, by pkcs11.ObjectHandle, wrapped []byte, al
 		}
 		public, err := s.ecPublic(h)
 		if err != nil {
-			return nil, s.refused("trying the key", err)
+			return nil, s.unfit(err)
 		}
 		return public, nil
 	}
@@ -117,15 +117,23 @@ func (s *session) unwrapTarget(id ID, by pkcs11.ObjectHandle, wrapped []byte, al
 		if err != nil {
 			return nil, err
 		}
-		err = s.try(h, k, size)
-		if is(err, pkcs11.CKR_MECHANISM_INVALID) { // SoftHSM, of an AES key of an odd length
-			return nil, ErrRefused
-		}
-		if err != nil {
-			return nil, s.refused("trying the key", err)
+		if err := s.try(h, k, size); err != nil {
+			return nil, s.unfit(err)
 		}
 	}
 	return nil, nil
+}
+
+// unfit is the error of a stranger's key that has been tried.
+func (s *session) unfit(err error) error {
+	_, ofToken := errors.AsType[pkcs11.Error](err)
+	switch {
+	case errors.Is(err, pki.ErrKeyType):
+		return err
+	case !ofToken, is(err, pkcs11.CKR_MECHANISM_INVALID): // the latter is SoftHSM's, of an AES key of an odd length
+		return ErrRefused
+	}
+	return s.refused("trying the key", err)
 }
 
 // ecPublic finds the public half of a private key, which is not an attribute of

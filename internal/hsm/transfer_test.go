@@ -10,8 +10,11 @@ import (
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -135,6 +138,12 @@ func TestWrongTransfersAreRefused(t *testing.T) {
 		{"not quite AES", transfer(t, kekPublic, random(20)), oct, ErrRefused},
 		{"not quite 256 bits", transfer(t, kekPublic, random(29)), oct, ErrRefused},
 		{"not quite 512 bits", transfer(t, kekPublic, random(60)), oct, ErrRefused},
+		{"e is 1", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E, k.D = big.NewInt(1), big.NewInt(1) })), pki.RSA, ErrRefused},
+		{"e is even", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E = big.NewInt(65536) })), pki.RSA, ErrRefused},
+		{"e is negative", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E = big.NewInt(-3) })), pki.RSA, ErrRefused},
+		{"e is long", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E = new(big.Int).Lsh(big.NewInt(1), 70) })), pki.RSA, pki.ErrKeyType},
+		{"another d", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.D = big.NewInt(3); k.Dp = k.D; k.Dq = k.D })), pki.RSA, ErrRefused},
+		{"another n", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.N = new(big.Int).Add(k.N, big.NewInt(2)) })), pki.RSA, ErrRefused},
 		{"another kind", good, "DSA", pki.ErrKeyType},
 	} {
 		id := NewID()
@@ -154,6 +163,36 @@ func TestWrongTransfersAreRefused(t *testing.T) {
 	if n := k.lines("level=ERROR"); n != 0 {
 		t.Errorf("the log:\n%s", k.log.String())
 	}
+}
+
+// rsaNumbers is an RSAPrivateKey (RFC 8017, A.1.2).
+type rsaNumbers struct {
+	Version                     int
+	N, E, D, P, Q, Dp, Dq, Qinv *big.Int
+}
+
+// rsaPKCS8 is an RSA key with other numbers than belong to it.
+func rsaPKCS8(t testing.TB, change func(*rsaNumbers)) []byte {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &rsaNumbers{0, key.N, big.NewInt(int64(key.E)), key.D, key.Primes[0], key.Primes[1], key.Precomputed.Dp, key.Precomputed.Dq, key.Precomputed.Qinv}
+	change(n)
+	inner, err := asn1.Marshal(*n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := asn1.Marshal(struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, inner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // Both candidates of a signature, and none for nonsense.
