@@ -78,9 +78,7 @@ func (a *appender) append(line []byte, key string) error {
 	}
 
 	a.turn.Lock()
-	if a.sync {
-		runtime.Gosched() // a sync is worth sharing with those who are about to come
-	}
+	runtime.Gosched() // a write is worth sharing with those who are about to come
 	a.mu.Lock()
 	a.next = nil // from here on nobody joins
 	a.mu.Unlock()
