@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -29,7 +28,13 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if r.ContentLength > limit {
 		return nil, tooLarge()
 	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(r.ContentLength, 0), maxPooled)) + bytes.MinRead)
+	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
+	b := buf.Bytes()
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge()
 	}
@@ -77,11 +82,8 @@ func parseBody(b []byte) (*input, error) {
 	if err := checkShape(b); err != nil {
 		return nil, err
 	}
-	if !utf8.Valid(b) || !json.Valid(b) {
-		return nil, fault.InvalidField("", "")
-	}
 	o := &input{report: &report{}}
-	if !o.fill(b) {
+	if !utf8.Valid(b) || !o.fill(b) {
 		return nil, fault.InvalidField("", "")
 	}
 	return o, nil
@@ -178,10 +180,23 @@ func plainText(raw json.RawMessage) (s string, ok bool) {
 }
 
 func quotedText(raw json.RawMessage) (s string, ok bool) {
+	if raw[0] == '"' && isPlain(raw) {
+		return string(raw[1 : len(raw)-1]), true
+	}
 	ok = raw[0] == '"' && json.Unmarshal(raw, &s) == nil
 	// The decoder turns half a surrogate pair into U+FFFD, and so the text into
 	// another one.
 	return s, ok && strings.Count(s, "\uFFFD") == bytes.Count(raw, []byte("\uFFFD"))+escapedReplacements(raw)
+}
+
+// isPlain tells whether what is quoted stands for itself.
+func isPlain(raw []byte) bool {
+	for _, c := range raw {
+		if c > '~' || c == '\\' { // what is below a blank is no JSON
+			return false
+		}
+	}
+	return true
 }
 
 // escapedReplacements counts how often U+FFFD is written as an escape.

@@ -12,6 +12,9 @@ import (
 	"coffer/internal/object"
 )
 
+// toURLAlphabet turns base64 into base64url.
+var toURLAlphabet = strings.NewReplacer("+", "-", "/", "_")
+
 // bytes reads a binary member: base64url without padding. Padding and the
 // standard alphabet are taken too, for tools that know no other (contract
 // keys.md, 2). nil when it is absent, empty when it is empty.
@@ -20,7 +23,7 @@ func (o *input) bytes(name string) []byte {
 	if text == nil {
 		return nil
 	}
-	plain := strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(*text, "="))
+	plain := toURLAlphabet.Replace(strings.TrimRight(*text, "="))
 	b, err := base64.RawURLEncoding.DecodeString(plain)
 	if err != nil || strings.ContainsAny(plain, "\r\n") { // which the decoder passes over
 		o.fail(&fault.Error{Kind: fault.Invalid, Field: o.path + name, Msg: "Content of '" + o.path + name + "' is not base64url.\r\n"})
