@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -259,6 +260,9 @@ type Outcome struct {
 	Message        string // of the error body; cut to 512 characters
 }
 
+// lineBuffers are for what is handed on at once.
+var lineBuffers = sync.Pool{New: func() any { b := make([]byte, 0, room); return &b }}
+
 // Finish writes the record. An error means that there is none: do not answer
 // success. Then Finish may be called again with the outcome that is answered
 // instead. After success, further calls do nothing.
@@ -284,7 +288,10 @@ func (e *Entry) Finish(o Outcome) error {
 
 	// The main record comes first: when a crash tears the write, either it is
 	// whole, or nothing is and the intent is emitted.
-	lines, err := r.line()
+	kept := lineBuffers.Get().(*[]byte)
+	defer lineBuffers.Put(kept)
+	lines, err := r.appendLine((*kept)[:0])
+	*kept = lines
 	if err != nil {
 		return err
 	}
@@ -292,11 +299,9 @@ func (e *Entry) Finish(o Outcome) error {
 		second := r
 		second.OperationName = x.operation
 		second.Properties.Details, second.Properties.Before = x.details, nil
-		line, err := second.line()
-		if err != nil {
+		if lines, err = second.appendLine(lines); err != nil {
 			return err
 		}
-		lines = append(lines, line...)
 	}
 	key := ""
 	if e.intended {

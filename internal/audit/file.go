@@ -43,10 +43,14 @@ type appender struct {
 	size   int64      // bytes of whole lines
 	closed bool
 
-	mu   sync.Mutex // guards the rest; taken after turn, never before
-	next *batch     // collects what is written next; nil: nobody waits
-	err  error      // what became of the last write
+	mu    sync.Mutex // guards the rest; taken after turn, never before
+	next  *batch     // collects what is written next; nil: nobody waits
+	spare []byte     // the room of an earlier batch, for the next one
+	err   error      // what became of the last write
 }
+
+// maxSpare bounds the room that is kept.
+const maxSpare = 64 << 10
 
 // batch is what one write carries. Who starts it writes it; err is valid once
 // done is closed.
@@ -64,8 +68,8 @@ func (a *appender) append(line []byte, key string) error {
 	b := a.next
 	mine := b == nil
 	if mine {
-		b = &batch{done: make(chan struct{})}
-		a.next = b
+		b = &batch{data: a.spare, done: make(chan struct{})}
+		a.next, a.spare = b, nil
 	}
 	b.data = append(b.data, line...)
 	if key != "" {
@@ -85,6 +89,9 @@ func (a *appender) append(line []byte, key string) error {
 	b.err = a.write(b)
 	a.mu.Lock()
 	a.err = b.err
+	if cap(b.data) <= maxSpare {
+		a.spare = b.data[:0]
+	}
 	a.mu.Unlock()
 	a.turn.Unlock()
 	close(b.done)

@@ -160,9 +160,9 @@ func isPlain(s string) bool {
 // room is what a line usually needs, in bytes.
 const room = 1536
 
-// line is the record as it is written: one line.
-func (r *record) line() ([]byte, error) {
-	b, err := r.append(make([]byte, 0, room))
+// appendLine adds the record as it is written: one line.
+func (r *record) appendLine(b []byte) ([]byte, error) {
+	b, err := r.append(b)
 	return append(b, '\n'), err
 }
 

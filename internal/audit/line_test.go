@@ -54,7 +54,7 @@ func TestLineIsTheJSONOfTheRecord(t *testing.T) {
 		if err := enc.Encode(rec); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := rec.line(); err != nil || !bytes.Equal(got, want.Bytes()) {
+		if got, err := rec.appendLine(nil); err != nil || !bytes.Equal(got, want.Bytes()) {
 			t.Fatalf("%v\n%s\nwant\n%s", err, got, want.Bytes())
 		}
 		rec.Properties.RequestID = newID()
@@ -62,7 +62,7 @@ func TestLineIsTheJSONOfTheRecord(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, _ := rec.line()
+		again, _ := rec.appendLine(nil)
 		var in intent
 		if err := json.Unmarshal(got, &in); err != nil || in.Intent != rec.Properties.RequestID || string(in.Record)+"\n" != string(again) {
 			t.Fatalf("%v\n%s", err, got)
@@ -75,7 +75,7 @@ func BenchmarkLine(b *testing.B) {
 	rec := record{Time: stamp(arrival), Category: "AuditEvent", ResourceID: "/SUBSCRIPTIONS/X", OperationName: "CertificateGet", ResultType: "Success"}
 	rec.Properties.IsAddressAuthorized, rec.Properties.HTTPStatusCode = &yes, 200
 	for b.Loop() {
-		if _, err := rec.line(); err != nil {
+		if _, err := rec.appendLine(nil); err != nil {
 			b.Fatal(err)
 		}
 	}
