@@ -3,11 +3,9 @@ package key
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"coffer/internal/access"
-	"coffer/internal/fault"
 	"coffer/internal/object"
 )
 
@@ -102,9 +100,8 @@ func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 		if err != nil {
 			return err
 		}
-		if v.PurgeProtection {
-			return &fault.Error{Kind: fault.Forbidden, Msg: "Operation \"purge\" is not allowed because purge protection is enabled for this vault." +
-				" Key Vault service will automatically purge it after the retention period has passed.\r\nVault: " + v.Name + ";location=" + v.Location}
+		if err := v.MayPurge(); err != nil {
+			return err
 		}
 		return Purge(ctx, tx, h.Vault, h.Name)
 	})
@@ -123,40 +120,18 @@ func Purge(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
 	return tx.PurgeKey(ctx, v, n)
 }
 
-// purgeBatch is how many due names PurgeDue looks up at a time.
-const purgeBatch = 50
-
 // PurgeDue removes what has been deleted for as long as its vault keeps deleted
-// objects, in all vaults. Purge protection does not hold it back: the retention
-// is over. record puts each on record before it goes, and what it returns is told
-// what came of it; its error keeps the object for the next time.
+// objects, in all vaults (object.PurgeDue). Purge protection does not hold it back:
+// the retention is over.
 func (s *Service) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
-	for ctx.Err() == nil {
-		now := s.cfg.Now()
-		var due []object.Head
-		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-			due, err = tx.DueKeyPurges(ctx, now, purgeBatch)
+	now := s.cfg.Now()
+	return object.PurgeDue(ctx, func(limit int) (due []object.Head, err error) {
+		err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+			due, err = tx.DueKeyPurges(ctx, now, limit)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		for _, h := range due {
-			done, err := record(h)
-			if err != nil {
-				return fmt.Errorf("recording the purge of %s: %w", h.Name, err)
-			}
-			err = s.purgeIfDue(ctx, h, now)
-			done(err)
-			if err != nil {
-				return err
-			}
-		}
-		if len(due) < purgeBatch {
-			return nil
-		}
-	}
-	return ctx.Err()
+		return due, err
+	}, record, func(h object.Head) error { return s.purgeIfDue(ctx, h, now) })
 }
 
 // purgeIfDue looks again: the object may have been recovered meanwhile.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"coffer/internal/fault"
 	"coffer/internal/object"
 )
 
@@ -81,6 +82,16 @@ func (v *Vault) Key() string { return strings.ToLower(v.Name) }
 func (v *Vault) ResourceID() string {
 	return "/subscriptions/" + v.Subscription + "/resourceGroups/" + v.ResourceGroup +
 		"/providers/Microsoft.KeyVault/vaults/" + v.Name
+}
+
+// MayPurge refuses a purge where purge protection leaves it to the end of the
+// retention (contract certificates.md, 13.3).
+func (v *Vault) MayPurge() error {
+	if !v.PurgeProtection {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Forbidden, Msg: "Operation \"purge\" is not allowed because purge protection is enabled for this vault." +
+		" Key Vault service will automatically purge it after the retention period has passed.\r\nVault: " + v.Name + ";location=" + v.Location}
 }
 
 // RecoveryLevel is the word that attributes show (contract certificates.md, 13.3).
