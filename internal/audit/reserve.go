@@ -41,12 +41,14 @@ func openReserved(path string) (File, error) {
 	return &reserved{f, info.Size(), info.Size()}, nil
 }
 
-// Write appends a line. That there is no room is no failure: the disk may be full
-// and yet have enough for the line.
+// Write appends a line. That there is no room to reserve is no failure: the disk
+// may be nearly full and yet have enough for the line, and for the records.
 func (r *reserved) Write(line []byte) (int, error) {
 	if r.lines+int64(len(line)) > r.room {
-		if n, err := r.WriteAt(zeros[:], r.room); err == nil && r.Sync() == nil {
-			r.room += int64(n)
+		if _, err := r.WriteAt(zeros[:], r.room); err == nil && r.Sync() == nil {
+			r.room += reserve
+		} else if err := r.roomy.Truncate(r.room); err != nil {
+			return 0, err
 		}
 	}
 	n, err := r.WriteAt(line, r.lines)

@@ -97,6 +97,12 @@ func (c *Config) Check() error {
 	if n := c.Audit.MaxMegabytes; n < 0 || n > maxAuditMegabytes {
 		bad("audit.max_megabytes", "must be 0 to %d", maxAuditMegabytes)
 	}
+	if n := c.Connections.Max; n < 0 || n > maxConnections {
+		bad("connections.max", "must be 0 to %d", maxConnections)
+	}
+	if all, _ := c.MaxConnections(); c.Connections.PerAddress < 0 || all >= 0 && c.Connections.PerAddress > all {
+		bad("connections.per_address", "must be 0 to connections.max")
+	}
 	if d := c.SelfSignedDelay(); d < 0 || d > time.Minute {
 		bad("certificates.self_signed_delay", "must be 0s to 1m")
 	}
@@ -143,6 +149,7 @@ const (
 	maxDNSName        = 253             // RFC 1035, section 2.3.4, as text
 	maxSuffix         = maxDNSName - 25 // a vault's name and a dot stand before it
 	maxAuditMegabytes = 1_000_000
+	maxConnections    = 1_000_000
 	maxHSMSessions    = 1024
 )
 

@@ -30,6 +30,7 @@ type Config struct {
 	RootKey      RootKey      `yaml:"root_key,omitempty"`
 	HSM          HSM          `yaml:"hsm,omitempty"`
 	TLS          TLS          `yaml:"tls,omitempty"`
+	Connections  Connections  `yaml:"connections,omitempty"`
 	Audit        Audit        `yaml:"audit,omitempty"`
 	Certificates Certificates `yaml:"certificates,omitempty"`
 	Keys         Keys         `yaml:"keys,omitempty"`
@@ -71,6 +72,12 @@ type TLS struct {
 	Certificate string   `yaml:"certificate,omitempty"` // PEM file: leaf, then chain; read again when it changes
 	Key         string   `yaml:"key,omitempty"`         // PEM file
 	Names       []string `yaml:"names,omitempty"`       // further names and addresses for the certificate of Coffer's own CA
+}
+
+// Connections bounds those that are open at one time.
+type Connections struct {
+	Max        int `yaml:"max,omitempty"`         // zero: 4096
+	PerAddress int `yaml:"per_address,omitempty"` // from one address, such as a load balancer's; zero: a quarter of max
 }
 
 // Audit is the log of every attempt.
@@ -245,6 +252,13 @@ func (c *Config) KeepKeysOpen() time.Duration {
 		return time.Minute
 	}
 	return time.Duration(*c.Keys.KeepOpen)
+}
+
+// MaxConnections is how many connections may be open, and how many of them from
+// one address.
+func (c *Config) MaxConnections() (all, perAddress int) {
+	all = cmp.Or(c.Connections.Max, 4096)
+	return all, cmp.Or(c.Connections.PerAddress, max(all/4, 1))
 }
 
 // Logger writes the program's log to w as the configuration says.

@@ -336,7 +336,6 @@ const (
 	idleTimeout       = 2 * time.Minute
 	shutdownTimeout   = 20 * time.Second
 	maxHeaderBytes    = 32 << 10
-	maxConnections    = 4096
 	maxStreams        = 100 // of one HTTP/2 connection
 	readyTimeout      = 2 * time.Second
 )
@@ -375,7 +374,8 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		func() error { return d.admin.Serve(work, sock) },
 	)
 	served := make(chan error, 1)
-	go func() { served <- srv.ServeTLS(limited(d.listener, maxConnections), "", "") }()
+	all, perAddress := d.settings.MaxConnections()
+	go func() { served <- srv.ServeTLS(limited(d.listener, all, perAddress), "", "") }()
 	select {
 	case err = <-served:
 	case err = <-background.failed:

@@ -7,11 +7,11 @@ import (
 )
 
 // limited is a listener that accepts no more than n connections at a time, and no
-// more than a quarter of them from one address: a stranger must not keep everyone
-// else out.
-func limited(l net.Listener, n int) net.Listener {
+// more than share of them from one address: a stranger must not keep everyone else
+// out.
+func limited(l net.Listener, n, share int) net.Listener {
 	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{}),
-		share: max(n/4, 1), sources: map[netip.Addr]int{}}
+		share: share, sources: map[netip.Addr]int{}}
 }
 
 type limitedListener struct {

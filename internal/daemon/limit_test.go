@@ -13,7 +13,7 @@ func TestOneAddressGetsAShareOfTheConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limited(inner, 8) // a share of two
+	l := limited(inner, 8, 2)
 	accepted := make(chan net.Conn, 8)
 	go func() {
 		for {

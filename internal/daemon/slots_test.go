@@ -27,7 +27,7 @@ func loopback(t *testing.T, n int) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return limited(l, n)
+	return limited(l, n, max(n/4, 1))
 }
 
 // TestSlotsAreGivenBackOnce: all addresses together have n connections, and a
