@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,18 +21,30 @@ import (
 	"coffer/internal/pki"
 )
 
-// serveBare reads every request and answers it with the bytes of the file "body"
-// in dir, over TLS with the vault's own certificate: the limit of what net/http can
-// do here. For each it computes what the operation of a name does; "": nothing.
+// answer is what the vault has answered once.
+type answer struct {
+	Header http.Header
+	Body   []byte
+}
+
+// serveBare reads every request and gives it the answer of the file "answer" in
+// dir, header and all, over TLS with the vault's own certificate: the limit of what
+// net/http can do here. For each it computes what the operation of a name does; "":
+// nothing.
 func serveBare(ctx context.Context, dir, name string) error {
 	compute, err := computing(dir, name)
 	if err != nil {
 		return err
 	}
-	body, err := os.ReadFile(filepath.Join(dir, "body"))
+	text, err := os.ReadFile(filepath.Join(dir, "answer"))
 	if err != nil {
 		return err
 	}
+	var a answer
+	if err := json.Unmarshal(text, &a); err != nil {
+		return err
+	}
+	a.Header.Del("Date") // net/http sets it
 	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls", "server.crt"), filepath.Join(dir, "tls", "server.key"))
 	if err != nil {
 		return err
@@ -50,8 +63,11 @@ func serveBare(ctx context.Context, dir, name string) error {
 				w.WriteHeader(http.StatusInternalServerError)
 				return
 			}
-			w.Header().Set("Content-Type", "application/json; charset=utf-8")
-			_, _ = w.Write(body)
+			h := w.Header()
+			for name, values := range a.Header {
+				h[name] = values
+			}
+			_, _ = w.Write(a.Body)
 		}),
 	}
 	fmt.Println(l.Addr().(*net.TCPAddr).Port)
@@ -66,10 +82,14 @@ type bare struct {
 	url string
 }
 
-// startBare runs this program as a bare handler that answers body and computes
+// startBare runs this program as a bare handler that gives an answer and computes
 // what the operation of a name does; "": nothing.
-func startBare(ctx context.Context, data string, body []byte, name string) (*bare, error) {
-	if err := os.WriteFile(filepath.Join(data, "body"), body, 0o600); err != nil {
+func startBare(ctx context.Context, data string, a answer, name string) (*bare, error) {
+	text, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(data, "answer"), text, 0o600); err != nil {
 		return nil, err
 	}
 	self, err := os.Executable()

@@ -176,7 +176,7 @@ func (r *run) keyOp(op keyOp, m *material, paths addresses) error {
 	if op.body != nil {
 		body = op.body(m)
 	}
-	answer, err := r.vault.send(r.ctx, op.method, paths.at(op), body)
+	recorded, err := r.vault.answers(r.ctx, op.method, paths.at(op), body)
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (r *run) keyOp(op keyOp, m *material, paths addresses) error {
 		computes = append(computes, op.name)
 	}
 	for _, name := range computes {
-		b, err := startBare(r.ctx, r.vault.data, answer, name)
+		b, err := startBare(r.ctx, r.vault.data, recorded, name)
 		if err != nil {
 			return err
 		}

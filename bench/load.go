@@ -117,9 +117,15 @@ func client(caFile string, conns int) (*http.Client, error) {
 
 // exchange sends one request and gives the body; another status is an error.
 func exchange(ctx context.Context, c *http.Client, token, method, url string, body []byte, want int) ([]byte, error) {
+	_, out, err := exchangeAll(ctx, c, token, method, url, body, want)
+	return out, err
+}
+
+// exchangeAll is exchange that gives the header too.
+func exchangeAll(ctx context.Context, c *http.Client, token, method, url string, body []byte, want int) (http.Header, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
@@ -129,15 +135,15 @@ func exchange(ctx context.Context, c *http.Client, token, method, url string, bo
 	}
 	resp, err := c.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	out, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if resp.StatusCode != want {
-		return nil, fmt.Errorf("%s %s: %s: %.300s", method, url, resp.Status, out)
+		return nil, nil, fmt.Errorf("%s %s: %s: %.300s", method, url, resp.Status, out)
 	}
-	return out, nil
+	return resp.Header, out, nil
 }

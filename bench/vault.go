@@ -125,6 +125,12 @@ func (s *server) send(ctx context.Context, method, path string, body []byte) ([]
 	return exchange(ctx, s.client, s.token, method, s.url(path), body, http.StatusOK)
 }
 
+// answers makes a request as send does, and gives the whole answer.
+func (s *server) answers(ctx context.Context, method, path string, body []byte) (answer, error) {
+	header, out, err := exchangeAll(ctx, s.client, s.token, method, s.url(path), body, http.StatusOK)
+	return answer{header, out}, err
+}
+
 // importPEM imports a certificate; value is a JSON string body made before.
 func (s *server) importPEM(ctx context.Context, name string, body []byte) error {
 	_, err := s.send(ctx, http.MethodPost, "/certificates/"+name+"/import", body)
