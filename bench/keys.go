@@ -162,6 +162,9 @@ func (r *run) keys() error {
 	heading("operation", "connections", "vault", "p50", "p99", "bare handler", "p50", "p99", "ratio",
 		"bare handler that computes it too", "ratio", "in-process", "ratio")
 	for _, op := range keyOps {
+		if r.op != "" && r.op != op.name {
+			continue
+		}
 		if err := r.keyOp(op, m, paths); err != nil {
 			return fmt.Errorf("%s: %w", op.name, err)
 		}

@@ -24,6 +24,7 @@ type plan struct {
 	objects int           // certificates for the measurements of memory and start-up
 	binary  string        // "": build it
 	only    string        // "": everything
+	op      string        // of keys; "": all
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&p.objects, "objects", 10_000, "certificates for memory and start-up")
 	flag.StringVar(&p.binary, "coffer", "", "binary to measure (default: built from this tree)")
 	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, scale, keys")
+	flag.StringVar(&p.op, "op", "", "measure one operation of -only keys, such as \"sign ES256\"")
 	flag.Parse()
 	if *quick {
 		p.window, p.rounds, p.objects = time.Second, 1, 2000
