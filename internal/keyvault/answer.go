@@ -2,7 +2,9 @@ package keyvault
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -209,11 +211,17 @@ func clientRequestID(h http.Header) string {
 	return id[:min(len(id), maxClientID)]
 }
 
+// left tells whether a request failed because its client has gone away, which is
+// nothing that an operator must look at.
+func left(c *call, a *answer) bool {
+	return a.failure != nil && errors.Is(a.failure.internal, context.Canceled) && c.r.Context().Err() != nil
+}
+
 // log writes the one event of a request: never a query but its api-version,
 // never a body.
 func (s *Server) log(c *call, a *answer, took time.Duration) {
 	level := slog.LevelInfo
-	if a.status >= http.StatusInternalServerError {
+	if a.status >= http.StatusInternalServerError && !left(c, a) {
 		level = slog.LevelError
 	}
 	if !s.cfg.Logger.Enabled(c.ctx, level) {

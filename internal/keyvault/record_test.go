@@ -2,10 +2,12 @@ package keyvault_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -242,5 +244,32 @@ func TestHealthTellsWhenTheVaultCannotServe(t *testing.T) {
 	}
 	if rec := w.do("POST", "/healthstatus", ""); rec.Code != 404 {
 		t.Errorf("POST: %d", rec.Code)
+	}
+}
+
+// A client that leaves is no failure that an operator must look at.
+func TestClientsThatLeaveAreNoErrors(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		leaves bool // or its time is over
+		status int
+		level  string
+	}{{true, http.StatusServiceUnavailable, "level=INFO"}, {false, http.StatusGatewayTimeout, "level=ERROR"}} {
+		w.log.Reset()
+		r := httptest.NewRequest("DELETE", "https://dev.vault.test/certificates/web?api-version=7.6", nil)
+		r.Header.Set("Authorization", "Bearer ann")
+		ctx, cancel := context.WithCancel(t.Context())
+		if !c.leaves {
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeout(ctx, -1)
+			defer stop()
+		}
+		cancel()
+		if rec := w.serveHTTP(r.WithContext(ctx)); rec.Code != c.status {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+		if text := w.log.String(); !strings.Contains(text, c.level) || strings.Count(text, "msg=request") != 1 {
+			t.Errorf("%s", text)
+		}
 	}
 }
