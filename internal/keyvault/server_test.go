@@ -126,7 +126,7 @@ func TestWhatIsShownFitsTogether(t *testing.T) {
 		t.Errorf("the key in the PFX is %s, the JWK's %s", modulus, want)
 	}
 	subject := openssl(t, "sh", "-c", `openssl pkcs12 -legacy -in "$0" -passin pass: -clcerts -nokeys | openssl x509 -noout -serial`, pfx)
-	if want := fmt.Sprintf("serial=%X\n", cert.SerialNumber); subject != want {
+	if want := fmt.Sprintf("serial=%X\n", cert.SerialNumber.Bytes()); subject != want {
 		t.Errorf("the certificate in the PFX has %s, cer %s", subject, want)
 	}
 	var version struct{ SerialNumber, Subject, ID string }
