@@ -14,7 +14,8 @@ import (
 	"coffer/internal/vault"
 )
 
-// background begins the record of the vault's own work on one object.
+// background begins the record of the vault's own work on one object. Its intent is
+// durable on return.
 func (d *Daemon) background(v object.VaultID, a access.Action, n object.Name, job string) (*audit.Entry, error) {
 	ctx := context.Background() // a stop of the process does not leave work without its record
 	var of *vault.Vault
@@ -30,7 +31,7 @@ func (d *Daemon) background(v object.VaultID, a access.Action, n object.Name, jo
 	e.SetOperation(a.Operation())
 	e.SetBackground(job)
 	e.SetObject(string(a.Family()) + "/" + n.String())
-	return e, nil
+	return e, e.Intent(ctx)
 }
 
 // finish writes the record. Work whose intent is on record is not undone when
@@ -56,9 +57,6 @@ func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) (func(*iss
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Intent(context.Background()); err != nil {
-		return nil, err
-	}
 	return func(ended *issuance.Operation, err error) {
 		o := outcome(http.StatusOK, err)
 		if err == nil {
@@ -80,9 +78,6 @@ func (d *Daemon) recordPurge(a access.Action) func(object.Head) (func(error), er
 		if err != nil {
 			return nil, err
 		}
-		if err := e.Intent(context.Background()); err != nil {
-			return nil, err
-		}
 		return func(err error) { d.finish(e, a, h.Name, outcome(http.StatusNoContent, err)) }, nil
 	}
 }
@@ -92,9 +87,6 @@ func (d *Daemon) recordPurge(a access.Action) func(object.Head) (func(error), er
 func (d *Daemon) recordRotation(h object.Head, job string) (func(*key.Bundle, error), error) {
 	e, err := d.background(h.Vault, access.KeyRotateIfDue, h.Name, job)
 	if err != nil {
-		return nil, err
-	}
-	if err := e.Intent(context.Background()); err != nil {
 		return nil, err
 	}
 	return func(rotated *key.Bundle, err error) {

@@ -21,9 +21,6 @@ import (
 	"coffer/internal/pki"
 )
 
-// oct is the algorithm of a symmetric key; its KeySpec.Size is in bits.
-const oct = pki.Algorithm("oct")
-
 // Generate makes a key in the token and gives its public half, nil for a symmetric
 // key. An RSA key's public exponent is 65537. After an error the token may hold
 // some of the key: Destroy the id.
@@ -31,7 +28,7 @@ func (d *Device) Generate(ctx context.Context, id ID, spec pki.KeySpec) (crypto.
 	var public crypto.PublicKey
 	err := d.create(ctx, id, func(s *session) (err error) {
 		switch {
-		case spec.Algorithm == oct && spec.Curve == "":
+		case spec.Algorithm == pki.Oct && spec.Curve == "":
 			return s.generateSecret(id, spec.Size)
 		case spec.Algorithm == pki.RSA && spec.Curve == "" && (spec.Size == 2048 || spec.Size == 3072 || spec.Size == 4096):
 			public, err = s.generateRSA(id, spec.Size)

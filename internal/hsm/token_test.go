@@ -179,7 +179,7 @@ var (
 	}
 )
 
-func octSpec(bits int) pki.KeySpec { return pki.KeySpec{Algorithm: oct, Size: bits} }
+func octSpec(bits int) pki.KeySpec { return pki.KeySpec{Algorithm: pki.Oct, Size: bits} }
 
 func generate(t testing.TB, d *Device, spec pki.KeySpec) (ID, crypto.PublicKey) {
 	t.Helper()

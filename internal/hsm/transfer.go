@@ -25,7 +25,7 @@ const maxTransfer = 16 << 10
 // unwrap is ErrRefused, an unwrapped key of another kind or size pki.ErrKeyType.
 // After an error the token may hold the key: Destroy the id.
 func (d *Device) UnwrapTransfer(ctx context.Context, id, kek ID, blob []byte, algorithm pki.Algorithm) (crypto.PublicKey, error) {
-	if algorithm != pki.RSA && algorithm != pki.EC && algorithm != oct {
+	if algorithm != pki.RSA && algorithm != pki.EC && algorithm != pki.Oct {
 		return nil, pki.ErrKeyType
 	}
 	if len(blob) > maxTransfer {

@@ -61,7 +61,7 @@ func TestTransferredKeysArriveAndStay(t *testing.T) {
 	for _, n := range []int{16, 24, 32, 48, 64} {
 		raw := random(n)
 		id := NewID()
-		if _, err := d.UnwrapTransfer(ctx, id, kek, transfer(t, kekPublic, raw), oct); err != nil {
+		if _, err := d.UnwrapTransfer(ctx, id, kek, transfer(t, kekPublic, raw), pki.Oct); err != nil {
 			t.Fatalf("%d bytes: %v", n, err)
 		}
 		key := d.Secret(id)
@@ -134,10 +134,10 @@ func TestWrongTransfersAreRefused(t *testing.T) {
 		{"EC called RSA", good, pki.RSA, ErrRefused},
 		{"too small", transfer(t, kekPublic, small), pki.RSA, pki.ErrKeyType},
 		{"P-224", transfer(t, kekPublic, p224), pki.EC, pki.ErrKeyType},
-		{"no size of AES", transfer(t, kekPublic, random(40)), oct, pki.ErrKeyType},
-		{"not quite AES", transfer(t, kekPublic, random(20)), oct, ErrRefused},
-		{"not quite 256 bits", transfer(t, kekPublic, random(29)), oct, ErrRefused},
-		{"not quite 512 bits", transfer(t, kekPublic, random(60)), oct, ErrRefused},
+		{"no size of AES", transfer(t, kekPublic, random(40)), pki.Oct, pki.ErrKeyType},
+		{"not quite AES", transfer(t, kekPublic, random(20)), pki.Oct, ErrRefused},
+		{"not quite 256 bits", transfer(t, kekPublic, random(29)), pki.Oct, ErrRefused},
+		{"not quite 512 bits", transfer(t, kekPublic, random(60)), pki.Oct, ErrRefused},
 		{"e is 1", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E, k.D = big.NewInt(1), big.NewInt(1) })), pki.RSA, ErrRefused},
 		{"e is even", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E = big.NewInt(65536) })), pki.RSA, ErrRefused},
 		{"e is negative", transfer(t, kekPublic, rsaPKCS8(t, func(k *rsaNumbers) { k.E = big.NewInt(-3) })), pki.RSA, ErrRefused},
