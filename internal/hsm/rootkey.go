@@ -178,31 +178,9 @@ func (r *RootKey) newest(s *session) (root, error) {
 	return k, nil
 }
 
-// A wrapped data key has the form of a box (internal/seal, Box) and its associated
-// data: a format version, the id of a data key, here zeros, a nonce, ciphertext and
-// tag.
-const (
-	wrappedFormat = 1
-	wrappedHeader = 1 + 8
-	wrappedLeast  = wrappedHeader + gcmIV + gcmTag
-)
-
-// wrappedAAD binds a wrapped data key to its scope and id, each field with its
-// length in front.
-func wrappedAAD(header []byte, scope, keyID string) []byte {
-	place := seal.Place{Kind: "data-key", Name: scope, Version: keyID, Column: "wrapped"}
-	aad := append([]byte("coffer box"), header...)
-	for _, f := range []string{place.Kind, string(place.Vault), place.Name, place.Version, place.Column} {
-		aad = binary.BigEndian.AppendUint32(aad, uint32(len(f)))
-		aad = append(aad, f...)
-	}
-	return aad
-}
-
 // Wrap seals a data key under the current root key.
 func (r *RootKey) Wrap(scope, keyID string, dataKey []byte) (string, []byte, error) {
-	header := make([]byte, wrappedHeader)
-	header[0] = wrappedFormat
+	header, ad := seal.WrappedHeader(scope, keyID)
 	var rootName string
 	var wrapped []byte
 	err := r.d.repeat(context.Background(), func(s *session) error {
@@ -214,7 +192,7 @@ func (r *RootKey) Wrap(scope, keyID string, dataKey []byte) (string, []byte, err
 		// (NIST SP 800-38D, 8.3).
 		iv := make([]byte, gcmIV)
 		rand.Read(iv)
-		ciphertext, tag, err := s.sealGCM(k.h, iv, wrappedAAD(header, scope, keyID), dataKey)
+		ciphertext, tag, err := s.sealGCM(k.h, iv, ad, dataKey)
 		rootName, wrapped = k.id.String(), slices.Concat(header, iv, ciphertext, tag)
 		return err
 	})
@@ -230,10 +208,10 @@ func (r *RootKey) Unwrap(k seal.DataKey) ([]byte, error) {
 	if err != nil || len(id) != len(rootID{}) {
 		return nil, seal.ErrRootKey // of a root key file
 	}
-	if len(k.Wrapped) < wrappedLeast || k.Wrapped[0] != wrappedFormat {
-		return nil, seal.ErrBox
+	nonce, sealed, ad, err := seal.WrappedParts(k)
+	if err != nil {
+		return nil, err
 	}
-	header, rest := k.Wrapped[:wrappedHeader], k.Wrapped[wrappedHeader:]
 	var plain []byte
 	err = r.d.repeat(context.Background(), func(s *session) error {
 		keys, err := s.roots(attribute(pkcs11.CKA_ID, id))
@@ -243,7 +221,7 @@ func (r *RootKey) Unwrap(k seal.DataKey) ([]byte, error) {
 		if len(keys) != 1 {
 			return seal.ErrRootKey
 		}
-		plain, err = s.openGCM(keys[0].h, rest[:gcmIV], wrappedAAD(header, k.Scope, k.ID), rest[gcmIV:])
+		plain, err = s.openGCM(keys[0].h, nonce, ad, sealed)
 		return err
 	})
 	if errors.Is(err, ErrRefused) {

@@ -253,6 +253,27 @@ func dataKeyPlace(scope, keyID string) Place {
 	return Place{Kind: "data-key", Name: scope, Version: keyID, Column: "wrapped"}
 }
 
+// A keeper that encrypts somewhere else, with AES-256-GCM too, wraps data keys in the
+// same form: the header of a box, a nonce, ciphertext and tag.
+
+// WrappedHeader begins a data key that is being wrapped, and gives the associated
+// data that binds it to its scope and id.
+func WrappedHeader(scope, keyID string) (header, ad []byte) {
+	header = make([]byte, boxHeader)
+	header[0] = boxFormat
+	return header, additional(header, dataKeyPlace(scope, keyID))
+}
+
+// WrappedParts takes a wrapped data key apart: nonce, ciphertext with tag, and the
+// associated data.
+func WrappedParts(d DataKey) (nonce, sealed, ad []byte, err error) {
+	if _, err := Box(d.Wrapped).keyID(); err != nil {
+		return nil, nil, nil, err
+	}
+	header, rest := d.Wrapped[:boxHeader], d.Wrapped[boxHeader:]
+	return rest[:nonceBytes], rest[nonceBytes:], additional(header, dataKeyPlace(d.Scope, d.ID)), nil
+}
+
 // Wrap seals a data key under the current root key.
 func (r *RootFile) Wrap(scope, keyID string, dataKey []byte) (string, []byte, error) {
 	r.mu.Lock()
