@@ -13,10 +13,10 @@ import (
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
 	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	known, generation, keep := s.recent.Get(k)
-	if known != nil {
-		return known, nil
-	}
+	return s.recent.Read(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
+}
+
+func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	out := &Bundle{}
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
 		if ver == "" {
@@ -31,9 +31,6 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 	})
 	if err != nil {
 		return nil, err
-	}
-	if out.Kept = keep; keep {
-		s.recent.Put(k, out, generation)
 	}
 	return out, nil
 }

@@ -70,7 +70,7 @@ type Config struct {
 type Service struct {
 	cfg     Config
 	custody key.Custody
-	recent  object.Recent[Bundle]
+	recent  *object.Recent[Bundle]
 }
 
 // maxRecent bounds the bundles kept in memory: about 4 KB each with a short chain.
@@ -90,7 +90,8 @@ func NewService(cfg Config) (*Service, error) {
 			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
 		},
 	}
-	return &Service{cfg: cfg, custody: custody, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}}, nil
+	keep := func(b *Bundle) bool { b.Kept = true; return true }
+	return &Service{cfg: cfg, custody: custody, recent: object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

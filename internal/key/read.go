@@ -18,25 +18,20 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 // read gives a version of a live key. What it gives may be shared.
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	known, generation, keep := s.recent.Get(k)
-	if known != nil {
-		return known, nil
-	}
-	out := &Bundle{}
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)
-		if errors.Is(err, object.ErrNotFound) || err == nil && out.Head.Deletion != nil {
-			return NotFound(g.Name(), ver)
+	return s.recent.Read(k, func() (*Bundle, error) {
+		out := &Bundle{}
+		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+			out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)
+			if errors.Is(err, object.ErrNotFound) || err == nil && out.Head.Deletion != nil {
+				return NotFound(g.Name(), ver)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return out, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if keep {
-		s.recent.Put(k, out, generation)
-	}
-	return out, nil
 }
 
 // List lists live keys by name; more tells that others follow.

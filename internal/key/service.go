@@ -62,7 +62,7 @@ type Config struct {
 type Service struct {
 	cfg     Config
 	custody Custody
-	recent  object.Recent[Bundle]
+	recent  *object.Recent[Bundle]
 	opened  opened
 }
 
@@ -89,7 +89,7 @@ func NewService(cfg Config) (*Service, error) {
 			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
 		},
 	}
-	return &Service{cfg: cfg, custody: custody, recent: object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}, opened: opened{keep: cfg.KeepOpen}}, nil
+	return &Service{cfg: cfg, custody: custody, recent: object.NewRecent[Bundle](cfg.Generation, maxRecent, nil), opened: opened{keep: cfg.KeepOpen}}, nil
 }
 
 // DestroyInHSM does a DestroyJob, of keys and of certificates.

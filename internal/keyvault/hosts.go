@@ -3,7 +3,6 @@ package keyvault
 import (
 	"slices"
 	"strings"
-	"sync"
 )
 
 // meaning is what a Host header stands for.
@@ -13,34 +12,21 @@ type meaning struct {
 	audiences []string // what a token may be meant for
 }
 
-// hosts keeps what the headers mean that clients send again and again.
-type hosts struct {
-	mu    sync.RWMutex
-	known map[string]meaning // guarded by mu; of names that are ours
-}
-
 // maxHosts bounds the headers kept: a stranger chooses among many spellings of
 // our own names.
 const maxHosts = 1024
 
-func (h *hosts) meaning(header string, locate func(string) (meaning, bool)) (meaning, bool) {
-	h.mu.RLock()
-	m, found := h.known[header]
-	h.mu.RUnlock()
-	if found {
+// meaning is what a Host header stands for; false for a name that is not ours. It
+// is kept, for clients send the same one again and again.
+func (s *Server) meaning(header string) (meaning, bool) {
+	if m, found := s.hosts.Get(header); found {
 		return m, true
 	}
-	m, served := locate(header)
-	if !served {
-		return meaning{}, false
+	m, served := s.locate(header)
+	if served {
+		s.hosts.Put(strings.Clone(header), m) // without the rest of what was received with it
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.known == nil || len(h.known) >= maxHosts {
-		h.known = map[string]meaning{}
-	}
-	h.known[strings.Clone(header)] = m // without the rest of what was received with it
-	return m, true
+	return m, served
 }
 
 // locate reads a Host header; false for a name that is not ours.

@@ -101,7 +101,7 @@ func isHealth(method string, path *segments) bool {
 }
 
 func (s *Server) findVault(c *call) error {
-	m, served := s.hosts.meaning(c.r.Host, s.locate)
+	m, served := s.meaning(c.r.Host)
 	if !served {
 		return noVault()
 	}

@@ -7,6 +7,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/object"
 	"coffer/internal/throttle"
 	"coffer/internal/vault"
 )
@@ -71,10 +72,10 @@ const (
 type Server struct {
 	cfg            Config
 	router         router
-	serviceVersion []string // header values are shared by all answers
-	rendered       rendered
-	hosts          hosts
-	strangers      *throttle.Sources // of refused tokens
+	serviceVersion []string                            // header values are shared by all answers
+	rendered       object.Bounded[renderedKey, []byte] // never changed
+	hosts          object.Bounded[string, meaning]     // of names that are ours
+	strangers      *throttle.Sources                   // of refused tokens
 }
 
 // New checks the configuration. It starts nothing.
@@ -111,6 +112,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}, strangers: throttle.NewSources(refusedPerSecond, refusedBurst)}
+	s.rendered.Max, s.hosts.Max = maxRendered, maxHosts
 	s.router = newRouter(s.routes())
 	return s, nil
 }

@@ -1,23 +1,22 @@
 package object
 
-import "sync"
-
 // Recent keeps what was read last, for as long as nothing has been committed
 // since: every commit, of whatever, makes all of it stale. So it can only ever
-// answer what the database would answer now. What is kept must not be changed. It
-// is safe for concurrent use.
+// answer what the database would answer now. It is safe for concurrent use.
 type Recent[T any] struct {
-	// Generation counts the commits; ok is false when others may commit unseen.
-	// nil: nothing is kept.
-	Generation func() (n uint64, ok bool)
-	// Max bounds what is kept.
-	Max int
-
-	mu   sync.RWMutex
-	kept map[RecentKey]kept[T] // guarded by mu
+	generation func() (n uint64, ok bool)
+	keep       func(*T) bool
+	kept       Bounded[RecentKey, kept[T]]
 }
 
-// RecentKey says what was read.
+// NewRecent makes an empty one that holds at most max values. generation counts the
+// commits; ok is false when others may commit unseen, and nil means that nothing is
+// kept. keep is asked about each value before it is kept; nil: all are.
+func NewRecent[T any](generation func() (n uint64, ok bool), max int, keep func(*T) bool) *Recent[T] {
+	return &Recent[T]{generation, keep, Bounded[RecentKey, kept[T]]{Max: max}}
+}
+
+// RecentKey says what is read.
 type RecentKey struct {
 	Vault   VaultID
 	Name    string  // canonical
@@ -29,29 +28,22 @@ type kept[T any] struct {
 	generation uint64
 }
 
-// Get answers a value that is still what the database holds, and the generation
-// to keep a newly read one under; keep is false when there is no telling.
-func (r *Recent[T]) Get(k RecentKey) (v *T, generation uint64, keep bool) {
-	if r.Generation == nil {
-		return nil, 0, false
+// Read answers a value that is still what the database holds, or else what read
+// gives. Either may be shared: it must not be changed.
+func (r *Recent[T]) Read(k RecentKey, read func() (*T, error)) (*T, error) {
+	if r.generation == nil {
+		return read()
 	}
-	if generation, keep = r.Generation(); !keep {
-		return nil, 0, false
+	generation, ok := r.generation() // before the read: what is committed meanwhile makes it stale
+	if !ok {
+		return read()
 	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if e, ok := r.kept[k]; ok && e.generation == generation {
-		return e.value, generation, true
+	if e, found := r.kept.Get(k); found && e.generation == generation {
+		return e.value, nil
 	}
-	return nil, generation, true
-}
-
-// Put keeps a value that was read after the generation was taken.
-func (r *Recent[T]) Put(k RecentKey, v *T, generation uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.kept == nil || len(r.kept) >= r.Max {
-		r.kept = map[RecentKey]kept[T]{}
+	v, err := read()
+	if err == nil && (r.keep == nil || r.keep(v)) {
+		r.kept.Put(k, kept[T]{v, generation})
 	}
-	r.kept[k] = kept[T]{v, generation}
+	return v, err
 }

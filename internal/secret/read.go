@@ -51,25 +51,20 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version, a
 // be shared: it must not be changed.
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	known, generation, keep := s.recent.Get(k)
-	if known != nil {
-		return known, nil
-	}
-	out := &Bundle{}
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if out.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
+	return s.recent.Read(k, func() (*Bundle, error) {
+		out := &Bundle{}
+		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+			if out.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
+				return err
+			}
+			out.Version, err = version(ctx, tx, out.Head, ver)
 			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		out.Version, err = version(ctx, tx, out.Head, ver)
-		return err
+		return out, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if keep && len(out.Version.Value) <= maxKept {
-		s.recent.Put(k, out, generation)
-	}
-	return out, nil
 }
 
 // List lists live secrets by name; more tells that others follow.

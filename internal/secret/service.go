@@ -38,7 +38,7 @@ type Config struct {
 // takes the grant of its own action, which only the gate can make.
 type Service struct {
 	cfg    Config
-	recent object.Recent[Bundle] // values are sealed in there
+	recent *object.Recent[Bundle] // values are sealed in there
 }
 
 // What is kept in memory of what was read last: so many versions with boxes of so
@@ -53,7 +53,8 @@ func NewService(cfg Config) (*Service, error) {
 	if cfg.DB == nil || cfg.Sealer == nil || cfg.Now == nil || cfg.ToPEM == nil {
 		return nil, errors.New("secret: DB, Sealer, Now and ToPEM are required")
 	}
-	return &Service{cfg, object.Recent[Bundle]{Generation: cfg.Generation, Max: maxRecent}}, nil
+	keep := func(b *Bundle) bool { return len(b.Version.Value) <= maxKept }
+	return &Service{cfg, object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.
