@@ -2,7 +2,6 @@ package certificate_test
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -26,14 +25,28 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 	w.setIssuer("corp", "none", true)
 	var job jobs.Job
 	var blob string
-	for _, s := range []struct {
-		name    string
-		prepare func(n string)
-		act     func(n string) error
-		done    func(n string) bool
-		// again is what a repetition is told when the first call had happened; nil:
-		// it succeeds.
-		again func(err error) bool
+	all := storetest.World{
+		Inject: func(f *storetest.Fault) { w.fault.Store(f) }, Least: 3, Dump: w.dump, Check: w.check,
+		Clean: func(n string) {
+			w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
+				object := object.MustName(n)
+				if op, err := tx.Operation(t.Context(), w.home.ID, object); err == nil {
+					if err := tx.DeleteJobs(t.Context(), certificate.IssueJob, w.home.ID, op.RequestID); err != nil {
+						return err
+					}
+				}
+				return errors.Join(tx.PurgeCertificate(t.Context(), w.home.ID, object),
+					tx.PurgeKey(t.Context(), w.home.ID, object), tx.PurgeSecret(t.Context(), w.home.ID, object))
+			}))
+			w.pass(time.Hour) // a failed repetition may have put a job off
+		},
+	}
+	for _, s := range []struct { // a storetest.Operation, without its names
+		Name    string
+		Prepare func(n string)
+		Act     func(n string) error
+		Done    func(n string) bool
+		Again   func(err error) bool
 	}{
 		{"create", func(string) {},
 			func(n string) error {
@@ -133,71 +146,8 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 			func(n string) bool { return !w.get(n).Certificate.Pending },
 			is(fault.NotFound)},
 	} {
-		t.Run(s.name, func(t *testing.T) {
-			name := func(i int, when store.When) string { return fmt.Sprintf("n-%d-%v", i, when) }
-			run := func(n string, f *storetest.Fault) error {
-				s.prepare(n)
-				w.fault.Store(f)
-				defer w.fault.Store(nil)
-				return s.act(n)
-			}
-			clean := func(n string) {
-				t.Helper()
-				w.check()
-				w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
-					object := object.MustName(n)
-					if op, err := tx.Operation(t.Context(), w.home.ID, object); err == nil {
-						if err := tx.DeleteJobs(t.Context(), certificate.IssueJob, w.home.ID, op.RequestID); err != nil {
-							return err
-						}
-					}
-					return errors.Join(tx.PurgeCertificate(t.Context(), w.home.ID, object),
-						tx.PurgeKey(t.Context(), w.home.ID, object), tx.PurgeSecret(t.Context(), w.home.ID, object))
-				}))
-			}
-			count := storetest.Nth(0, store.Before)
-			w.must(run(name(0, store.Before), count))
-			if !s.done(name(0, store.Before)) {
-				t.Fatal("not done")
-			}
-			clean(name(0, store.Before))
-			if count.Passed() < 3 {
-				t.Fatalf("%d writes", count.Passed())
-			}
-			for i := 1; i <= count.Passed(); i++ {
-				for _, when := range []store.When{store.Before, store.After} {
-					n := name(i, when)
-					s.prepare(n)
-					before := w.dump(n)
-					w.fault.Store(storetest.Nth(i, when))
-					err := s.act(n)
-					w.fault.Store(nil)
-					if !errors.Is(err, storetest.ErrInjected) {
-						t.Fatalf("%v write %d: got %v", when, i, err)
-					}
-					w.check()
-					happened := i == count.Passed() && when == store.After // the commit is the last
-					if !happened && w.dump(n) != before {
-						t.Errorf("%v write %d: left\n%s\nof\n%s", when, i, w.dump(n), before)
-					}
-					if happened && !s.done(n) {
-						t.Errorf("%v write %d: the commit happened, and it is not done", when, i)
-					}
-					err = s.act(n)
-					if happened && s.again != nil {
-						if !s.again(err) {
-							t.Errorf("%v write %d: repeated: %v", when, i, err)
-						}
-					} else if err != nil {
-						t.Errorf("%v write %d: repeated: %v", when, i, err)
-					}
-					if !s.done(n) {
-						t.Errorf("%v write %d: not done after the repetition", when, i)
-					}
-					w.pass(time.Hour)
-					clean(n)
-				}
-			}
+		t.Run(s.Name, func(t *testing.T) {
+			all.FailWrites(t, storetest.Operation(s))
 		})
 	}
 }

@@ -2,7 +2,6 @@ package key_test
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -34,14 +33,21 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 	}
 	lost := func(err error) bool { return errors.Is(err, object.ErrChanged) }
 	is := func(k fault.Kind) func(error) bool { return func(err error) bool { return fault.Is(err, k) } }
-	for _, s := range []struct {
-		name    string
-		prepare func(n string)
-		act     func(n string) error
-		done    func(n string) bool
-		// again is what a repetition is told when the first call had happened; nil:
-		// it succeeds.
-		again func(err error) bool
+	all := storetest.World{
+		Inject: func(f *storetest.Fault) { w.fault.Store(f) }, Least: 2, Dump: w.dump, Check: w.check,
+		Clean: func(n string) {
+			w.must(w.db.Update(ctx, func(tx *store.Tx) error {
+				return errors.Join(tx.PurgeKey(ctx, w.home.ID, object.MustName(n)),
+					tx.DeleteJobs(ctx, key.RotateJob, w.home.ID, n), tx.DeleteJobs(ctx, key.NoticeJob, w.home.ID, n))
+			}))
+		},
+	}
+	for _, s := range []struct { // a storetest.Operation, without its names
+		Name    string
+		Prepare func(n string)
+		Act     func(n string) error
+		Done    func(n string) bool
+		Again   func(err error) bool
 	}{
 		{"create", func(string) {},
 			func(n string) error {
@@ -101,61 +107,8 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 			func(string) error { _, err := w.restore(w.home, blob); return err },
 			func(n string) bool { return versions(n) == 2 && !w.dueAt(key.RotateJob, n).IsZero() }, is(fault.Conflict)},
 	} {
-		t.Run(s.name, func(t *testing.T) {
-			clean := func(n string) {
-				t.Helper()
-				w.check()
-				w.must(w.db.Update(ctx, func(tx *store.Tx) error {
-					return errors.Join(tx.PurgeKey(ctx, w.home.ID, object.MustName(n)),
-						tx.DeleteJobs(ctx, key.RotateJob, w.home.ID, n), tx.DeleteJobs(ctx, key.NoticeJob, w.home.ID, n))
-				}))
-			}
-			s.prepare("count")
-			count := storetest.Nth(0, store.Before)
-			w.fault.Store(count)
-			err := s.act("count")
-			w.fault.Store(nil)
-			w.must(err)
-			if !s.done("count") {
-				t.Fatal("not done")
-			}
-			clean("count")
-			if count.Passed() < 2 {
-				t.Fatalf("%d writes", count.Passed())
-			}
-			for i := 1; i <= count.Passed(); i++ {
-				for _, when := range []store.When{store.Before, store.After} {
-					n := fmt.Sprintf("n-%d-%v", i, when)
-					s.prepare(n)
-					before := w.dump(n)
-					w.fault.Store(storetest.Nth(i, when))
-					err := s.act(n)
-					w.fault.Store(nil)
-					if !errors.Is(err, storetest.ErrInjected) {
-						t.Fatalf("%v write %d: got %v", when, i, err)
-					}
-					w.check()
-					happened := i == count.Passed() && when == store.After // the commit is the last
-					if !happened && w.dump(n) != before {
-						t.Errorf("%v write %d: left\n%s\nof\n%s", when, i, w.dump(n), before)
-					}
-					if happened && !s.done(n) {
-						t.Errorf("%v write %d: the commit happened, and it is not done", when, i)
-					}
-					err = s.act(n)
-					if happened && s.again != nil {
-						if !s.again(err) {
-							t.Errorf("%v write %d: repeated: %v", when, i, err)
-						}
-					} else if err != nil {
-						t.Errorf("%v write %d: repeated: %v", when, i, err)
-					}
-					if !s.done(n) {
-						t.Errorf("%v write %d: not done after the repetition", when, i)
-					}
-					clean(n)
-				}
-			}
+		t.Run(s.Name, func(t *testing.T) {
+			all.FailWrites(t, storetest.Operation(s))
 		})
 	}
 }
