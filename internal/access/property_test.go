@@ -1,6 +1,7 @@
 package access
 
 import (
+	"flag"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -11,6 +12,13 @@ import (
 	"coffer/internal/object"
 	"coffer/internal/vault"
 )
+
+// A hundred draws, rapid's default, may well hold next to nothing that is allowed.
+func init() {
+	if err := flag.Set("rapid.checks", "1000"); err != nil {
+		panic(err)
+	}
+}
 
 // Small worlds, so that rules and requests meet often.
 var (
