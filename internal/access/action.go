@@ -6,7 +6,7 @@ import (
 	"coffer/internal/object"
 )
 
-// Action is one thing that a caller can ask for: one row of contract
+// Action is one thing that can be attempted: on the data plane, one row of contract
 // access-control.md, 4. The zero Action is none.
 type Action uint8
 
@@ -88,19 +88,62 @@ const (
 	SecretRestore
 )
 
-// The vault's own work. No permission covers it: only [Gate.System] grants it.
+// The vault's own work. No permission covers it: only [Background] attempts it.
 const (
 	CertificateEnroll Action = iota + 192
 	CertificateRenew
 	KeyRotateIfDue
+	CertificatePurgeDue
+	KeyPurgeDue
+	SecretPurgeDue
+	TokenRefuse // the built-in token service said no
 )
 
-// row is what the contract says of an action.
+// The actions of the management plane.
+const (
+	VaultList Action = iota + 208
+	VaultGet
+	VaultCreate
+	VaultUpdate
+	VaultDelete
+	AccessPolicySet
+	AccessPolicyRemove
+	RoleAssignmentList
+	RoleAssignmentCreate
+	RoleAssignmentDelete
+	PrincipalList
+	PrincipalGet
+	PrincipalCreate
+	PrincipalEnable
+	PrincipalDisable
+	PrincipalDelete
+	CredentialAdd
+	CredentialRemove
+	MemberAdd
+	MemberRemove
+	RootKeyRotate
+	InstallationBackup
+	JobList
+	JobRetry
+)
+
+// plane is whose rules decide about an action.
+type plane uint8
+
+const (
+	noPlane         plane = iota
+	dataPlane             // access policies, or data actions of roles
+	managementPlane       // actions of roles; the operator of the machine may do all
+	ownWork               // nobody but the vault itself
+)
+
+// row is what is known of an action.
 type row struct {
+	plane       plane
 	operation   string
-	family      object.Family
-	permissions []string // words of an access policy, any suffices
-	data        string   // data action, without dataPrefix
+	family      object.Family // of the data plane and of own work
+	permissions []string      // words of an access policy, any suffices
+	action      string        // what a role must allow; "" for own work
 	onObject    bool
 	durable     bool
 	publicData  string // data action that suffices with the public half of a key; "" if none
@@ -109,7 +152,7 @@ type row struct {
 // Operation is the name in the audit record (contract observability.md, 2).
 func (a Action) Operation() string { return rows[a].operation }
 
-// Family is the kind of object whose permissions count.
+// Family is the kind of object whose permissions count; "" on the management plane.
 func (a Action) Family() object.Family { return rows[a].family }
 
 // Permissions are the words of an access policy of which any suffices. The first
@@ -119,12 +162,13 @@ func (a Action) Permissions() []string { return slices.Clone(rows[a].permissions
 // dataPrefix begins every data action.
 const dataPrefix = "Microsoft.KeyVault/vaults/"
 
-// DataAction is what a role must allow; "" for the vault's own work.
+// DataAction is the data action that a role must allow; "" outside of the data
+// plane.
 func (a Action) DataAction() string {
-	if rows[a].data == "" {
+	if rows[a].plane != dataPlane {
 		return ""
 	}
-	return dataPrefix + rows[a].data
+	return rows[a].action
 }
 
 // OnObject tells whether roles are asked about the object; else about the vault.
@@ -137,12 +181,12 @@ func (a Action) Durable() bool { return rows[a].durable }
 // String is the operation's name.
 func (a Action) String() string { return rows[a].operation }
 
-// Actions returns every action that a caller can ask for, in the order of the
-// contract's tables.
+// Actions returns every action of the data plane that a caller can ask for, in
+// the order of the contract's tables.
 func Actions() []Action {
 	var all []Action
 	for i, r := range rows {
-		if r.data != "" {
+		if r.plane == dataPlane {
 			all = append(all, Action(i))
 		}
 	}

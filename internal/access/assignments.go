@@ -72,9 +72,9 @@ func (s *Assignments) List(ctx context.Context) ([]Assignment, error) {
 	return list, nil
 }
 
-// Rules are the rules of a vault as they are now.
+// Rules are the rules of a vault as they are now; with nil, of the installation.
 func (s *Assignments) Rules(ctx context.Context, v *vault.Vault) (Rules, error) {
-	if !v.RBAC {
+	if v != nil && !v.RBAC {
 		return Rules{Vault: v}, nil
 	}
 	list, err := s.List(ctx)

@@ -16,8 +16,26 @@ type Caller struct {
 	Delegated   bool     // a user acting through the application
 	Groups      []string // ids of all groups, transitively; compared without case
 	TokenGroups int      // how many groups the token itself named
-	System      bool     // the vault's own background work; grants nothing by itself
+
+	kind kind
 }
+
+// kind is what vouches for a caller.
+type kind uint8
+
+const (
+	principal kind = iota // a verified token
+	machine               // the operating system: it let the caller open the operator's socket
+	ownSelf               // the process itself
+)
+
+// Operator is the administrator of the machine, under the name that the record
+// tells. It may do everything on the management plane, and nothing on the data
+// plane.
+func Operator(name string) Caller { return Caller{UPN: name, kind: machine} }
+
+// IsBackground tells whether the vault itself is at work.
+func (c Caller) IsBackground() bool { return c.kind == ownSelf }
 
 // String is the caller as refusals quote it.
 func (c Caller) String() string {

@@ -10,8 +10,9 @@ import (
 
 // Rules are all that a decision depends on beside the request.
 type Rules struct {
-	Vault       *vault.Vault
-	Assignments []Assignment // those at, above and below the vault; others do no harm
+	Vault       *vault.Vault // nil: a management action outside of one
+	TenantID    string       // of the installation
+	Assignments []Assignment // those at, above and below the target; others do no harm
 	Roles       []Role       // custom roles; the built-in ones are known
 
 	// Spelling is the object's name in the casing of its creation, for the
@@ -23,32 +24,57 @@ type Rules struct {
 // Decision is the answer, with its reason.
 type Decision struct {
 	Allowed      bool
-	RBAC         bool         // decided by roles; else by access policies
+	RBAC         bool         // decided by roles; else by access policies, unless Operator
+	Operator     bool         // decided by what the caller is: the operator, or the vault itself
 	AssignmentID string       // the role assignment that allowed, or whose condition refused
 	PublicOnly   bool         // allowed with the public half of an asymmetric key only
 	Refusal      *fault.Error // why not; nil when allowed
 }
 
-// Decide tells whether the caller may do this to the object of that name; the
-// zero name is the vault itself, or an object whose name is not known yet. It
-// never tells whether the object exists (contract access-control.md, 2, 5, 6).
-func Decide(c Caller, a Action, name object.Name, r Rules) Decision {
-	// Tokens of other tenants do not come this far; an id of one tenant must not
-	// count in another even so. The vault's own work is granted by Gate alone.
-	stranger := r.Vault.TenantID == "" || !strings.EqualFold(c.TenantID, r.Vault.TenantID)
-	if r.Vault.RBAC {
-		return byRoles(c, a, name, r, stranger)
+// reached tells whether roles or policies were asked at all.
+func (d Decision) reached() bool { return d.Allowed || d.Refusal.Reason != "" }
+
+// Decide tells whether the caller may do this to the target; it is the one
+// decision of every door and of background work. On the data plane the vault is
+// that of the rules, and a zero name is the vault itself, or an object whose name
+// is not known yet; it never tells whether the object exists (contract
+// access-control.md, 2, 5, 6).
+func Decide(c Caller, a Action, t Target, r Rules) Decision {
+	switch rows[a].plane {
+	case ownWork:
+		if c.kind == ownSelf {
+			return Decision{Allowed: true, Operator: true}
+		}
+	case managementPlane:
+		if c.kind != ownSelf {
+			return byManagement(c, a, t, r)
+		}
+	case dataPlane:
+		if c.kind == principal && r.Vault != nil {
+			return byData(c, a, t.Name, r)
+		}
 	}
-	return byPolicies(c, a, r.Vault, stranger)
+	return Decision{Refusal: refuseKind(a)}
+}
+
+// byData decides by the vault's permission model.
+func byData(c Caller, a Action, name object.Name, r Rules) Decision {
+	// Tokens of other tenants do not come this far; an id of one tenant must not
+	// count in another even so.
+	foreign := r.Vault.TenantID == "" || !strings.EqualFold(c.TenantID, r.Vault.TenantID)
+	if r.Vault.RBAC {
+		return byRoles(c, a, name, r, foreign)
+	}
+	return byPolicies(c, a, r.Vault, foreign)
 }
 
 // byPolicies adds up all entries that name the caller (section 5).
-func byPolicies(c Caller, a Action, v *vault.Vault, stranger bool) Decision {
+func byPolicies(c Caller, a Action, v *vault.Vault, foreign bool) Decision {
 	var matched, compound bool
 	ids := c.ids()
 	for i := range v.AccessPolicies {
 		e := &v.AccessPolicies[i]
-		if stranger || !strings.EqualFold(e.TenantID, v.TenantID) || !ids.has(e.ObjectID) {
+		if foreign || !strings.EqualFold(e.TenantID, v.TenantID) || !ids.has(e.ObjectID) {
 			continue
 		}
 		if e.ApplicationID != "" && !(c.Delegated && strings.EqualFold(c.AppID, e.ApplicationID)) {
@@ -80,8 +106,7 @@ func wordsFor(e *vault.AccessPolicy, f object.Family) []string {
 }
 
 // grants tells whether one of the granted words is needed. "all" is every word
-// of its group, purge included (section 13.1), but not the vault's own work,
-// which needs no word.
+// of its group, purge included (section 13.1).
 func grants(granted, needed []string) bool {
 	for _, g := range granted {
 		for _, n := range needed {
@@ -94,9 +119,10 @@ func grants(granted, needed []string) bool {
 }
 
 // byRoles looks for one assignment that allows (section 6.1).
-func byRoles(c Caller, a Action, name object.Name, r Rules, stranger bool) Decision {
+func byRoles(c Caller, a Action, name object.Name, r Rules, foreign bool) Decision {
 	d := Decision{RBAC: true}
-	if wanted := a.DataAction(); wanted != "" && !stranger {
+	if !foreign {
+		wanted := a.DataAction()
 		target := target(r.Vault, a, name)
 		f := dataFacts(a, name, r)
 		ids := c.ids()

@@ -147,7 +147,7 @@ func TestPolicyWordsCompareWithoutCase(t *testing.T) {
 	if !allows(annCaller(), KeyWrap, name("k"), policies(entry(object.Keys, "WRAPKEY"))) {
 		t.Error("WRAPKEY")
 	}
-	if msg := Decide(annCaller(), KeyWrap, name("k"), policies()).Refusal.Msg; !strings.Contains(msg, "does not have keys wrapKey permission") {
+	if msg := decide(annCaller(), KeyWrap, name("k"), policies()).Refusal.Msg; !strings.Contains(msg, "does not have keys wrapKey permission") {
 		t.Error(msg)
 	}
 }
@@ -280,7 +280,7 @@ func TestGroupsHoldRoles(t *testing.T) {
 	as.PrincipalID = strings.ToUpper(team)
 	member := annCaller()
 	member.Groups = []string{team}
-	if d := Decide(member, SecretGet, name("db"), roles(as)); !d.Allowed || !d.RBAC || d.AssignmentID != "as-1" {
+	if d := decide(member, SecretGet, name("db"), roles(as)); !d.Allowed || !d.RBAC || d.AssignmentID != "as-1" {
 		t.Errorf("a member: %+v", d)
 	}
 	if allows(annCaller(), SecretGet, name("db"), roles(as)) {

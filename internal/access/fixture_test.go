@@ -72,4 +72,9 @@ func entry(f object.Family, words ...string) vault.AccessPolicy {
 
 func name(s string) object.Name { return object.MustName(s) }
 
-func allows(c Caller, a Action, n object.Name, r Rules) bool { return Decide(c, a, n, r).Allowed }
+// decide is Decide on an object of the vault.
+func decide(c Caller, a Action, n object.Name, r Rules) Decision {
+	return Decide(c, a, Target{Name: n}, r)
+}
+
+func allows(c Caller, a Action, n object.Name, r Rules) bool { return decide(c, a, n, r).Allowed }

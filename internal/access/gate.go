@@ -16,6 +16,7 @@ import (
 // every call that starts after it was answered, revocations no later than
 // grants.
 type RuleSource interface {
+	// Rules answers for a vault, or, with nil, for the installation.
 	Rules(ctx context.Context, v *vault.Vault) (Rules, error)
 }
 
@@ -28,22 +29,34 @@ type Speller interface {
 	Spelling(ctx context.Context, v *vault.Vault, f object.Family, name object.Name) (object.Name, error)
 }
 
-// Gate is what every operation on an object passes. It decides, puts the attempt
-// on record and gives a Grant.
-type Gate struct{ rules RuleSource }
+// GateConfig is what a Gate is made of.
+type GateConfig struct {
+	Rules    RuleSource
+	TenantID string // of the installation; needed by management actions only
+	// Trusted says whom the firewall lets pass as a trusted service; nil: nobody.
+	Trusted func(Caller) bool
+}
+
+// Gate is what every attempt passes, whatever door it came through. It decides,
+// puts the attempt on record and gives a Grant.
+type Gate struct{ cfg GateConfig }
 
 // NewGate makes the gate over a source of rules.
-func NewGate(rules RuleSource) *Gate { return &Gate{rules} }
+func NewGate(cfg GateConfig) *Gate { return &Gate{cfg} }
 
-// Grant is the proof that the gate allowed exactly this. Only a Gate makes one;
-// the zero Grant is for nothing.
+// Grant is the proof that the gate allowed exactly this. Only a Gate makes one,
+// out of an attempt that is recorded; the zero Grant is for nothing.
 type Grant struct {
+	attempt    *Attempt
 	caller     Caller
 	action     Action
 	vault      *vault.Vault
 	name       object.Name
 	publicOnly bool
 }
+
+// Attempt is what was allowed, with its record. The rule may tell it more.
+func (g Grant) Attempt() *Attempt { return g.attempt }
 
 // Vault is the vault that the grant is for, with the settings it was decided by.
 func (g Grant) Vault() *vault.Vault { return g.vault }
@@ -71,67 +84,89 @@ func (g Grant) Must(a ...Action) {
 	}
 }
 
-// Allow decides whether the caller may do this, and tells the audit entry of ctx.
-// For what changes state or reveals a secret, the intent is durably on record
-// when Allow returns a grant. The error is a *fault.Error: Forbidden with the
-// reason, or Unavailable when the rules or the record cannot be had.
+// CheckNetwork asks the firewall of the attempt's vault. It comes before whatever
+// reads a route; Allow asks by itself when nobody has. The error is a
+// *fault.Error.
+func (g *Gate) CheckNetwork(a *Attempt) error {
+	if a == nil || a.target.Vault == nil {
+		return errNoAttempt
+	}
+	exempt := g.cfg.Trusted != nil && g.cfg.Trusted(a.caller)
+	refusal := checkNetwork(a.target.Vault, a.caller, a.client, exempt)
+	a.address = new(refusal == nil)
+	if refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// Allow decides about an attempt. For what changes state or reveals a secret, the
+// intent is durably on record when Allow returns a grant. The error is a
+// *fault.Error: Forbidden with the reason, or Unavailable when the rules or the
+// record cannot be had; any other is a bug.
 //
 // The zero name asks about the vault. A restore, whose name is in the backup,
 // asks so first and again with the name.
-func (g *Gate) Allow(ctx context.Context, c Caller, v *vault.Vault, a Action, name object.Name) (Grant, error) {
-	entry := audit.FromContext(ctx)
-	entry.SetVault(v.ResourceID(), "")
-	entry.SetOperation(a.Operation())
-	entry.SetObject(path(a, name))
-	entry.SetCaller(audit.Claims{ObjectID: c.ObjectID, UPN: c.UPN, AppID: c.AppID})
-
-	rules, err := g.rulesFor(ctx, v, a, name)
+func (g *Gate) Allow(ctx context.Context, a *Attempt) (Grant, error) {
+	if err := a.decidable(); err != nil {
+		return Grant{}, err
+	}
+	if rows[a.action].plane == dataPlane && (a.address == nil || !*a.address) {
+		if err := g.CheckNetwork(a); err != nil {
+			return Grant{}, err
+		}
+	}
+	rules, err := g.rulesFor(ctx, a)
 	if err != nil {
 		return Grant{}, &fault.Error{Kind: fault.Unavailable, Msg: "The permissions cannot be read now.",
-			Err: fmt.Errorf("rules of vault %s: %w", v.ID, err)}
+			Err: fmt.Errorf("rules of %s: %w", a.action, err)}
 	}
-	d := Decide(c, a, name, rules)
-	entry.SetAuthorized(d.RBAC, d.Allowed, d.AssignmentID)
+	d := Decide(a.caller, a.action, a.target, rules)
+	if !d.Operator && d.reached() {
+		a.permission = &audit.Permission{RBAC: d.RBAC, Allowed: d.Allowed, AssignmentID: d.AssignmentID}
+	}
 	if !d.Allowed {
 		return Grant{}, d.Refusal
 	}
-	if a.Durable() {
-		if err := entry.Intent(ctx); err != nil {
-			return Grant{}, &fault.Error{Kind: fault.Unavailable, Msg: "The operation cannot be recorded now.", Err: err}
+	if a.action.Durable() {
+		if err := a.intend(ctx); err != nil {
+			return Grant{}, err
 		}
 	}
-	return Grant{caller: c, action: a, vault: rules.Vault, name: name, publicOnly: d.PublicOnly}, nil
-}
-
-// System is the grant of background work. Nobody is asked; whoever starts the
-// work records it.
-func (g *Gate) System(_ context.Context, v *vault.Vault, a Action, name object.Name) Grant {
-	c := Caller{TenantID: v.TenantID, AppID: "vault", System: true}
-	return Grant{caller: c, action: a, vault: v, name: name}
+	return Grant{attempt: a, caller: a.caller, action: a.action, vault: rules.Vault, name: a.target.Name, publicOnly: d.PublicOnly}, nil
 }
 
 // rulesFor reads the rules, and the spelling where a condition may depend on it.
-func (g *Gate) rulesFor(ctx context.Context, v *vault.Vault, a Action, name object.Name) (Rules, error) {
-	rules, err := g.rules.Rules(ctx, v)
+// Nobody but a principal needs them.
+func (g *Gate) rulesFor(ctx context.Context, a *Attempt) (Rules, error) {
+	v, name := a.target.Vault, a.target.Name
+	if a.caller.kind != principal {
+		return Rules{Vault: v, TenantID: g.cfg.TenantID}, nil
+	}
+	rules, err := g.cfg.Rules.Rules(ctx, v)
 	if err != nil {
 		return Rules{}, err
 	}
+	rules.TenantID = g.cfg.TenantID
 	if rules.Vault == nil {
 		rules.Vault = v
+	}
+	if v == nil {
+		return rules, nil
 	}
 	if rules.Vault.ID != v.ID {
 		return Rules{}, errors.New("they are those of another vault")
 	}
 	rules.Spelling = object.Name{}
-	if !rules.Vault.RBAC || a.Family() != object.Secrets || name.IsZero() || !rules.conditional() {
+	if !rules.Vault.RBAC || a.action.Family() != object.Secrets || name.IsZero() || !rules.conditional() {
 		return rules, nil
 	}
-	speller, ok := g.rules.(Speller)
+	speller, ok := g.cfg.Rules.(Speller)
 	if !ok {
 		rules.Assignments = slices.DeleteFunc(slices.Clone(rules.Assignments), rules.isConditional)
 		return rules, nil
 	}
-	rules.Spelling, err = speller.Spelling(ctx, rules.Vault, a.Family(), name)
+	rules.Spelling, err = speller.Spelling(ctx, rules.Vault, a.action.Family(), name)
 	if err == nil && rules.Spelling.Key() != name.Key() {
 		err = errors.New("the spelling is that of another object")
 	}
@@ -148,18 +183,4 @@ func (r *Rules) isConditional(as Assignment) bool {
 		return !found
 	})
 	return found
-}
-
-// path is the object as ids name it, below the vault's URL; "" for the vault.
-func path(a Action, name object.Name) string {
-	switch a {
-	case CertificateContactsGet, CertificateContactsSet, CertificateContactsDelete:
-		return "certificates/contacts"
-	case CertificateIssuerGet, CertificateIssuerSet, CertificateIssuerUpdate, CertificateIssuerDelete:
-		return "certificates/issuers/" + name.String()
-	}
-	if name.IsZero() {
-		return ""
-	}
-	return string(a.Family()) + "/" + name.String()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,8 +39,8 @@ func (s spellingSource) Spelling(_ context.Context, _ *vault.Vault, _ object.Fam
 	return n, nil
 }
 
-// journal opens a log and an entry in it; lines reads a file of it.
-func journal(t *testing.T, open func(string) (audit.File, error)) (ctx context.Context, e *audit.Entry, lines func(suffix string) []map[string]any) {
+// attempt opens a log and begins ann's attempt in it; lines reads a file of the log.
+func attempt(t *testing.T, v *vault.Vault, a Action, n object.Name, open func(string) (audit.File, error)) (at *Attempt, lines func(suffix string) []map[string]any) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	log, err := audit.Open(audit.Config{Path: path, OpenFile: open})
@@ -46,30 +48,35 @@ func journal(t *testing.T, open func(string) (audit.File, error)) (ctx context.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { log.Close() })
-	e = log.Begin(time.Now())
-	e.SetVault("", "https://kv1.vault.test")
-	return audit.NewContext(t.Context(), e), e, func(suffix string) (all []map[string]any) {
-		data, err := os.ReadFile(path + suffix)
-		if err != nil {
+	at = NewRecorder(log).Begin(time.Now())
+	at.In(v, "https://kv1.vault.test")
+	at.Authenticated(annCaller())
+	at.On(a, n)
+	return at, func(suffix string) []map[string]any { return linesOf(t, path+suffix) }
+}
+
+func linesOf(t *testing.T, path string) (all []map[string]any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(data)) {
-			var m map[string]any
-			if err := json.Unmarshal([]byte(line), &m); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, m)
-		}
-		return all
+		all = append(all, m)
 	}
+	return all
 }
 
 func TestAllowPutsTheAttemptOnRecord(t *testing.T) {
 	rules := roles(at(kv1, secretsUser))
-	gate := NewGate(source{rules: rules})
+	gate := NewGate(GateConfig{Rules: source{rules: rules}})
 
-	ctx, e, lines := journal(t, nil)
-	g, err := gate.Allow(ctx, annCaller(), rules.Vault, SecretGet, name("Db"))
+	e, lines := attempt(t, rules.Vault, SecretGet, name("Db"), nil)
+	g, err := gate.Allow(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +108,8 @@ func TestAllowPutsTheAttemptOnRecord(t *testing.T) {
 		t.Errorf("recorded %s", claims)
 	}
 
-	ctx, e, lines = journal(t, nil)
-	g, err = gate.Allow(ctx, annCaller(), rules.Vault, SecretDelete, name("db"))
+	e, lines = attempt(t, rules.Vault, SecretDelete, name("db"), nil)
+	g, err = gate.Allow(t.Context(), e)
 	var refusal *fault.Error
 	if !errors.As(err, &refusal) || refusal.Reason != fault.ForbiddenByRbac || g.Action() != 0 {
 		t.Fatalf("%v, %v", g, err)
@@ -122,8 +129,8 @@ func TestAllowPutsTheAttemptOnRecord(t *testing.T) {
 func TestOnlyWhatActsNeedsAnIntent(t *testing.T) {
 	rules := policies(entry(object.Certificates, "all"))
 	for a, want := range map[Action]int{CertificateGet: 0, CertificateList: 0, CertificateCreate: 1, CertificateIssuerSet: 1} {
-		ctx, _, lines := journal(t, nil)
-		if _, err := NewGate(source{rules: rules}).Allow(ctx, annCaller(), rules.Vault, a, name("web")); err != nil {
+		at, lines := attempt(t, rules.Vault, a, name("web"), nil)
+		if _, err := NewGate(GateConfig{Rules: source{rules: rules}}).Allow(t.Context(), at); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(lines(".intent")); n != want {
@@ -135,16 +142,18 @@ func TestOnlyWhatActsNeedsAnIntent(t *testing.T) {
 func TestNoRecordNoGrant(t *testing.T) {
 	rules := policies(entry(object.Secrets, "all"))
 	full := false
-	ctx, _, _ := journal(t, func(path string) (audit.File, error) {
+	at, _ := attempt(t, rules.Vault, SecretGet, name("db"), func(path string) (audit.File, error) {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 		return failing{f, &full}, err
 	})
 	full = true
-	g, err := NewGate(source{rules: rules}).Allow(ctx, annCaller(), rules.Vault, SecretGet, name("db"))
+	gate := NewGate(GateConfig{Rules: source{rules: rules}})
+	g, err := gate.Allow(t.Context(), at)
 	if !fault.Is(err, fault.Unavailable) || g.Action() != 0 {
 		t.Errorf("%v, %v", g, err)
 	}
-	if _, err := NewGate(source{rules: rules}).Allow(ctx, annCaller(), rules.Vault, SecretList, object.Name{}); err != nil {
+	at.On(SecretList, object.Name{})
+	if _, err := gate.Allow(t.Context(), at); err != nil {
 		t.Errorf("a list is recorded by its outcome: %v", err)
 	}
 }
@@ -167,7 +176,8 @@ func TestWithoutRulesNobodyPasses(t *testing.T) {
 	other := policyVault(entry(object.Secrets, "all"))
 	other.ID = "another"
 	for _, s := range []source{{err: errors.New("database is away")}, {rules: Rules{Vault: other}}} {
-		g, err := NewGate(s).Allow(t.Context(), annCaller(), v, SecretGet, name("db"))
+		at, _ := attempt(t, v, SecretGet, name("db"), nil)
+		g, err := NewGate(GateConfig{Rules: s}).Allow(t.Context(), at)
 		if !fault.Is(err, fault.Unavailable) || g.Action() != 0 {
 			t.Errorf("%v, %v", g, err)
 		}
@@ -197,7 +207,8 @@ func TestConditionsSeeTheNameOfTheCreation(t *testing.T) {
 		{"without a speller", source{rules: rules}, "app-1", false},
 		{"of another object", liar{stored}, "DB-password", false},
 	} {
-		_, err := NewGate(tt.source).Allow(t.Context(), annCaller(), rules.Vault, SecretGet, name(tt.asked))
+		at, _ := attempt(t, rules.Vault, SecretGet, name(tt.asked), nil)
+		_, err := NewGate(GateConfig{Rules: tt.source}).Allow(t.Context(), at)
 		if got := err == nil; got != tt.want {
 			t.Errorf("%s: %t", tt.what, got)
 		}
@@ -217,10 +228,105 @@ func (liar) Spelling(context.Context, *vault.Vault, object.Family, object.Name) 
 	return name("app-1"), nil
 }
 
+// What no Recorder made, what is over, and what does not say what it is on gets no
+// grant, whatever its caller may do.
+func TestNoAttemptNoGrant(t *testing.T) {
+	rules := policies(entry(object.Secrets, "all"))
+	gate := NewGate(GateConfig{Rules: source{rules: rules}})
+	over, _ := attempt(t, rules.Vault, SecretGet, name("db"), nil)
+	if err := over.Finish(audit.Outcome{Status: 200}); err != nil {
+		t.Fatal(err)
+	}
+	nowhere, _ := attempt(t, nil, SecretGet, name("db"), nil)
+	nothing, _ := attempt(t, rules.Vault, 0, name("db"), nil)
+	made := &Attempt{target: Target{Vault: rules.Vault}, caller: annCaller(), action: SecretList}
+	for what, at := range map[string]*Attempt{"none": nil, "zero": {}, "without a record": made, "over": over, "of no vault": nowhere, "of no action": nothing} {
+		if g, err := gate.Allow(t.Context(), at); err == nil || g.Action() != 0 {
+			t.Errorf("%s: %v, %v", what, g, err)
+		}
+	}
+}
+
+// The firewall is asked even when a door forgets to.
+func TestAllowAsksTheFirewall(t *testing.T) {
+	rules := policies(entry(object.Secrets, "all"))
+	rules.Vault.Network = vault.NetworkRules{DefaultDeny: true, IPRules: []string{"192.0.2.0/24"}}
+	for address, want := range map[string]bool{"192.0.2.9": true, "::ffff:192.0.2.9": true, "198.51.100.1": false} {
+		at, lines := attempt(t, rules.Vault, SecretList, object.Name{}, nil)
+		at.Arrived(audit.Request{Address: address}, netip.MustParseAddr(address), "7.6")
+		_, err := NewGate(GateConfig{Rules: source{rules: rules}}).Allow(t.Context(), at)
+		if got := err == nil; got != want {
+			t.Errorf("%s: %v", address, err)
+		}
+		if err := at.Finish(audit.Outcome{Status: 200}); err != nil {
+			t.Fatal(err)
+		}
+		if got := lines("")[0]["properties"].(map[string]any)["isAddressAuthorized"]; got != want {
+			t.Errorf("%s: recorded %v", address, got)
+		}
+	}
+}
+
+// own is the vault's own work on a vault.
+func own(t *testing.T, v *vault.Vault) (*Background, func() []map[string]any) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log, err := audit.Open(audit.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	return NewBackground(BackgroundConfig{
+		Gate: NewGate(GateConfig{Rules: source{}}), Recorder: NewRecorder(log), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Vault: func(_ context.Context, id object.VaultID) (*vault.Vault, error) {
+			if id != v.ID {
+				return nil, object.ErrNotFound
+			}
+			return v, nil
+		},
+		URL: func(v *vault.Vault) string { return "https://" + v.Key() + ".vault.test" },
+	}), func() []map[string]any { return linesOf(t, path) }
+}
+
+func TestBackgroundWorkIsRecordedAsTheVaults(t *testing.T) {
+	v := policyVault()
+	b, lines := own(t, v)
+	for _, tt := range []struct {
+		err    error
+		result string
+	}{{nil, "Success"}, {errors.New("it broke"), "Failure"}, {NotNeeded("It was recovered."), "NotNeeded"}} {
+		ctx, stop := context.WithCancel(t.Context())
+		stop() // the process ends; the record does not
+		g, err := b.Begin(ctx, v.ID, SecretPurgeDue, name("db"), "job-7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Finish(g, Outcome(204, tt.err))
+		rec := lines()[len(lines())-1]
+		claim := rec["identity"].(map[string]any)["claim"].(map[string]any)
+		if rec["operationName"] != "SecretPurge" || rec["resultType"] != tt.result || rec["correlationId"] != "job-7" ||
+			claim["appid"] != "vault" || rec["properties"].(map[string]any)["id"] != "https://kv1.vault.test/secrets/db" {
+			t.Errorf("%v: recorded %v", tt.err, rec)
+		}
+	}
+	for _, a := range []Action{SecretPurge, SecretGet, VaultDelete, 0} {
+		if g, err := b.Begin(t.Context(), v.ID, a, name("db"), ""); err == nil || g.Action() != 0 {
+			t.Errorf("the vault itself may %v", a)
+		}
+	}
+	if _, err := b.Begin(t.Context(), "another", SecretPurgeDue, name("db"), ""); !errors.Is(err, object.ErrNotFound) {
+		t.Errorf("in no vault: %v", err)
+	}
+}
+
 func TestGrantsAreForTheirActionOnly(t *testing.T) {
 	v := policyVault()
-	g := NewGate(source{}).System(t.Context(), v, CertificateEnroll, name("web"))
-	if c := g.Caller(); !c.System || c.AppID != "vault" || g.Vault() != v || g.Name() != name("web") {
+	b, _ := own(t, v)
+	g, err := b.Begin(t.Context(), v.ID, CertificateEnroll, name("web"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := g.Caller(); !c.IsBackground() || c.AppID != "vault" || g.Vault() != v || g.Name() != name("web") {
 		t.Errorf("%+v", g)
 	}
 	g.Must(CertificateRenew, CertificateEnroll)

@@ -1,45 +1,43 @@
 package access
 
-// Management is one call on the management plane.
-type Management struct {
-	Action string // "Microsoft.KeyVault/vaults/write"
-	Scope  string // id of what is acted on
-
-	// Of the role assignment that is written or deleted; else "".
-	RoleID        string // GUID, or an id that ends in it
-	PrincipalID   string
-	PrincipalType string
-
-	// Unconditional asks for an assignment without any condition, as changing a
-	// vault's model does (contract management.md, 5.1).
-	Unconditional bool
-}
-
 // assignmentWrite is the action whose assignment is in the request, since it
 // need not exist yet.
 const assignmentWrite = "Microsoft.Authorization/roleAssignments/write"
 
-// Manages tells whether the caller may make a call on the management plane, and
-// by which assignment. Data actions count for nothing there. tenant is the
-// installation's; the caller has been checked against it.
-func Manages(c Caller, m Management, tenant string, assignments []Assignment, custom []Role) (assignmentID string, ok bool) {
-	f := &facts{action: m.Action}
+// byManagement decides on the management plane, where data actions count for
+// nothing (contract management.md, 5).
+func byManagement(c Caller, a Action, t Target, r Rules) Decision {
+	if c.kind == machine {
+		return Decision{Allowed: true, Operator: true}
+	}
+	id, ok := manages(c, rows[a].action, t, r)
+	d := Decision{RBAC: true, Allowed: ok, AssignmentID: id}
+	if !ok {
+		d.Refusal = refuseManagement(c, rows[a].action, t.Resource)
+	}
+	return d
+}
+
+// manages finds the assignment by which the caller may do an action on a
+// resource. The caller has been checked against the installation's tenant.
+func manages(c Caller, action string, t Target, r Rules) (assignmentID string, ok bool) {
+	f := &facts{action: action}
 	about := &f.resource
-	if matches(assignmentWrite, m.Action) {
+	if matches(assignmentWrite, action) {
 		about = &f.request
 	}
-	about[roleDefinitionID] = lastSegment(m.RoleID)
-	about[principalID] = m.PrincipalID
-	about[principalType] = m.PrincipalType
+	about[roleDefinitionID] = lastSegment(t.Assignment.RoleID)
+	about[principalID] = t.Assignment.PrincipalID
+	about[principalType] = t.PrincipalType
 	ids := c.ids()
-	for i := range assignments {
-		as := &assignments[i]
-		if !covers(as.Scope, m.Scope, tenant) || !ids.has(as.PrincipalID) {
+	for i := range r.Assignments {
+		as := &r.Assignments[i]
+		if !covers(as.Scope, t.Resource, r.TenantID) || !ids.has(as.PrincipalID) {
 			continue
 		}
-		blocks(as.RoleID, custom, func(role *Role) bool {
-			ok = matchesAny(role.Actions, m.Action) && !matchesAny(role.NotActions, m.Action) &&
-				(!m.Unconditional || role.Condition == "" && as.Condition == "") &&
+		blocks(as.RoleID, r.Roles, func(role *Role) bool {
+			ok = matchesAny(role.Actions, action) && !matchesAny(role.NotActions, action) &&
+				(!t.Unconditional || role.Condition == "" && as.Condition == "") &&
 				holds(role.Condition, f) && holds(as.Condition, f)
 			return !ok
 		})

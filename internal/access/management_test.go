@@ -16,12 +16,12 @@ func TestDataAccessAdministratorDelegatesEightRoles(t *testing.T) {
 			count++
 		}
 		for _, verb := range []string{"write", "delete"} {
-			m := Management{
-				Action: "Microsoft.Authorization/roleAssignments/" + verb, Scope: kv1,
+			on := Target{Resource: kv1, Assignment: Assignment{
 				RoleID:      "/subscriptions/" + sub + "/providers/Microsoft.Authorization/roleDefinitions/" + strings.ToUpper(role.ID),
 				PrincipalID: team,
-			}
-			if _, got := Manages(annCaller(), m, tenant, []Assignment{at("/", dataAccessAdmin)}, nil); got != want {
+			}}
+			rules := Rules{TenantID: tenant, Assignments: []Assignment{at("/", dataAccessAdmin)}}
+			if _, got := manages(annCaller(), "Microsoft.Authorization/roleAssignments/"+verb, on, rules); got != want {
 				t.Errorf("%s of %s: %t", verb, role.Name, got)
 			}
 		}
@@ -36,25 +36,26 @@ func TestManagementPlane(t *testing.T) {
 	conditional := at("/", OwnerID)
 	conditional.Condition = "ActionMatches{'*'}"
 	for _, tt := range []struct {
-		what string
-		as   Assignment
-		m    Management
-		want bool
+		what   string
+		as     Assignment
+		action string
+		on     Target
+		want   bool
 	}{
-		{"an owner", at("/", OwnerID), Management{Action: write, Scope: kv1}, true},
-		{"an owner of another vault", at(vaults+"kv2", OwnerID), Management{Action: write, Scope: kv1}, false},
-		{"a contributor", at("/", "b24988ac-6180-42a0-ab88-20f7382dd24c"), Management{Action: write, Scope: kv1}, true},
-		{"a contributor who assigns", at("/", "b24988ac-6180-42a0-ab88-20f7382dd24c"), Management{Action: assignmentWrite, Scope: kv1}, false},
-		{"a vault contributor", at("/", "f25e0fa2-a7c8-4377-a976-54943a77a395"), Management{Action: write, Scope: kv1}, true},
-		{"a vault contributor who purges", at("/", "f25e0fa2-a7c8-4377-a976-54943a77a395"), Management{Action: purge, Scope: "/subscriptions/" + sub}, false},
-		{"a purge operator", at("/", "a68e7c17-0ab2-4c09-9a58-125dae29748c"), Management{Action: purge, Scope: "/subscriptions/" + sub}, true},
-		{"data actions count for nothing", at("/", administrator), Management{Action: write, Scope: kv1}, false},
-		{"an administrator reads the vault", at("/", administrator), Management{Action: "Microsoft.KeyVault/vaults/secrets/read", Scope: kv1}, true},
-		{"a condition that holds", conditional, Management{Action: write, Scope: kv1}, true},
-		{"a condition where there must be none", conditional, Management{Action: assignmentWrite, Scope: kv1, Unconditional: true}, false},
-		{"an owner where there must be none", at("/", OwnerID), Management{Action: assignmentWrite, Scope: kv1, Unconditional: true}, true},
+		{"an owner", at("/", OwnerID), write, Target{Resource: kv1}, true},
+		{"an owner of another vault", at(vaults+"kv2", OwnerID), write, Target{Resource: kv1}, false},
+		{"a contributor", at("/", "b24988ac-6180-42a0-ab88-20f7382dd24c"), write, Target{Resource: kv1}, true},
+		{"a contributor who assigns", at("/", "b24988ac-6180-42a0-ab88-20f7382dd24c"), assignmentWrite, Target{Resource: kv1}, false},
+		{"a vault contributor", at("/", "f25e0fa2-a7c8-4377-a976-54943a77a395"), write, Target{Resource: kv1}, true},
+		{"a vault contributor who purges", at("/", "f25e0fa2-a7c8-4377-a976-54943a77a395"), purge, Target{Resource: "/subscriptions/" + sub}, false},
+		{"a purge operator", at("/", "a68e7c17-0ab2-4c09-9a58-125dae29748c"), purge, Target{Resource: "/subscriptions/" + sub}, true},
+		{"data actions count for nothing", at("/", administrator), write, Target{Resource: kv1}, false},
+		{"an administrator reads the vault", at("/", administrator), "Microsoft.KeyVault/vaults/secrets/read", Target{Resource: kv1}, true},
+		{"a condition that holds", conditional, write, Target{Resource: kv1}, true},
+		{"a condition where there must be none", conditional, assignmentWrite, Target{Resource: kv1, Unconditional: true}, false},
+		{"an owner where there must be none", at("/", OwnerID), assignmentWrite, Target{Resource: kv1, Unconditional: true}, true},
 	} {
-		if _, got := Manages(annCaller(), tt.m, tenant, []Assignment{tt.as}, nil); got != tt.want {
+		if _, got := manages(annCaller(), tt.action, tt.on, Rules{TenantID: tenant, Assignments: []Assignment{tt.as}}); got != tt.want {
 			t.Errorf("%s: %t", tt.what, got)
 		}
 	}
@@ -62,8 +63,40 @@ func TestManagementPlane(t *testing.T) {
 
 func TestAnEmptyTenantHasNoRootGroup(t *testing.T) {
 	as := at("/providers/Microsoft.Management/managementGroups//", OwnerID)
-	if _, ok := Manages(annCaller(), Management{Action: "x", Scope: kv1}, "", []Assignment{as}, nil); ok {
+	if _, ok := manages(annCaller(), "x", Target{Resource: kv1}, Rules{Assignments: []Assignment{as}}); ok {
 		t.Error("allowed")
+	}
+}
+
+// One decision for all doors: a principal by its roles, the operator of the machine
+// by being it, and nobody else.
+func TestManagementActionsAreDecidedLikeTheOthers(t *testing.T) {
+	owner := Rules{TenantID: tenant, Assignments: []Assignment{at("/", OwnerID)}}
+	on := Target{Resource: kv1}
+	itself := Caller{AppID: "vault", kind: ownSelf}
+	for _, a := range managementActions() {
+		for _, tt := range []struct {
+			what  string
+			c     Caller
+			rules Rules
+			want  bool
+		}{
+			{"an owner", annCaller(), owner, true},
+			{"nobody's", annCaller(), Rules{TenantID: tenant}, false},
+			{"the operator", Operator("root (uid 0)"), Rules{}, true},
+			{"the vault itself", itself, owner, false},
+			{"one who is not known", Caller{}, owner, false},
+		} {
+			d := Decide(tt.c, a, on, tt.rules)
+			if d.Allowed != tt.want || d.Allowed == (d.Refusal != nil) {
+				t.Errorf("%s, %v: %+v", tt.what, a, d)
+			}
+		}
+	}
+	for _, a := range Actions() {
+		if d := Decide(Operator("root"), a, Target{Name: name("web")}, policies(entry(a.Family(), "all", ""))); d.Allowed {
+			t.Errorf("the operator may %v", a)
+		}
 	}
 }
 
@@ -90,4 +123,13 @@ func TestBuiltinRolesCannotBeChanged(t *testing.T) {
 	if len(seen) != 2*18 {
 		t.Errorf("%d roles", len(seen)/2)
 	}
+}
+
+func managementActions() (all []Action) {
+	for i, r := range rows {
+		if r.plane == managementPlane {
+			all = append(all, Action(i))
+		}
+	}
+	return all
 }

@@ -8,13 +8,12 @@ import (
 	"coffer/internal/vault"
 )
 
-// CheckNetwork is the vault's firewall on the data plane, asked after
+// checkNetwork is the vault's firewall on the data plane, asked after
 // authentication and before permission (contract access-control.md, 8). It
 // returns nil to let the caller pass. addr is the client's address: the peer's,
 // or what a trusted proxy says. A connection by a private path is not asked
-// about. trusted tells whom the rules do not bind; nil: nobody.
-func CheckNetwork(v *vault.Vault, c Caller, addr netip.Addr, trusted func(Caller) bool) *fault.Error {
-	exempt := trusted != nil && trusted(c)
+// about. exempt callers are trusted services, which the rules do not bind.
+func checkNetwork(v *vault.Vault, c Caller, addr netip.Addr, exempt bool) *fault.Error {
 	switch addr = addr.Unmap().WithZone(""); {
 	case v.Network.PublicAccessDisabled:
 		if exempt {

@@ -75,7 +75,7 @@ func drawQuestion(t *rapid.T) question {
 	return question{drawCaller.Draw(t, "caller"), drawAction.Draw(t, "action"), name(drawName.Draw(t, "name")), drawRules.Draw(t, "rules")}
 }
 
-func (q question) decide() Decision { return Decide(q.c, q.a, q.n, q.rules) }
+func (q question) decide() Decision { return decide(q.c, q.a, q.n, q.rules) }
 
 func TestMoreGrantsNeverRefuse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -20,12 +20,8 @@ func place(v *vault.Vault) string { return v.Name + ";location=" + v.Location }
 
 // refuseByPolicy is contract access-control.md, 9.2.
 func refuseByPolicy(c Caller, a Action, v *vault.Vault) *fault.Error {
-	word := "system" // the vault's own work has no word
-	if p := rows[a].permissions; len(p) > 0 {
-		word = p[0]
-	}
 	return forbidden(fault.ForbiddenByPolicy, "The user, group or application '"+c.counted()+"' does not have "+
-		string(a.Family())+" "+word+" permission on key vault '"+place(v)+"'."+helpLink)
+		string(a.Family())+" "+rows[a].permissions[0]+" permission on key vault '"+place(v)+"'."+helpLink)
 }
 
 // refuseCompound is 9.3: every entry for this caller is for a user through an
@@ -72,4 +68,21 @@ func refuseAddress(c Caller, v *vault.Vault, addr netip.Addr) *fault.Error {
 func refuseConnection(c Caller, v *vault.Vault) *fault.Error {
 	return forbidden(fault.ForbiddenByConnection, "Public network access is disabled and request is not from "+
 		"a trusted service nor via an approved private link.\r\nCaller: "+c.String()+"\r\nVault: "+place(v))
+}
+
+// refuseManagement is contract management.md, 5: the words of the resource manager.
+func refuseManagement(c Caller, action, scope string) *fault.Error {
+	client := c.AppID
+	if c.UPN != "" {
+		client = c.UPN
+	}
+	return forbidden(fault.ForbiddenByRbac, "The client '"+client+"' with object id '"+c.ObjectID+
+		"' does not have authorization to perform action '"+action+"' over scope '"+scope+
+		"' or the scope is invalid. If access was recently granted, please refresh your credentials.")
+}
+
+// refuseKind is for callers that an action is not for at all, whatever rights they
+// have.
+func refuseKind(a Action) *fault.Error {
+	return forbidden("", "The operation "+a.Operation()+" is not open to this caller.")
 }

@@ -201,7 +201,7 @@ func TestEachDataActionAloneGrantsItsRowsOnly(t *testing.T) {
 		rules.Roles = []Role{{ID: custom, DataActions: []string{dataPrefix + data}}}
 		for _, r := range rows {
 			want := slices.Contains(r.data, data)
-			d := Decide(annCaller(), r.action, name("web"), rules)
+			d := decide(annCaller(), r.action, name("web"), rules)
 			if d.Allowed != want {
 				t.Errorf("%v with %s alone: %t", r.action, data, d.Allowed)
 			}
@@ -240,13 +240,21 @@ func TestAllGrantsItsFamilyPurgeIncluded(t *testing.T) {
 
 func TestTheVaultsOwnWorkIsNobodysToAskFor(t *testing.T) {
 	all := policies(entry(object.Certificates, "all", ""), entry(object.Keys, "all", ""))
-	system := annCaller()
-	system.System = true
-	for _, a := range []Action{0, CertificateEnroll, CertificateRenew, KeyRotateIfDue, 255} {
-		for _, c := range []Caller{annCaller(), system} {
+	itself := annCaller()
+	itself.kind = ownSelf
+	for _, a := range []Action{CertificateEnroll, CertificateRenew, KeyRotateIfDue, CertificatePurgeDue, KeyPurgeDue, SecretPurgeDue, 0, 255} {
+		for _, c := range []Caller{annCaller(), Operator("root")} {
 			if allows(c, a, name("web"), all) || allows(c, a, name("web"), roles(at("/", administrator))) {
 				t.Errorf("%d %v: allowed", a, a)
 			}
+		}
+		if got, want := allows(itself, a, name("web"), all), a != 0 && a != 255; got != want {
+			t.Errorf("%d %v: %t to the vault itself", a, a, got)
+		}
+	}
+	for _, a := range Actions() {
+		if allows(itself, a, name("web"), all) {
+			t.Errorf("the vault itself may %v", a)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/identity"
 )
@@ -52,7 +53,7 @@ func (s *Service) each(ctx context.Context, fn func(*identity.Principal) error) 
 	}
 }
 
-func (s *Service) createIdentity(ctx context.Context, in NewIdentity) (IdentityView, error) {
+func (s *Service) createIdentity(ctx context.Context, g access.Grant, in NewIdentity) (IdentityView, error) {
 	create := map[string]func(context.Context, string) (*identity.Principal, error){
 		"application": s.cfg.Directory.CreateApplication,
 		"managed":     s.cfg.Directory.CreateManagedIdentity,
@@ -65,11 +66,11 @@ func (s *Service) createIdentity(ctx context.Context, in NewIdentity) (IdentityV
 	if err != nil {
 		return IdentityView{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	return viewIdentity(p), nil
 }
 
-func (s *Service) listIdentities(ctx context.Context, _ None) ([]IdentityView, error) {
+func (s *Service) listIdentities(ctx context.Context, g access.Grant, _ None) ([]IdentityView, error) {
 	views := []IdentityView{}
 	err := s.each(ctx, func(p *identity.Principal) error {
 		views = append(views, viewIdentity(p))
@@ -78,7 +79,7 @@ func (s *Service) listIdentities(ctx context.Context, _ None) ([]IdentityView, e
 	return views, err
 }
 
-func (s *Service) showIdentity(ctx context.Context, in ByID) (IdentityView, error) {
+func (s *Service) showIdentity(ctx context.Context, g access.Grant, in ByID) (IdentityView, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return IdentityView{}, err
@@ -100,49 +101,49 @@ func (s *Service) showIdentity(ctx context.Context, in ByID) (IdentityView, erro
 	return view, err
 }
 
-func (s *Service) enable(ctx context.Context, in ByID) (IdentityView, error) {
-	return s.switched(ctx, in.ID, s.cfg.Directory.Enable)
+func (s *Service) enable(ctx context.Context, g access.Grant, in ByID) (IdentityView, error) {
+	return s.switched(ctx, g, in.ID, s.cfg.Directory.Enable)
 }
 
-func (s *Service) disable(ctx context.Context, in ByID) (IdentityView, error) {
-	return s.switched(ctx, in.ID, s.cfg.Directory.Disable)
+func (s *Service) disable(ctx context.Context, g access.Grant, in ByID) (IdentityView, error) {
+	return s.switched(ctx, g, in.ID, s.cfg.Directory.Disable)
 }
 
-func (s *Service) switched(ctx context.Context, id string, do func(context.Context, string) error) (IdentityView, error) {
+func (s *Service) switched(ctx context.Context, g access.Grant, id string, do func(context.Context, string) error) (IdentityView, error) {
 	p, err := s.find(ctx, id)
 	if err != nil {
 		return IdentityView{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	if err := do(ctx, p.ObjectID); err != nil {
 		return IdentityView{}, err
 	}
-	return s.showIdentity(ctx, ByID{p.ObjectID})
+	return s.showIdentity(ctx, g, ByID{p.ObjectID})
 }
 
-func (s *Service) deleteIdentity(ctx context.Context, in ByID) (None, error) {
+func (s *Service) deleteIdentity(ctx context.Context, g access.Grant, in ByID) (None, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return None{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	return None{}, s.cfg.Directory.Delete(ctx, p.ObjectID)
 }
 
-func (s *Service) addSecret(ctx context.Context, in NewSecret) (SecretView, error) {
-	return s.random(ctx, in, s.cfg.Directory.AddSecret)
+func (s *Service) addSecret(ctx context.Context, g access.Grant, in NewSecret) (SecretView, error) {
+	return s.random(ctx, g, in, s.cfg.Directory.AddSecret)
 }
 
-func (s *Service) addHeader(ctx context.Context, in NewSecret) (SecretView, error) {
-	return s.random(ctx, in, s.cfg.Directory.AddIdentityHeader)
+func (s *Service) addHeader(ctx context.Context, g access.Grant, in NewSecret) (SecretView, error) {
+	return s.random(ctx, g, in, s.cfg.Directory.AddIdentityHeader)
 }
 
-func (s *Service) random(ctx context.Context, in NewSecret, add func(context.Context, string, time.Time) (*identity.Credential, string, error)) (SecretView, error) {
+func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, string, time.Time) (*identity.Credential, string, error)) (SecretView, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return SecretView{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	c, value, err := add(ctx, p.ObjectID, in.Expires)
 	if err != nil {
 		return SecretView{}, err
@@ -150,12 +151,12 @@ func (s *Service) random(ctx context.Context, in NewSecret, add func(context.Con
 	return SecretView{viewCredential(c), value}, nil
 }
 
-func (s *Service) addCertificate(ctx context.Context, in NewCertificate) (CredentialView, error) {
+func (s *Service) addCertificate(ctx context.Context, g access.Grant, in NewCertificate) (CredentialView, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return CredentialView{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	c, err := s.cfg.Directory.AddCertificate(ctx, p.ObjectID, []byte(in.PEM))
 	if err != nil {
 		return CredentialView{}, err
@@ -163,12 +164,12 @@ func (s *Service) addCertificate(ctx context.Context, in NewCertificate) (Creden
 	return viewCredential(c), nil
 }
 
-func (s *Service) addFederated(ctx context.Context, in NewFederated) (CredentialView, error) {
+func (s *Service) addFederated(ctx context.Context, g access.Grant, in NewFederated) (CredentialView, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return CredentialView{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	c, err := s.cfg.Directory.AddFederated(ctx, p.ObjectID, in.Issuer, in.Subject, in.Audiences)
 	if err != nil {
 		return CredentialView{}, err
@@ -176,12 +177,12 @@ func (s *Service) addFederated(ctx context.Context, in NewFederated) (Credential
 	return viewCredential(c), nil
 }
 
-func (s *Service) forget(ctx context.Context, in Forget) (None, error) {
+func (s *Service) forget(ctx context.Context, g access.Grant, in Forget) (None, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return None{}, err
 	}
-	regarding(ctx, p)
+	regarding(g, p)
 	creds, err := s.cfg.Directory.Credentials(ctx, p.ObjectID)
 	if err != nil {
 		return None{}, err
@@ -193,23 +194,28 @@ func (s *Service) forget(ctx context.Context, in Forget) (None, error) {
 	return None{}, s.cfg.Directory.RemoveCredential(ctx, p.ObjectID, in.Credential)
 }
 
-func (s *Service) join(ctx context.Context, in Membership) (None, error) {
-	return s.member(ctx, in, s.cfg.Directory.AddMember)
+func (s *Service) join(ctx context.Context, g access.Grant, in Membership) (None, error) {
+	return s.member(ctx, g, in, s.cfg.Directory.AddMember)
 }
 
-func (s *Service) leave(ctx context.Context, in Membership) (None, error) {
-	return s.member(ctx, in, s.cfg.Directory.RemoveMember)
+func (s *Service) leave(ctx context.Context, g access.Grant, in Membership) (None, error) {
+	return s.member(ctx, g, in, s.cfg.Directory.RemoveMember)
 }
 
-func (s *Service) member(ctx context.Context, in Membership, do func(ctx context.Context, group, member string) error) (None, error) {
+func (s *Service) member(ctx context.Context, g access.Grant, in Membership, do func(ctx context.Context, group, member string) error) (None, error) {
 	group, err := s.find(ctx, in.Group)
 	if err != nil {
 		return None{}, err
 	}
-	regarding(ctx, group)
+	regarding(g, group)
 	member, err := s.objectID(ctx, in.Member) // users of an external issuer have no row here
 	if err != nil {
 		return None{}, err
 	}
 	return None{}, do(ctx, group.ObjectID, member)
+}
+
+// regarding names the identity of a call in its record.
+func regarding(g access.Grant, p *identity.Principal) {
+	g.Attempt().Concerns("identities/" + p.ObjectID)
 }

@@ -3,8 +3,10 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"coffer/internal/access"
@@ -19,7 +21,8 @@ type Config struct {
 	Vaults      *vault.Service
 	Assignments *access.Assignments
 	Directory   *identity.Directory
-	Audit       *audit.Log
+	Gate        *access.Gate
+	Recorder    *access.Recorder
 	TenantID    string
 
 	// Rotate makes a new root key and wraps every data key with it.
@@ -39,91 +42,90 @@ type Service struct {
 	calls map[string]call
 }
 
-// call is one call: how it is recorded and what it does.
+// call is one call: which action it attempts, and what it does with the grant.
 type call struct {
-	operation string // of the audit record; "" for reads, which are not recorded
-	run       func(ctx context.Context, in json.RawMessage) (any, error)
+	action access.Action
+	run    func(ctx context.Context, g access.Grant, in json.RawMessage) (any, error)
 }
 
 // New makes the Service.
 func New(cfg Config) *Service {
 	s := &Service{cfg: cfg}
 	s.calls = map[string]call{
-		VaultCreate:  on("VaultPut", s.createVault),
-		VaultList:    on("", s.listVaults),
-		VaultShow:    on("", s.showVault),
-		VaultUpdate:  on("VaultPatch", s.updateVault),
-		VaultDelete:  on("VaultDelete", s.deleteVault),
-		PolicySet:    on("VaultAccessPolicyChanged", s.setPolicy),
-		PolicyRemove: on("VaultAccessPolicyChanged", s.removePolicy),
-		RoleAssign:   on("VaultRoleAssignmentPut", s.assign),
-		RoleUnassign: on("VaultRoleAssignmentDelete", s.unassign),
-		RoleList:     on("", s.assignments),
+		VaultCreate:  on(access.VaultCreate, s.createVault),
+		VaultList:    on(access.VaultList, s.listVaults),
+		VaultShow:    on(access.VaultGet, s.showVault),
+		VaultUpdate:  on(access.VaultUpdate, s.updateVault),
+		VaultDelete:  on(access.VaultDelete, s.deleteVault),
+		PolicySet:    on(access.AccessPolicySet, s.setPolicy),
+		PolicyRemove: on(access.AccessPolicyRemove, s.removePolicy),
+		RoleAssign:   on(access.RoleAssignmentCreate, s.assign),
+		RoleUnassign: on(access.RoleAssignmentDelete, s.unassign),
+		RoleList:     on(access.RoleAssignmentList, s.assignments),
 
-		IdentityCreate:   on("IdentityPrincipalPut", s.createIdentity),
-		IdentityList:     on("", s.listIdentities),
-		IdentityShow:     on("", s.showIdentity),
-		IdentityEnable:   on("IdentityPrincipalEnable", s.enable),
-		IdentityDisable:  on("IdentityPrincipalDisable", s.disable),
-		IdentityDelete:   on("IdentityPrincipalDelete", s.deleteIdentity),
-		SecretAdd:        on("IdentityCredentialPut", s.addSecret),
-		HeaderAdd:        on("IdentityCredentialPut", s.addHeader),
-		CertificateAdd:   on("IdentityCredentialPut", s.addCertificate),
-		FederatedAdd:     on("IdentityCredentialPut", s.addFederated),
-		CredentialRemove: on("IdentityCredentialDelete", s.forget),
-		MemberAdd:        on("IdentityMemberPut", s.join),
-		MemberRemove:     on("IdentityMemberDelete", s.leave),
+		IdentityCreate:   on(access.PrincipalCreate, s.createIdentity),
+		IdentityList:     on(access.PrincipalList, s.listIdentities),
+		IdentityShow:     on(access.PrincipalGet, s.showIdentity),
+		IdentityEnable:   on(access.PrincipalEnable, s.enable),
+		IdentityDisable:  on(access.PrincipalDisable, s.disable),
+		IdentityDelete:   on(access.PrincipalDelete, s.deleteIdentity),
+		SecretAdd:        on(access.CredentialAdd, s.addSecret),
+		HeaderAdd:        on(access.CredentialAdd, s.addHeader),
+		CertificateAdd:   on(access.CredentialAdd, s.addCertificate),
+		FederatedAdd:     on(access.CredentialAdd, s.addFederated),
+		CredentialRemove: on(access.CredentialRemove, s.forget),
+		MemberAdd:        on(access.MemberAdd, s.join),
+		MemberRemove:     on(access.MemberRemove, s.leave),
 
-		Rotate: on("VaultRootKeyRotate", func(ctx context.Context, _ None) (Rotated, error) { return cfg.Rotate(ctx) }),
-		Backup: on("VaultBackup", func(ctx context.Context, f ToFile) (None, error) { return None{}, cfg.Backup(ctx, f.Path) }),
+		Rotate: on(access.RootKeyRotate, func(ctx context.Context, _ access.Grant, _ None) (Rotated, error) { return cfg.Rotate(ctx) }),
+		Backup: on(access.InstallationBackup, func(ctx context.Context, _ access.Grant, f ToFile) (None, error) {
+			return None{}, cfg.Backup(ctx, f.Path)
+		}),
 	}
 	return s
 }
 
-func on[In, Out any](operation string, do func(context.Context, In) (Out, error)) call {
-	return call{operation, func(ctx context.Context, raw json.RawMessage) (any, error) {
+func on[In, Out any](action access.Action, do func(context.Context, access.Grant, In) (Out, error)) call {
+	return call{action, func(ctx context.Context, g access.Grant, raw json.RawMessage) (any, error) {
 		var in In
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, &fault.Error{Kind: fault.Invalid, Msg: "The input of the call cannot be read."}
 		}
-		return do(ctx, in)
+		return do(ctx, g, in)
 	}}
 }
 
-// Call runs one call for an operator. What changes something is on record before
-// it takes effect; a call that cannot be recorded is refused.
+// Call runs one call for an operator. It is on record, before it takes effect
+// where it has one; a call that cannot be recorded is refused.
 func (s *Service) Call(ctx context.Context, operator, name string, in json.RawMessage) (any, error) {
 	c, ok := s.calls[name]
 	if !ok {
 		return nil, &fault.Error{Kind: fault.NotFound, Msg: fmt.Sprintf("There is no call %q.", name)}
 	}
-	if c.operation == "" {
-		return c.run(ctx, in)
-	}
-	entry := s.cfg.Audit.Begin(s.cfg.Now())
-	entry.SetOperation(c.operation)
-	entry.SetCaller(audit.Claims{UPN: operator})
-	ctx = audit.NewContext(ctx, entry)
-	if err := entry.Intent(ctx); err != nil {
-		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "The operation cannot be recorded now.", Err: err}
-	}
-	out, err := c.run(ctx, in)
-	outcome := audit.Outcome{Status: 200}
-	if err != nil {
-		outcome = audit.Outcome{Status: 400, Message: err.Error()}
-	}
-	if recordErr := entry.Finish(outcome); recordErr != nil {
+	attempt := s.cfg.Recorder.Begin(s.cfg.Now())
+	attempt.Authenticated(access.Operator(operator))
+	attempt.OnResource(c.action, access.Target{Resource: "/"})
+	out, err := s.attempt(ctx, attempt, c, in)
+	if recordErr := attempt.Finish(outcome(err)); recordErr != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "The outcome cannot be recorded; it may have taken effect.", Err: recordErr}
 	}
 	return out, err
 }
 
-// about names the vault of a call in its record.
-func about(ctx context.Context, v *vault.Vault) {
-	audit.FromContext(ctx).SetVault(v.ResourceID(), "")
+func (s *Service) attempt(ctx context.Context, a *access.Attempt, c call, in json.RawMessage) (any, error) {
+	g, err := s.cfg.Gate.Allow(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return c.run(ctx, g, in)
 }
 
-// regarding names the identity of a call in its record.
-func regarding(ctx context.Context, p *identity.Principal) {
-	audit.FromContext(ctx).SetObject("identities/" + p.ObjectID)
+func outcome(err error) audit.Outcome {
+	if err == nil {
+		return audit.Outcome{Status: http.StatusOK}
+	}
+	if _, told := errors.AsType[*fault.Error](err); told {
+		return audit.Outcome{Status: http.StatusBadRequest, Message: err.Error()}
+	}
+	return audit.Outcome{Status: http.StatusInternalServerError, Message: err.Error()}
 }

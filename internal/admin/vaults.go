@@ -21,7 +21,7 @@ const (
 	resourceGroup = "local"
 )
 
-func (s *Service) createVault(ctx context.Context, in NewVault) (VaultView, error) {
+func (s *Service) createVault(ctx context.Context, g access.Grant, in NewVault) (VaultView, error) {
 	fresh := vault.Vault{
 		Name: in.Name, TenantID: s.cfg.TenantID, Subscription: subscription, ResourceGroup: resourceGroup,
 		Location: in.Location, SKU: vault.SKU(in.SKU), RBAC: in.RBAC,
@@ -30,7 +30,7 @@ func (s *Service) createVault(ctx context.Context, in NewVault) (VaultView, erro
 	if err := vault.ParseName(in.Name); err != nil {
 		return VaultView{}, &fault.Error{Kind: fault.Invalid, Field: "name", Msg: err.Error()}
 	}
-	about(ctx, &fresh)
+	g.Attempt().ConcernsVault(&fresh)
 	// A crash in deleteVault may have left rights on an earlier vault of this name.
 	if _, err := s.cfg.Vaults.Get(ctx, in.Name); fault.Is(err, fault.NotFound) {
 		if err := s.cfg.Assignments.DropBelow(ctx, fresh.ResourceID()); err != nil {
@@ -41,13 +41,13 @@ func (s *Service) createVault(ctx context.Context, in NewVault) (VaultView, erro
 	if err != nil {
 		return VaultView{}, err
 	}
-	describe(ctx, v)
+	describe(g, v)
 	return viewVault(v), nil
 }
 
 // describe puts the settings of a vault on record.
-func describe(ctx context.Context, v *vault.Vault) {
-	audit.FromContext(ctx).Describe(settings(v))
+func describe(g access.Grant, v *vault.Vault) {
+	g.Attempt().Describe(settings(v))
 }
 
 func settings(v *vault.Vault) audit.Details {
@@ -67,7 +67,7 @@ func settings(v *vault.Vault) audit.Details {
 	}
 }
 
-func (s *Service) listVaults(ctx context.Context, _ None) ([]VaultView, error) {
+func (s *Service) listVaults(ctx context.Context, g access.Grant, _ None) ([]VaultView, error) {
 	list, err := s.cfg.Vaults.List(ctx)
 	views := []VaultView{}
 	for _, v := range list {
@@ -76,7 +76,7 @@ func (s *Service) listVaults(ctx context.Context, _ None) ([]VaultView, error) {
 	return views, err
 }
 
-func (s *Service) showVault(ctx context.Context, in ByName) (VaultView, error) {
+func (s *Service) showVault(ctx context.Context, g access.Grant, in ByName) (VaultView, error) {
 	v, err := s.cfg.Vaults.Get(ctx, in.Name)
 	if err != nil {
 		return VaultView{}, err
@@ -84,8 +84,8 @@ func (s *Service) showVault(ctx context.Context, in ByName) (VaultView, error) {
 	return viewVault(v), nil
 }
 
-func (s *Service) updateVault(ctx context.Context, in VaultChange) (VaultView, error) {
-	return s.change(ctx, in.Name, func(v *vault.Vault) error {
+func (s *Service) updateVault(ctx context.Context, g access.Grant, in VaultChange) (VaultView, error) {
+	return s.change(ctx, g, in.Name, func(v *vault.Vault) error {
 		v.RBAC = deref(in.RBAC, v.RBAC)
 		v.SKU = vault.SKU(deref(in.SKU, string(v.SKU)))
 		v.PurgeProtection = deref(in.PurgeProtection, v.PurgeProtection)
@@ -113,25 +113,25 @@ func deref[T any](p *T, otherwise T) T {
 	return otherwise
 }
 
-func (s *Service) change(ctx context.Context, name string, change func(*vault.Vault) error) (VaultView, error) {
+func (s *Service) change(ctx context.Context, g access.Grant, name string, change func(*vault.Vault) error) (VaultView, error) {
 	v, err := s.cfg.Vaults.Update(ctx, name, func(v *vault.Vault) error {
-		about(ctx, v)
-		audit.FromContext(ctx).DescribeBefore(settings(v))
+		g.Attempt().ConcernsVault(v)
+		g.Attempt().DescribeBefore(settings(v))
 		return change(v)
 	})
 	if err != nil {
 		return VaultView{}, err
 	}
-	describe(ctx, v)
+	describe(g, v)
 	return viewVault(v), nil
 }
 
-func (s *Service) deleteVault(ctx context.Context, in ByName) (None, error) {
+func (s *Service) deleteVault(ctx context.Context, g access.Grant, in ByName) (None, error) {
 	v, err := s.cfg.Vaults.Get(ctx, in.Name)
 	if err != nil {
 		return None{}, err
 	}
-	about(ctx, v)
+	g.Attempt().ConcernsVault(v)
 	if err := s.cfg.Vaults.Delete(ctx, in.Name); err != nil {
 		return None{}, err
 	}
@@ -139,7 +139,7 @@ func (s *Service) deleteVault(ctx context.Context, in ByName) (None, error) {
 	return None{}, s.cfg.Assignments.DropBelow(ctx, v.ResourceID())
 }
 
-func (s *Service) setPolicy(ctx context.Context, in Policy) (VaultView, error) {
+func (s *Service) setPolicy(ctx context.Context, g access.Grant, in Policy) (VaultView, error) {
 	for _, group := range []struct {
 		field  string
 		family object.Family
@@ -155,8 +155,8 @@ func (s *Service) setPolicy(ctx context.Context, in Policy) (VaultView, error) {
 	if err != nil {
 		return VaultView{}, err
 	}
-	audit.FromContext(ctx).SetObject("accessPolicies/" + id)
-	return s.change(ctx, in.Vault, func(v *vault.Vault) error {
+	g.Attempt().Concerns("accessPolicies/" + id)
+	return s.change(ctx, g, in.Vault, func(v *vault.Vault) error {
 		v.SetPolicy(vault.AccessPolicy{TenantID: v.TenantID, ObjectID: id, ApplicationID: in.ApplicationID,
 			Certificates: in.Certificates, Keys: in.Keys, Secrets: in.Secrets})
 		return nil
@@ -182,13 +182,13 @@ func checkWords(field string, f object.Family, words []string) error {
 	return nil
 }
 
-func (s *Service) removePolicy(ctx context.Context, in Policy) (VaultView, error) {
+func (s *Service) removePolicy(ctx context.Context, g access.Grant, in Policy) (VaultView, error) {
 	id, err := s.objectID(ctx, in.Principal)
 	if err != nil {
 		return VaultView{}, err
 	}
-	audit.FromContext(ctx).SetObject("accessPolicies/" + id)
-	return s.change(ctx, in.Vault, func(v *vault.Vault) error {
+	g.Attempt().Concerns("accessPolicies/" + id)
+	return s.change(ctx, g, in.Vault, func(v *vault.Vault) error {
 		if !v.RemovePolicy(id, in.ApplicationID) {
 			return &fault.Error{Kind: fault.NotFound, Msg: "The vault has no access policy for " + in.Principal + "."}
 		}
@@ -209,7 +209,7 @@ func (s *Service) objectID(ctx context.Context, text string) (string, error) {
 	return "", err
 }
 
-func (s *Service) assign(ctx context.Context, in NewAssignment) (AssignmentView, error) {
+func (s *Service) assign(ctx context.Context, g access.Grant, in NewAssignment) (AssignmentView, error) {
 	principal, err := s.objectID(ctx, in.Principal)
 	if err != nil {
 		return AssignmentView{}, err
@@ -226,7 +226,7 @@ func (s *Service) assign(ctx context.Context, in NewAssignment) (AssignmentView,
 		if err != nil {
 			return AssignmentView{}, err
 		}
-		about(ctx, v)
+		g.Attempt().ConcernsVault(v)
 		scope = v.ResourceID()
 		if in.Object != "" {
 			family, name, _ := strings.Cut(in.Object, "/")
@@ -237,7 +237,7 @@ func (s *Service) assign(ctx context.Context, in NewAssignment) (AssignmentView,
 		}
 	}
 	id := identity.NewGUID()
-	audit.FromContext(ctx).SetObject("roleAssignments/" + id)
+	g.Attempt().Concerns("roleAssignments/" + id)
 	a, err := s.cfg.Assignments.Assign(ctx, id, in.Role, principal, scope, in.Condition)
 	return viewAssignment(a), err
 }
@@ -250,14 +250,14 @@ func viewAssignment(a access.Assignment) AssignmentView {
 	return AssignmentView{ID: a.ID, Role: name, Principal: a.PrincipalID, Scope: a.Scope, Condition: a.Condition}
 }
 
-func (s *Service) unassign(ctx context.Context, in ByID) (None, error) {
+func (s *Service) unassign(ctx context.Context, g access.Grant, in ByID) (None, error) {
 	if id, ok := identity.ParseGUID(in.ID); ok {
-		audit.FromContext(ctx).SetObject("roleAssignments/" + id)
+		g.Attempt().Concerns("roleAssignments/" + id)
 	}
 	return None{}, s.cfg.Assignments.Unassign(ctx, in.ID)
 }
 
-func (s *Service) assignments(ctx context.Context, in ByName) ([]AssignmentView, error) {
+func (s *Service) assignments(ctx context.Context, g access.Grant, in ByName) ([]AssignmentView, error) {
 	base := ""
 	if in.Name != "" {
 		v, err := s.cfg.Vaults.Get(ctx, in.Name)

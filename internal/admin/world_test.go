@@ -83,7 +83,8 @@ func newWorld(t *testing.T) *world {
 	w.service = New(Config{
 		Vaults:      vault.NewService(store.For[vault.Tx]{DB: db}, registry, time.Now),
 		Assignments: access.NewAssignments(store.For[access.Tx]{DB: db}, time.Now),
-		Directory:   directory, Audit: records, TenantID: tenant,
+		Directory:   directory, TenantID: tenant,
+		Gate: access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
 		Rotate: func(context.Context) (Rotated, error) { return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil },
 		Backup: db.Backup,
 		Forget: func(*vault.Vault) {},

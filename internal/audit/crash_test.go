@@ -17,10 +17,8 @@ import (
 func TestIntentWithoutOutcomeIsEmittedOnce(t *testing.T) {
 	l := openLog(t, Config{})
 	done, lost, twice := intended(t, l), intended(t, l), l.Begin(arrival)
-	twice.SetOperation("SecretRestore")
 	for _, object := range []string{"", "secrets/db"} { // a restore learns its object late
-		twice.SetObject(object)
-		if err := twice.Intent(t.Context()); err != nil {
+		if err := twice.Intent(t.Context(), &Facts{Operation: "SecretRestore", Object: object}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,10 +51,10 @@ func TestCloseKeepsWhatHasNoOutcome(t *testing.T) {
 	if got := readLines(t, l.cfg.Path+".intent"); len(got) != 1 || got[0]["intent"] != lost.RequestID() {
 		t.Errorf("%v", got)
 	}
-	if err := lost.Finish(Outcome{Status: 200}); err == nil {
+	if err := lost.Finish(&Facts{}, Outcome{Status: 200}); err == nil {
 		t.Error("a record after Close")
 	}
-	if err := l.Begin(arrival).Intent(t.Context()); err == nil {
+	if err := l.Begin(arrival).Intent(t.Context(), &Facts{}); err == nil {
 		t.Error("an intent after Close")
 	}
 	if err := l.Close(); err != nil {
@@ -75,13 +73,14 @@ func TestEveryCutOfTheLogIsRepaired(t *testing.T) {
 	for i := range 4 {
 		e := intended(t, l)
 		ids = append(ids, e.RequestID())
-		if i == 1 {
-			e.Also("CertificatePolicySet", Details{})
-		}
 		if i == 2 {
 			continue
 		}
-		finish(t, e, 200)
+		f := Facts{Operation: "SecretSet"}
+		if i == 1 {
+			f.Also = []Also{{Operation: "CertificatePolicySet"}}
+		}
+		finishWith(t, e, &f, 200)
 		records, _ := os.ReadFile(l.cfg.Path)
 		ends[i] = len(records)
 		if i == 1 {

@@ -2,10 +2,11 @@
 // in an append-only file of mode 0600. No record, no operation: who cannot be
 // recorded is not served.
 //
-// An [Entry] is one request being served. What changes state or reveals a
-// secret calls [Entry.Intent] first, which is durable on return; [Entry.Finish]
-// then writes the one record with the outcome. An intent that a crash left
-// without its record is emitted by the next [Open], as "Unknown".
+// An [Entry] is the place of one attempt. What changes state or reveals a secret
+// calls [Entry.Intent] first, which is durable on return; [Entry.Finish] then
+// writes the one record with the outcome. An intent that a crash left without its
+// record is emitted by the next [Open], as "Unknown". Who attempts what, and the
+// [Facts] that tell of it, is access.Attempt's business: nobody else has an Entry.
 //
 // Records are built from named fields, never from bodies: nothing here can hold
 // a secret value, a password, a token or a key. The form is contract

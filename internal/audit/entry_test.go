@@ -37,20 +37,17 @@ const contractRecord = `{"time":"2026-01-31T14:05:06.1234567Z",
 func TestRecordIsTheContracts(t *testing.T) {
 	l := openLog(t, Config{Now: func() time.Time { return arrival.Add(12999 * time.Microsecond) }})
 	e := l.Begin(arrival)
-	e.SetRequest(Request{
-		Address: "203.0.113.7", URI: "https://kv1.vault.test/certificates/web/?api-version=7.6",
-		UserAgent: "azsdk-go-azcertificates/v1.4.0 (go1.26; linux)", CorrelationID: "03d275a2-52a4-4bed-82c8-6fe15165affb", TLSVersion: 0x0304,
-	})
-	e.SetVault("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.KeyVault/vaults/kv1", "https://kv1.vault.test/")
-	e.SetVault("", "")
-	e.SetOperation("CertificateGet")
-	e.SetAPIVersion("7.6")
-	e.SetCaller(Claims{ObjectID: "d9da5048-2737-4770-bd64-1f1f1f1f1f1f", UPN: "ann@example.net", AppID: "00001111-aaaa-2222-bbbb-3333cccc4444"})
-	e.SetAddressAuthorized(true)
-	e.SetAuthorized(true, true, "as-1")
-	e.SetObject("certificates/web")
-	e.SetObjectVersion("1f0c")
-	finish(t, e, 200)
+	finishWith(t, e, &Facts{
+		Request: Request{
+			Address: "203.0.113.7", URI: "https://kv1.vault.test/certificates/web/?api-version=7.6",
+			UserAgent: "azsdk-go-azcertificates/v1.4.0 (go1.26; linux)", CorrelationID: "03d275a2-52a4-4bed-82c8-6fe15165affb", TLSVersion: 0x0304,
+		},
+		ResourceID: "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.KeyVault/vaults/kv1",
+		VaultURL:   "https://kv1.vault.test/",
+		Operation:  "CertificateGet", APIVersion: "7.6", Object: "certificates/web", ObjectVersion: "1f0c",
+		Caller:            Claims{ObjectID: "d9da5048-2737-4770-bd64-1f1f1f1f1f1f", UPN: "ann@example.net", AppID: "00001111-aaaa-2222-bbbb-3333cccc4444"},
+		AddressAuthorized: new(true), Permission: &Permission{RBAC: true, Allowed: true, AssignmentID: "as-1"},
+	}, 200)
 
 	var want map[string]any
 	if err := json.Unmarshal([]byte(strings.Replace(contractRecord, "REQUEST", e.RequestID(), 1)), &want); err != nil {
@@ -73,11 +70,13 @@ func TestOutcomes(t *testing.T) {
 		{Outcome{Status: 429, Message: strings.Repeat("ü", 600)}, "Failure", "TooManyRequests", strings.Repeat("ü", 512)},
 		{Outcome{Status: 500}, "Failure", "InternalServerError", ""},
 		{Outcome{Status: 409}, "Failure", "Conflict", ""},
+		{Outcome{Status: 204, NotNeeded: true, Message: "It was recovered."}, "NotNeeded", "NoContent", "It was recovered."},
+		{Outcome{Status: 503, Unknown: true, Message: "It may have taken effect."}, "Unknown", "ServiceUnavailable", "It may have taken effect."},
 	} {
 		l := openLog(t, Config{})
 		entry := l.Begin(arrival)
 		tt.o.ErrorCode, tt.o.InnerErrorCode = "Forbidden", "ForbiddenByRbac"
-		if err := entry.Finish(tt.o); err != nil {
+		if err := entry.Finish(&Facts{}, tt.o); err != nil {
 			t.Fatal(err)
 		}
 		got := readLines(t, l.cfg.Path)[0]
@@ -97,12 +96,16 @@ func TestOutcomes(t *testing.T) {
 func TestDetailsAreNamedMembers(t *testing.T) {
 	l := openLog(t, Config{})
 	e := l.Begin(arrival)
-	e.SetOperation("CertificateCreate")
-	e.Describe(Details{Certificate: &CertificateProperties{Subject: "CN=web", SHA1: "aa", SHA256: "bb", NBF: 1, EXP: 2, Enabled: true}})
-	e.Describe(Details{Request: &RequestProperties{Status: "inProgress", RequestID: "r1"}})
-	e.DescribeBefore(Details{Certificate: &CertificateProperties{Subject: "CN=old"}})
-	e.Also("CertificatePolicySet", Details{Policy: &PolicyProperties{Key: &KeyProperties{Type: "RSA", Size: 2048}, Subject: "CN=<web>", Issuer: "Self"}})
-	finish(t, e, 202)
+	finishWith(t, e, &Facts{
+		Operation: "CertificateCreate",
+		Details: Details{
+			Certificate: &CertificateProperties{Subject: "CN=web", SHA1: "aa", SHA256: "bb", NBF: 1, EXP: 2, Enabled: true},
+			Request:     &RequestProperties{Status: "inProgress", RequestID: "r1"},
+		},
+		Before: &Details{Certificate: &CertificateProperties{Subject: "CN=old"}},
+		Also: []Also{{"CertificatePolicySet",
+			Details{Policy: &PolicyProperties{Key: &KeyProperties{Type: "RSA", Size: 2048}, Subject: "CN=<web>", Issuer: "Self"}}}},
+	}, 202)
 
 	lines := readLines(t, l.cfg.Path)
 	if len(lines) != 2 || lines[0]["operationName"] != "CertificateCreate" || lines[1]["operationName"] != "CertificatePolicySet" {
@@ -135,18 +138,18 @@ func TestDetailsAreNamedMembers(t *testing.T) {
 	}
 }
 
-// merge names every member once; a new one must not be forgotten.
-func TestDescribeTakesEveryMember(t *testing.T) {
+// Merge names every member once; a new one must not be forgotten.
+func TestMergeTakesEveryMember(t *testing.T) {
 	var full, got Details
 	v := reflect.ValueOf(&full).Elem()
 	for i := range v.NumField() {
 		v.Field(i).Set(reflect.New(v.Field(i).Type().Elem()))
 	}
-	got.merge(full)
+	got.Merge(full)
 	if got != full {
 		t.Errorf("%+v", got)
 	}
-	got.merge(Details{})
+	got.Merge(Details{})
 	if got != full {
 		t.Error("nil members change something")
 	}
@@ -161,10 +164,7 @@ func TestUnauthenticatedCallsByMode(t *testing.T) {
 		l := openLog(t, Config{Unauthenticated: tt.mode})
 		for _, token := range []bool{true, false} {
 			e := l.Begin(arrival)
-			e.SetOperation("SecretGet")
-			e.SetCaller(Claims{AppID: "unproven"})
-			e.SetUnauthenticated("AKV10010", token)
-			finish(t, e, 401)
+			finishWith(t, e, &Facts{Operation: "SecretGet", Caller: Claims{AppID: "unproven"}, Unauthenticated: &Unauthenticated{"AKV10010", token}}, 401)
 		}
 		lines := readLines(t, l.cfg.Path)
 		finish(t, l.Begin(arrival), 403)
@@ -180,17 +180,6 @@ func TestUnauthenticatedCallsByMode(t *testing.T) {
 				t.Errorf("%q: %v", tt.mode, m)
 			}
 		}
-	}
-}
-
-func TestBackgroundWorkIsTheVaults(t *testing.T) {
-	l := openLog(t, Config{})
-	e := l.Begin(arrival)
-	e.SetBackground("job-7")
-	finish(t, e, 200)
-	m := readLines(t, l.cfg.Path)[0]
-	if m["correlationId"] != "job-7" || m["identity"].(map[string]any)["claim"].(map[string]any)["appid"] != "vault" {
-		t.Errorf("%v", m)
 	}
 }
 
@@ -215,16 +204,16 @@ func TestMaskURI(t *testing.T) {
 	}
 }
 
-// What a stranger sends is bounded, and is one line of valid JSON.
-func TestStrangersTextIsHarmless(t *testing.T) {
+// What a caller sends is bounded, and is one line of valid JSON.
+func TestCallersTextIsHarmless(t *testing.T) {
 	l := openLog(t, Config{})
 	e := l.Begin(arrival)
 	bad := "a\n\"}{\xff\u2028\x00" + strings.Repeat("x", 10000)
-	e.SetRequest(Request{Address: bad, URI: bad, UserAgent: bad, CorrelationID: bad, TLSVersion: 0x0303})
-	e.SetAPIVersion(bad)
-	e.SetCaller(Claims{ObjectID: bad, UPN: bad, AppID: bad})
-	e.SetAlgorithm(bad)
-	if err := e.Finish(Outcome{Status: 400, Message: bad}); err != nil {
+	f := Facts{
+		Request:    Request{Address: bad, URI: bad, UserAgent: bad, CorrelationID: bad, TLSVersion: 0x0303},
+		APIVersion: bad, Caller: Claims{ObjectID: bad, UPN: bad, AppID: bad}, Algorithm: bad,
+	}
+	if err := e.Finish(&f, Outcome{Status: 400, Message: bad}); err != nil {
 		t.Fatal(err)
 	}
 	m := readLines(t, l.cfg.Path)
@@ -259,32 +248,6 @@ func TestFilesAreForTheirOwnerOnly(t *testing.T) {
 	}
 }
 
-// Domains and tests run without a door, and so without an entry.
-func TestNilEntryDoesNothing(t *testing.T) {
-	var e *Entry
-	if FromContext(t.Context()) != nil || FromContext(NewContext(t.Context(), e)) != nil {
-		t.Error("an entry from nowhere")
-	}
-	v := reflect.ValueOf(e)
-	for i := range v.NumMethod() {
-		m := v.Method(i)
-		args := make([]reflect.Value, m.Type().NumIn())
-		for j := range args {
-			args[j] = reflect.Zero(m.Type().In(j))
-		}
-		for _, out := range m.Call(args) {
-			if !out.IsZero() {
-				t.Errorf("method %d returns %v", i, out)
-			}
-		}
-	}
-	l := openLog(t, Config{})
-	real := l.Begin(arrival)
-	if FromContext(NewContext(t.Context(), real)) != real {
-		t.Error("the context loses its entry")
-	}
-}
-
 // guid is the form of a random GUID (RFC 9562, section 5.4).
 var guid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
@@ -296,7 +259,7 @@ func TestEntriesAreWrittenOnce(t *testing.T) {
 	if got := results(t, l.cfg.Path, e.RequestID()); len(got) != 1 || got[0] != "Success" {
 		t.Errorf("%v", got)
 	}
-	if err := e.Intent(t.Context()); err == nil {
+	if err := e.Intent(t.Context(), &Facts{}); err == nil {
 		t.Error("an intent after the outcome")
 	}
 	if id := e.RequestID(); !guid.MatchString(id) || id == l.Begin(arrival).RequestID() {

@@ -26,11 +26,11 @@ func TestFullDiskRefusesAndHeals(t *testing.T) {
 
 		d.full.Store(true)
 		d.stuck.Store(stuck)
-		if err := e.Finish(Outcome{Status: 200}); !errors.Is(err, errFull) {
+		if err := e.Finish(&Facts{}, Outcome{Status: 200}); !errors.Is(err, errFull) {
 			t.Fatalf("finished on a full disk: %v", err)
 		}
 		other := l.Begin(arrival)
-		if err := other.Intent(t.Context()); !errors.Is(err, errFull) {
+		if err := other.Intent(t.Context(), &Facts{}); !errors.Is(err, errFull) {
 			t.Fatalf("intended on a full disk: %v", err)
 		}
 		if err := l.Healthy(); err == nil {
@@ -70,7 +70,7 @@ func TestClosedFileIsOpenedAnew(t *testing.T) {
 	l := openLog(t, Config{OpenFile: d.open})
 	e := l.Begin(arrival)
 	d.closed.Store(true)
-	if err := e.Finish(Outcome{Status: 200}); err == nil {
+	if err := e.Finish(&Facts{}, Outcome{Status: 200}); err == nil {
 		t.Fatal("written to a closed file")
 	}
 	if l.Healthy() == nil {
@@ -89,10 +89,10 @@ func TestLostOutcomeIsUnknownAtTheNextStart(t *testing.T) {
 	l := openLog(t, Config{OpenFile: d.open})
 	e := intended(t, l)
 	d.full.Store(true)
-	if err := e.Intent(t.Context()); err == nil { // a second one, of which nothing remains
+	if err := e.Intent(t.Context(), &Facts{}); err == nil { // a second one, of which nothing remains
 		t.Fatal("intended")
 	}
-	if err := e.Finish(Outcome{Status: 200}); err == nil {
+	if err := e.Finish(&Facts{}, Outcome{Status: 200}); err == nil {
 		t.Fatal("written")
 	}
 	d.full.Store(false)
@@ -117,7 +117,7 @@ func TestIntentsShareTheirSync(t *testing.T) {
 	var wg sync.WaitGroup
 	intend := func() {
 		wg.Go(func() {
-			if err := l.Begin(arrival).Intent(context.Background()); err != nil {
+			if err := l.Begin(arrival).Intent(context.Background(), &Facts{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -184,7 +184,7 @@ func TestFailedSyncIsAFailedIntent(t *testing.T) {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 		return badSync{f}, err
 	}})
-	if err := l.Begin(arrival).Intent(t.Context()); !errors.Is(err, errFull) {
+	if err := l.Begin(arrival).Intent(t.Context(), &Facts{}); !errors.Is(err, errFull) {
 		t.Errorf("%v", err)
 	}
 	if n := len(readLines(t, l.cfg.Path+".intent")); n != 0 {
@@ -192,7 +192,7 @@ func TestFailedSyncIsAFailedIntent(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := l.Begin(arrival).Intent(ctx); !errors.Is(err, context.Canceled) {
+	if err := l.Begin(arrival).Intent(ctx, &Facts{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -211,11 +211,11 @@ func TestConcurrentEntriesAreAllWhole(t *testing.T) {
 			for i := range each {
 				e := l.Begin(arrival)
 				if i%2 == 0 {
-					if err := e.Intent(context.Background()); err != nil {
+					if err := e.Intent(context.Background(), &Facts{}); err != nil {
 						t.Error(err)
 					}
 				}
-				if err := e.Finish(Outcome{Status: 200}); err != nil {
+				if err := e.Finish(&Facts{}, Outcome{Status: 200}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -269,11 +269,12 @@ func BenchmarkFinish(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			e := l.Begin(arrival)
-			e.SetRequest(Request{Address: "203.0.113.7", URI: "https://kv1.vault.test/secrets/db?api-version=7.6", UserAgent: "azsdk-go", TLSVersion: 0x0304})
-			e.SetVault("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.KeyVault/vaults/kv1", "https://kv1.vault.test")
-			e.SetOperation("SecretList")
-			e.SetAuthorized(true, true, "as-1")
-			if err := e.Finish(Outcome{Status: 200}); err != nil {
+			f := Facts{
+				Request:    Request{Address: "203.0.113.7", URI: "https://kv1.vault.test/secrets/db?api-version=7.6", UserAgent: "azsdk-go", TLSVersion: 0x0304},
+				ResourceID: "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.KeyVault/vaults/kv1",
+				VaultURL:   "https://kv1.vault.test", Operation: "SecretList", Permission: &Permission{RBAC: true, Allowed: true, AssignmentID: "as-1"},
+			}
+			if err := e.Finish(&f, Outcome{Status: 200}); err != nil {
 				b.Error(err)
 			}
 		}

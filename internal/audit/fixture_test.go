@@ -64,8 +64,7 @@ func results(t *testing.T, path, requestID string) (types []string) {
 func intended(t *testing.T, l *Log) *Entry {
 	t.Helper()
 	e := l.Begin(arrival)
-	e.SetOperation("SecretSet")
-	if err := e.Intent(t.Context()); err != nil {
+	if err := e.Intent(t.Context(), &Facts{Operation: "SecretSet"}); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -73,7 +72,12 @@ func intended(t *testing.T, l *Log) *Entry {
 
 func finish(t *testing.T, e *Entry, status int) {
 	t.Helper()
-	if err := e.Finish(Outcome{Status: status}); err != nil {
+	finishWith(t, e, &Facts{Operation: "SecretSet"}, status)
+}
+
+func finishWith(t *testing.T, e *Entry, f *Facts, status int) {
+	t.Helper()
+	if err := e.Finish(f, Outcome{Status: status}); err != nil {
 		t.Fatal(err)
 	}
 }

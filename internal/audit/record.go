@@ -72,8 +72,8 @@ type Details struct {
 	RBACAuthorization *bool              `json:"enableRbacAuthorization,omitempty"`
 }
 
-// merge takes over the members that d has.
-func (t *Details) merge(d Details) {
+// Merge takes over the members that d has.
+func (t *Details) Merge(d Details) {
 	take(&t.Key, d.Key)
 	take(&t.Secret, d.Secret)
 	take(&t.Certificate, d.Certificate)

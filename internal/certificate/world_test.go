@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/certificate"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
@@ -39,7 +40,7 @@ type world struct {
 	sealer  *seal.Sealer
 	service *certificate.Service
 	secrets *secret.Service
-	gate    *access.Gate
+	grants  *accesstest.Grants
 
 	home, near, far *vault.Vault
 
@@ -59,7 +60,7 @@ func (f issuerFunc) Issue(_ context.Context, o issuance.Order) (*issuance.Issued
 
 func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	t.Helper()
-	w := &world{TB: t, gate: access.NewGate(nil)}
+	w := &world{TB: t, grants: accesstest.New(t)}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
@@ -153,7 +154,7 @@ func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Gra
 	if err != nil && name != "" {
 		w.Fatal(err)
 	}
-	return w.gate.System(w.Context(), v, a, n)
+	return w.grants.Give(v, a, n)
 }
 
 func ptr[T any](v T) *T { return &v }

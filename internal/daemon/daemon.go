@@ -39,24 +39,27 @@ type Daemon struct {
 	log      *slog.Logger
 	now      func() time.Time
 
-	listener  net.Listener // nil: nothing will be served
-	lock      *os.File
-	db        *store.DB
-	audit     *audit.Log
-	token     *hsm.Device // nil: there is none
-	root      rootKeeper
-	sealer    *seal.Sealer
-	generator *key.Generator
-	runner    *jobs.Runner
-	vaults    *vault.Registry
-	certs     *certificate.Service
-	keys      *key.Service
-	secrets   *secret.Service
-	admin     *admin.Service
-	tls       *servercert.Keeper
-	caFile    string // "" with a certificate from elsewhere
-	handler   http.Handler
-	rotating  sync.Mutex // held while the root key is replaced
+	listener   net.Listener // nil: nothing will be served
+	lock       *os.File
+	db         *store.DB
+	audit      *audit.Log
+	recorder   *access.Recorder
+	gate       *access.Gate
+	background *access.Background
+	token      *hsm.Device // nil: there is none
+	root       rootKeeper
+	sealer     *seal.Sealer
+	generator  *key.Generator
+	runner     *jobs.Runner
+	vaults     *vault.Registry
+	certs      *certificate.Service
+	keys       *key.Service
+	secrets    *secret.Service
+	admin      *admin.Service
+	tls        *servercert.Keeper
+	caFile     string // "" with a certificate from elsewhere
+	handler    http.Handler
+	rotating   sync.Mutex // held while the root key is replaced
 }
 
 // ErrNotInitialized reports a data folder without a root key.
@@ -185,12 +188,17 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: d.db}, d.now)
 	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, d.now)
+	d.recorder = access.NewRecorder(d.audit)
+	d.gate = access.NewGate(access.GateConfig{Rules: &rules{assignments, d.db}, TenantID: d.settings.Tenant, Trusted: d.trusted})
+	d.background = access.NewBackground(access.BackgroundConfig{
+		Gate: d.gate, Recorder: d.recorder, Vault: d.vaultByID, URL: d.vaultURL, Now: d.now, Logger: d.log,
+	})
 	if err := d.domain(); err != nil {
 		return err
 	}
 	d.admin = admin.New(admin.Config{
 		Vaults:      vault.NewService(store.For[vault.Tx]{DB: d.db}, d.vaults, d.now),
-		Assignments: assignments, Directory: directory, Audit: d.audit, TenantID: d.settings.Tenant,
+		Assignments: assignments, Directory: directory, Gate: d.gate, Recorder: d.recorder, TenantID: d.settings.Tenant,
 		Rotate: d.rotate, Backup: d.db.Backup, Forget: func(v *vault.Vault) { d.sealer.Forget(v.ID) },
 		Now: d.now, Logger: d.log,
 	})
@@ -287,9 +295,9 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 		Secrets:      d.secrets,
 		Vaults:       d.vaults,
 		Verifier:     verifier,
-		Gate:         access.NewGate(&rules{assignments, d.db}),
+		Gate:         d.gate,
 		Sealer:       d.sealer,
-		Audit:        d.audit,
+		Recorder:     d.recorder,
 		Logger:       d.log,
 		Challenge: func(host string, _ *vault.Vault) string {
 			return identity.Challenge(base, tenant, identity.Resource(host, nil))
@@ -300,7 +308,6 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 		Names:              d.names(),
 		ServiceVersion:     ServiceVersion,
 		AllowNewerVersions: d.settings.AllowNewerAPIVersions,
-		Trusted:            d.trusted,
 		Ready:              d.ready,
 		Now:                d.now,
 	})
@@ -311,7 +318,7 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 		Directory: directory, Verifier: verifier, BaseURL: base,
 		OwnHost:  d.serves,
 		Audience: d.audience,
-		Recorder: tokenRecorder{d.audit, d.now},
+		Recorder: tokenRecorder{d.recorder},
 		Now:      d.now, Log: d.log,
 	})
 	if err != nil {

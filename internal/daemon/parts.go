@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -177,9 +178,9 @@ func (d *Daemon) purge(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := errors.Join(
-			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurge)),
-			d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurge)),
-			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurge)))
+			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurgeDue)),
+			d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurgeDue)),
+			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurgeDue)))
 		if err != nil && ctx.Err() == nil {
 			d.log.ErrorContext(ctx, "purging what is due", "error", err)
 		}
@@ -218,20 +219,17 @@ func (w *statusWriter) WriteHeader(status int) {
 
 // tokenRecorder records refused tokens; successful ones are as frequent as
 // requests (contract observability.md, 3.5: off by default).
-type tokenRecorder struct {
-	log *audit.Log
-	now func() time.Time
-}
+type tokenRecorder struct{ attempts *access.Recorder }
 
 func (t tokenRecorder) RecordToken(_ context.Context, ev login.Event) error {
 	if ev.Issued {
-		return t.log.Healthy()
+		return t.attempts.Healthy()
 	}
-	e := t.log.Begin(ev.Time)
-	e.SetOperation("IdentityTokenRefused")
-	e.SetCaller(audit.Claims{ObjectID: ev.ObjectID, AppID: ev.AppID})
-	e.SetRequest(audit.Request{Address: ev.Source, CorrelationID: ev.Correlation})
-	return e.Finish(audit.Outcome{Status: http.StatusUnauthorized, ErrorCode: ev.Error, Message: fmt.Sprintf("AADSTS%d", ev.Number)})
+	a := t.attempts.Begin(ev.Time)
+	a.OnResource(access.TokenRefuse, access.Target{})
+	a.Authenticated(access.Caller{ObjectID: ev.ObjectID, AppID: ev.AppID})
+	a.Arrived(audit.Request{Address: ev.Source, CorrelationID: ev.Correlation}, netip.Addr{}, "")
+	return a.Finish(audit.Outcome{Status: http.StatusUnauthorized, ErrorCode: ev.Error, Message: fmt.Sprintf("AADSTS%d", ev.Number)})
 }
 
 // group runs functions until they return.

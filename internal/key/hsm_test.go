@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
@@ -772,10 +773,9 @@ func TestReadersDoNotUseSymmetricKeys(t *testing.T) {
 	rules := access.NewAssignments(store.For[access.Tx]{DB: w.db}, w.now)
 	_, err := rules.Assign(t.Context(), "22222222-2222-2222-2222-222222222222", reader, ann, v.ResourceID(), "")
 	w.must(err)
-	gate := access.NewGate(rules)
+	given := accesstest.Over(t, rules)
 	for name, want := range map[string]bool{"rsa": true, "oct": false} {
-		g, err := gate.Allow(t.Context(), access.Caller{TenantID: v.TenantID, ObjectID: ann}, &v, access.KeyWrap, object.MustName(name))
-		w.must(err)
+		g := given.GiveTo(access.Caller{TenantID: v.TenantID, ObjectID: ann}, &v, access.KeyWrap, object.MustName(name))
 		alg := map[string]string{"rsa": "RSA-OAEP", "oct": "A256KW"}[name]
 		_, err = w.useWith(g, "", key.WrapKey, alg, make([]byte, 16), nil)
 		if want && err != nil || !want && !fault.Is(err, fault.Forbidden) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
 	"coffer/internal/key"
 	"coffer/internal/object"
@@ -35,11 +36,11 @@ func newRing(t *testing.T) ring {
 	t.Helper()
 	db := storetest.Open(t, storetest.SQLite(t))
 	home, other := &vault.Vault{ID: object.NewVaultID(), Name: "home", Revision: 1}, &vault.Vault{ID: object.NewVaultID(), Name: "other", Revision: 1}
-	gate := access.NewGate(nil)
+	given := accesstest.New(t)
 	grants := func(v *vault.Vault) func(access.Action, string) access.Grant {
 		return func(a access.Action, name string) access.Grant {
 			n, _ := object.ParseName(name)
-			return gate.System(t.Context(), v, a, n)
+			return given.Give(v, a, n)
 		}
 	}
 	err := db.Update(t.Context(), func(tx *store.Tx) error {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -39,7 +40,7 @@ type world struct {
 	db      *store.DB
 	sealer  *seal.Sealer
 	service *key.Service
-	gate    *access.Gate
+	grants  *accesstest.Grants
 	log     bytes.Buffer // of the operator
 
 	home, near, far, premium, protected *vault.Vault
@@ -70,7 +71,7 @@ func (w *world) Seal(ctx context.Context, p seal.Place, plain []byte) (seal.Box,
 
 func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 	t.Helper()
-	w := &world{TB: t, gate: access.NewGate(nil)}
+	w := &world{TB: t, grants: accesstest.New(t)}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
@@ -173,7 +174,7 @@ func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Gra
 	if err != nil && name != "" {
 		w.Fatal(err)
 	}
-	return w.gate.System(w.Context(), v, a, n)
+	return w.grants.Give(v, a, n)
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -153,7 +153,7 @@ func (s *Server) write(c *call, a *answer) {
 		region = c.vault.Location
 	}
 	// One allocation for all values that are this request's own.
-	own := [...]string{region, networkInfo(c.client, c.clientIP), c.entry.RequestID(), clientRequestID(c.r.Header)}
+	own := [...]string{region, networkInfo(c.client, c.clientIP), c.attempt.ID(), clientRequestID(c.r.Header)}
 	h["X-Ms-Keyvault-Region"] = own[0:1:1]
 	h["X-Ms-Keyvault-Network-Info"] = own[1:2:2]
 	h["X-Ms-Request-Id"] = own[2:3:3]
@@ -232,7 +232,7 @@ func (s *Server) log(c *call, a *answer, took time.Duration) {
 		slog.String("method", excerpt(c.verb)),
 		slog.Int("status", a.status),
 		slog.Duration("duration", took),
-		slog.String("request_id", c.entry.RequestID()))
+		slog.String("request_id", c.attempt.ID()))
 	if c.route != nil {
 		attrs = append(attrs, slog.String("route", c.route.pattern))
 	}

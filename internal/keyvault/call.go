@@ -6,7 +6,6 @@ import (
 	"net/netip"
 
 	"coffer/internal/access"
-	"coffer/internal/audit"
 	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/vault"
@@ -15,10 +14,11 @@ import (
 // call is one request on its way; each step of the order of checks fills in what
 // it has found.
 type call struct {
-	w     http.ResponseWriter
-	r     *http.Request
-	ctx   context.Context // carries entry
-	entry *audit.Entry
+	w   http.ResponseWriter
+	r   *http.Request
+	ctx context.Context
+
+	attempt *access.Attempt // with the record that tells of it
 
 	address   address
 	audiences []string   // what a token may be meant for

@@ -58,7 +58,7 @@ type deletedCertificateItem struct {
 
 // versionBody is what a version shows wherever it is shown in full.
 func versionBody(c *call, v *certificate.Version) certificateBundle {
-	c.entry.SetObjectVersion(string(v.Version))
+	c.attempt.ObjectVersion(v.Version)
 	b := certificateBundle{
 		ID:         c.objectID(object.Certificates, v.Name, v.Version),
 		Thumbprint: thumbprint(v.Thumbprint),

@@ -25,14 +25,14 @@ func describeCertificate(c *call, v *certificate.Version) {
 		return // it was parsed when it came in; the record is complete without
 	}
 	byName, byContent := sha1.Sum(v.Leaf), sha256.Sum256(v.Leaf)
-	c.entry.Describe(audit.Details{Certificate: &audit.CertificateProperties{
+	c.attempt.Describe(audit.Details{Certificate: &audit.CertificateProperties{
 		Subject: leaf.Subject(), SHA1: hex.EncodeToString(byName[:]), SHA256: hex.EncodeToString(byContent[:]),
 		NBF: leaf.NotBefore.Unix(), EXP: leaf.NotAfter.Unix(), Enabled: v.Attributes.Enabled,
 	}})
 }
 
 func describePolicy(c *call, p *issuance.Policy) {
-	c.entry.Describe(audit.Details{Policy: policyProperties(p)})
+	c.attempt.Describe(audit.Details{Policy: policyProperties(p)})
 }
 
 // describeGivenPolicy also puts the policy of a create or import on record as an
@@ -40,7 +40,7 @@ func describePolicy(c *call, p *issuance.Policy) {
 func describeGivenPolicy(c *call, p *issuance.Policy) {
 	describePolicy(c, p)
 	if c.policyGiven {
-		c.entry.Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
+		c.attempt.Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
 	}
 }
 
@@ -58,13 +58,13 @@ func policyProperties(p *issuance.Policy) *audit.PolicyProperties {
 }
 
 func describeOperation(c *call, op *issuance.Operation) {
-	c.entry.Describe(audit.Details{Request: &audit.RequestProperties{
+	c.attempt.Describe(audit.Details{Request: &audit.RequestProperties{
 		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
 	}})
 }
 
 func describeSecret(c *call, v *secret.Version) {
-	c.entry.Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
+	c.attempt.Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
 }
 
 func describeIssuer(c *call, i *certificate.Issuer) {
@@ -72,5 +72,5 @@ func describeIssuer(c *call, i *certificate.Issuer) {
 	if i.OrganizationID != nil {
 		p.OrganizationID = *i.OrganizationID
 	}
-	c.entry.Describe(audit.Details{Issuer: p})
+	c.attempt.Describe(audit.Details{Issuer: p})
 }

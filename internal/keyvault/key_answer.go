@@ -27,7 +27,7 @@ type randomBody struct {
 }
 
 func renderUsed(c *call, u *key.Used) reply {
-	c.entry.SetObjectVersion(string(u.Version.Version))
+	c.attempt.ObjectVersion(u.Version.Version)
 	text := base64.RawURLEncoding.EncodeToString
 	r := ok(usedBody{c.objectID(object.Keys, u.Version.Name, u.Version.Version), text(u.Value.Reveal()), text(u.IV), text(u.Tag), text(u.AAD)})
 	r.secret = true
@@ -96,5 +96,5 @@ func describeKey(c *call, v *key.Version) {
 	for _, op := range v.Ops {
 		p.Ops = append(p.Ops, string(op))
 	}
-	c.entry.Describe(audit.Details{Key: p})
+	c.attempt.Describe(audit.Details{Key: p})
 }

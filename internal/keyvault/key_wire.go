@@ -75,7 +75,7 @@ func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
 
 func newKeyBundle(c *call, b *key.Bundle) keyBundle {
 	v := b.Version
-	c.entry.SetObjectVersion(string(v.Version))
+	c.attempt.ObjectVersion(v.Version)
 	return keyBundle{newJSONWebKey(c, v), newKeyAttributes(c, v, b.Head), v.Tags, b.Head.Managed}
 }
 

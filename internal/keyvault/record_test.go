@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"coffer/internal/access"
 	"coffer/internal/audit"
 )
 
@@ -213,7 +214,7 @@ func TestNoRecordNoSuccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	w.config.Audit = log
+	w.config.Recorder = access.NewRecorder(log)
 	w.serve(t)
 	if rec := w.do("GET", "/certificates?api-version=7.6", ""); rec.Code != 200 {
 		t.Fatal(rec.Code)

@@ -24,7 +24,7 @@ func (s *Server) renderRead(c *call, b *certificate.Bundle) reply {
 	}
 	k := renderedKey{b, c.address.base, c.version.rank, c.pinned != "", c.vault.Revision}
 	if text, found := s.rendered.Get(k); found {
-		c.entry.SetObjectVersion(string(b.Version.Version))
+		c.attempt.ObjectVersion(b.Version.Version)
 		return reply{status: 200, text: text}
 	}
 	r := renderRead(c, b)

@@ -62,7 +62,7 @@ func parseSecretChange(_ *call, in *input) secret.Change {
 
 func newSecretBundle(c *call, b *secret.Bundle) secretBundle {
 	v := b.Version
-	c.entry.SetObjectVersion(string(v.Version))
+	c.attempt.ObjectVersion(v.Version)
 	out := secretBundle{
 		ContentType: v.ContentType,
 		ID:          c.objectID(object.Secrets, v.Name, v.Version), Managed: b.Head.Managed,

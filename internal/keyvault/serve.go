@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/fault"
 	"coffer/internal/identity"
@@ -19,19 +18,18 @@ import (
 // written.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := s.cfg.Now()
-	c := &call{w: w, r: r, verb: r.Method, entry: s.cfg.Audit.Begin(arrived), client: clientAddress(r)}
+	c := &call{w: w, r: r, verb: r.Method, attempt: s.cfg.Recorder.Begin(arrived), ctx: r.Context(), client: clientAddress(r)}
 	if c.client.IsValid() {
 		c.clientIP = c.client.String()
 	}
-	c.ctx = audit.NewContext(r.Context(), c.entry)
 	a := s.answer(c)
 	if c.recorded {
-		if err := c.entry.Finish(a.outcome()); err != nil {
+		if err := c.attempt.Finish(a.outcome()); err != nil {
 			// Something may have been done, but no record, no success.
 			a.release()
 			a = refuse(&failure{status: http.StatusServiceUnavailable, code: "ServiceUnavailable",
 				message: "The outcome cannot be recorded now.", retryAfter: 1, internal: err})
-			_ = c.entry.Finish(a.outcome()) // a second chance for the record; the first error is logged
+			_ = c.attempt.Finish(a.outcome()) // a second chance for the record; the first error is logged
 		}
 	}
 	s.write(c, a)
@@ -44,7 +42,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) answer(c *call) (a *answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			a = refuse(internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), c.entry.RequestID()))
+			a = refuse(internalFailure(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), c.attempt.ID()))
 		}
 	}()
 	rep, err := s.serve(c)
@@ -52,7 +50,7 @@ func (s *Server) answer(c *call) (a *answer) {
 		a, err = encode(rep)
 	}
 	if err != nil {
-		f := failureOf(err, c.entry.RequestID())
+		f := failureOf(err, c.attempt.ID())
 		if f.status == http.StatusUnauthorized {
 			f.challenge = s.cfg.Challenge(c.address.host, c.vault)
 		}
@@ -77,7 +75,7 @@ func (s *Server) serve(c *call) (reply, error) {
 	if err := s.authenticate(c); err != nil {
 		return reply{}, err
 	}
-	if err := s.passFirewall(c); err != nil {
+	if err := s.cfg.Gate.CheckNetwork(c.attempt); err != nil {
 		return reply{}, err
 	}
 	if !decodes {
@@ -127,10 +125,9 @@ func (s *Server) authenticate(c *call) error {
 	if c.r.TLS != nil {
 		req.TLSVersion = c.r.TLS.Version
 	}
-	c.entry.SetRequest(req)
-	c.entry.SetVault(c.vault.ResourceID(), c.address.base)
 	c.query = parseQuery(c.r.URL.RawQuery)
-	c.entry.SetAPIVersion(c.query.apiVersion)
+	c.attempt.Arrived(req, c.client, c.query.apiVersion)
+	c.attempt.In(c.vault, c.address.base)
 
 	// Of two headers a proxy before us might believe the other one: together they
 	// are no token.
@@ -141,7 +138,7 @@ func (s *Server) authenticate(c *call) error {
 		if refusal, ok := errors.AsType[*identity.Refusal](err); ok {
 			code = refusal.Code
 		}
-		c.entry.SetUnauthenticated(code, token != "")
+		c.attempt.Unauthenticated(code, token != "")
 		if token != "" && !s.strangers.Allow(c.r.RemoteAddr, s.cfg.Now()) {
 			c.recorded = false // a stranger must not fill the disk
 			return &fault.Error{Kind: fault.Busy, Msg: "Request was not processed because too many tokens from this address were refused."}
@@ -149,16 +146,7 @@ func (s *Server) authenticate(c *call) error {
 		return err
 	}
 	c.caller = caller
-	c.entry.SetCaller(audit.Claims{ObjectID: caller.ObjectID, UPN: caller.UPN, AppID: caller.AppID})
-	return nil
-}
-
-func (s *Server) passFirewall(c *call) error {
-	refusal := access.CheckNetwork(c.vault, c.caller, c.client, s.cfg.Trusted)
-	c.entry.SetAddressAuthorized(refusal == nil)
-	if refusal != nil {
-		return refusal
-	}
+	c.attempt.Authenticated(caller)
 	return nil
 }
 
@@ -173,7 +161,7 @@ func (s *Server) find(c *call, path *segments) (*endpoint, error) {
 	if ep == nil {
 		return nil, noMethod(c.verb, allow)
 	}
-	c.entry.SetOperation(ep.action.Operation())
+	c.attempt.On(ep.action, object.Name{})
 
 	var err error
 	if c.version, err = c.query.version(s.cfg.AllowNewerVersions); err != nil {
@@ -216,7 +204,8 @@ func (s *Server) admit(c *call, ep *endpoint) (*input, error) {
 }
 
 func (s *Server) passGate(c *call, ep *endpoint) (err error) {
-	c.grant, err = s.cfg.Gate.Allow(c.ctx, c.caller, c.vault, ep.action, c.name)
+	c.attempt.On(ep.action, c.name)
+	c.grant, err = s.cfg.Gate.Allow(c.ctx, c.attempt)
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"coffer/internal/access"
-	"coffer/internal/audit"
 	"coffer/internal/object"
 	"coffer/internal/throttle"
 	"coffer/internal/vault"
@@ -19,9 +18,9 @@ type Config struct {
 	Secrets      Secrets
 	Vaults       Vaults
 	Verifier     Verifier
-	Gate         Gate
+	Gate         *access.Gate
 	Sealer       Sealer
-	Audit        *audit.Log
+	Recorder     *access.Recorder
 	Logger       *slog.Logger
 
 	// Challenge gives the WWW-Authenticate value of a 401 for a request to host
@@ -44,8 +43,6 @@ type Config struct {
 	// AllowNewerVersions admits well-formed api-versions above the newest known
 	// one, and treats them as that. The service refuses them.
 	AllowNewerVersions bool
-	// Trusted says whom the firewall lets pass as a trusted service; nil: nobody.
-	Trusted func(access.Caller) bool
 	// Ready says why the vault cannot serve now, for /healthstatus; nil: it can.
 	Ready func() error
 
@@ -86,7 +83,7 @@ func New(cfg Config) (*Server, error) {
 	}{
 		{"Certificates", cfg.Certificates != nil}, {"Keys", cfg.Keys != nil}, {"Secrets", cfg.Secrets != nil},
 		{"Vaults", cfg.Vaults != nil}, {"Verifier", cfg.Verifier != nil}, {"Gate", cfg.Gate != nil},
-		{"Sealer", cfg.Sealer != nil}, {"Audit", cfg.Audit != nil}, {"Logger", cfg.Logger != nil},
+		{"Sealer", cfg.Sealer != nil}, {"Recorder", cfg.Recorder != nil}, {"Logger", cfg.Logger != nil},
 		{"Challenge", cfg.Challenge != nil}, {"Audiences", cfg.Audiences != nil},
 		{"ServiceVersion", cfg.ServiceVersion != ""},
 	} {

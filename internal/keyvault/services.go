@@ -139,11 +139,6 @@ type Secrets interface {
 	Restore(ctx context.Context, g access.Grant, b *secret.Backup) (*secret.Bundle, error)
 }
 
-// Gate decides whether a caller may do something, and notes it for the audit.
-type Gate interface {
-	Allow(ctx context.Context, c access.Caller, v *vault.Vault, a access.Action, n object.Name) (access.Grant, error)
-}
-
 // Verifier finds the caller of a request from the value of its Authorization
 // header. An *identity.Refusal becomes a 401, any other error does not.
 type Verifier interface {

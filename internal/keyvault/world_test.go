@@ -172,8 +172,8 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 		Certificates: w.certificates,
 		Keys:         w.keys,
 		Secrets:      secrets,
-		Vaults:       registry, Verifier: verifier{}, Gate: access.NewGate(w.assignments), Sealer: sealer,
-		Audit: log, Logger: w.logger, Now: clock,
+		Vaults:       registry, Verifier: verifier{}, Gate: access.NewGate(access.GateConfig{Rules: w.assignments}), Sealer: sealer,
+		Recorder: access.NewRecorder(log), Logger: w.logger, Now: clock,
 		Challenge: func(host string, v *vault.Vault) string {
 			_, suffix, _ := strings.Cut(host, ".")
 			return `Bearer authorization="https://login.test/` + v.TenantID + `", resource="https://` + suffix + `"`

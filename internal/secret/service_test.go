@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -48,11 +49,11 @@ func newDrawer(t *testing.T) drawer {
 	}
 	sealer := seal.NewSealer(root, store.For[seal.Tx]{DB: db}, now)
 	home, other := &vault.Vault{ID: object.NewVaultID(), Name: "home", Revision: 1}, &vault.Vault{ID: object.NewVaultID(), Name: "other", Revision: 1}
-	gate := access.NewGate(nil)
+	given := accesstest.New(t)
 	grants := func(v *vault.Vault) func(access.Action, string) access.Grant {
 		return func(a access.Action, name string) access.Grant {
 			n, _ := object.ParseName(name)
-			return gate.System(t.Context(), v, a, n)
+			return given.Give(v, a, n)
 		}
 	}
 	must := func(err error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -27,7 +28,7 @@ type world struct {
 	*secret.Service
 	db     *store.DB
 	sealer *seal.Sealer
-	gate   *access.Gate
+	grants *accesstest.Grants
 
 	home, near, far, kept *vault.Vault
 
@@ -37,7 +38,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{TB: t, gate: access.NewGate(nil)}
+	w := &world{TB: t, grants: accesstest.New(t)}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
@@ -84,7 +85,7 @@ func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Gra
 	if err != nil && name != "" {
 		w.Fatal(err)
 	}
-	return w.gate.System(w.Context(), v, a, n)
+	return w.grants.Give(v, a, n)
 }
 
 // value is a new version that says nothing but its value.
