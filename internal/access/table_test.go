@@ -80,7 +80,7 @@ SecretRecover              recover                               secrets/recover
 SecretPurge                purge                                 secrets/purge/action           O D
 `
 
-// Every word of management.md, 4, and every data action of access-control.md, 6.4.
+// Every word of management.md, 5, and every data action of access-control.md, 6.4.
 var (
 	allWords = map[object.Family]string{
 		object.Keys:         "encrypt decrypt wrapKey unwrapKey sign verify get list create update import delete backup restore recover purge release rotate getrotationpolicy setrotationpolicy",

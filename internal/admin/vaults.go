@@ -14,7 +14,7 @@ import (
 	"coffer/internal/vault"
 )
 
-// The management path of vaults that were made here (contract management.md):
+// The management path of vaults that were made here (contract management.md, 5):
 // there is one subscription, and one resource group.
 const (
 	subscription  = "00000000-0000-0000-0000-000000000000"

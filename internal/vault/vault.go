@@ -67,7 +67,7 @@ type NetworkRules struct {
 	BypassNone           bool     // trusted callers are not let past the rules
 }
 
-// Bounds of a vault's settings (contract management.md; certificates.md, 13.2).
+// Bounds of a vault's settings (contract management.md, 5; certificates.md, 13.2).
 const (
 	MinRetentionDays     = 7
 	MaxRetentionDays     = 90
