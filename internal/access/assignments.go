@@ -25,16 +25,10 @@ type Tx interface {
 	Assignments(ctx context.Context) ([]Assignment, error)
 }
 
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}
-
 // Assignments keeps the role assignments of the installation. What it read is
 // used for vault.MaxAge; a change made through this process counts at once.
 type Assignments struct {
-	db  DB
+	db  object.DB[Tx]
 	now func() time.Time
 
 	mu    sync.RWMutex
@@ -44,7 +38,7 @@ type Assignments struct {
 }
 
 // NewAssignments keeps what db holds.
-func NewAssignments(db DB, now func() time.Time) *Assignments {
+func NewAssignments(db object.DB[Tx], now func() time.Time) *Assignments {
 	return &Assignments{db: db, now: now}
 }
 

@@ -145,10 +145,3 @@ type Tx interface {
 	// Issuers lists issuers by canonical name, from after page.After.
 	Issuers(ctx context.Context, v object.VaultID, page object.Page) ([]*Issuer, error)
 }
-
-// DB opens transactions. Update may run fn again after a conflict; what it
-// returns without an error is durable.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}

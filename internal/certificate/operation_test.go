@@ -146,7 +146,7 @@ func TestCancellationWithdrawnUnderTheWorker(t *testing.T) {
 
 // beforeUpdate calls a function before each write.
 type beforeUpdate struct {
-	certificate.DB
+	object.DB[certificate.Tx]
 	call func()
 }
 

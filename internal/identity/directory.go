@@ -30,7 +30,7 @@ type Sealer interface {
 
 // Config is what a Directory is built from.
 type Config struct {
-	DB       DB
+	DB       object.DB[Tx]
 	Sealer   Sealer
 	TenantID string // GUID of the one tenant
 
@@ -46,7 +46,7 @@ type Config struct {
 
 // Directory holds the tenant's principals. It is safe for concurrent use.
 type Directory struct {
-	db     DB
+	db     object.DB[Tx]
 	sealer Sealer
 	tenant string
 	issuer string

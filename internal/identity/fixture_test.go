@@ -53,7 +53,7 @@ func (c *clock) add(d time.Duration) {
 
 // world is a directory with its database, which further replicas can share.
 type world struct {
-	db     identity.DB
+	db     identitytest.DB
 	sealer identity.Sealer
 	clock  *clock
 	dir    *identity.Directory

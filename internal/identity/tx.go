@@ -62,9 +62,3 @@ type Tx interface {
 	// ForgetAssertions drops those whose until is before the given time.
 	ForgetAssertions(ctx context.Context, before time.Time) error
 }
-
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}

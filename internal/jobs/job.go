@@ -42,9 +42,3 @@ type Tx interface {
 	// the zero time when there is none.
 	NextJob(ctx context.Context, kinds []Kind) (time.Time, error)
 }
-
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}

@@ -19,7 +19,7 @@ type Handler func(ctx context.Context, j Job) error
 
 // Config is what a Runner is made of.
 type Config struct {
-	DB       DB
+	DB       object.DB[Tx]
 	Handlers map[Kind]Handler
 	Now      func() time.Time
 	Logger   *slog.Logger

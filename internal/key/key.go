@@ -118,9 +118,3 @@ type HandleTx interface {
 	CompleteJob(ctx context.Context, j jobs.Job) error
 	RetryJob(ctx context.Context, j jobs.Job, due time.Time) error
 }
-
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}

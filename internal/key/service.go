@@ -30,7 +30,7 @@ type Maker interface {
 // Config is what a Service is made of. Fields without a comment on zero are
 // required.
 type Config struct {
-	DB     DB
+	DB     object.DB[Tx]
 	Sealer Sealer
 	Maker  Maker
 	Now    func() time.Time

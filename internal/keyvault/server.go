@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/certificate"
+	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/secret"
 	"coffer/internal/throttle"
 	"coffer/internal/vault"
 )
 
 // Config is what a Server needs. What has no "zero means" must be given.
 type Config struct {
-	Certificates Certificates
-	Keys         Keys
-	Secrets      Secrets
+	Certificates *certificate.Service
+	Keys         *key.Service
+	Secrets      *secret.Service
 	Vaults       Vaults
 	Verifier     Verifier
 	Gate         *access.Gate

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"coffer/internal/certificate"
 )
 
 // TestOnASocket speaks to a real server in ways that routers of the standard
@@ -157,8 +159,8 @@ func openssl(t *testing.T, name string, args ...string) string {
 }
 
 // BenchmarkGetCertificate is the whole way of a GET but TLS and the socket: with
-// the database it reads, and without ("rules"), where a prepared bundle comes
-// back at once.
+// the database it reads, and without ("memory"), where nothing has been committed
+// since the last read.
 func BenchmarkGetCertificate(b *testing.B) {
 	w := newWorld(b)
 	w.config.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) // that of the world grows
@@ -186,9 +188,10 @@ func BenchmarkGetCertificate(b *testing.B) {
 		}
 	}
 	b.Run("database", run)
-	w.config.Certificates = &prepared{Certificates: w.config.Certificates}
+	w.rules.Generation = w.db.Generation
+	w.config.Certificates = must(certificate.NewService(w.rules))
 	w.serve(b)
-	b.Run("rules", run)
+	b.Run("memory", run)
 }
 
 // cpuTime is what this process has used of the processors.

@@ -47,6 +47,7 @@ type world struct {
 	config       keyvault.Config
 	db           *store.DB
 	certificates *certificate.Service
+	rules        certificate.Config // what certificates is made of
 	keys         *key.Service
 	token        *keytest.Token // of the premium vault
 	assignments  *access.Assignments
@@ -146,11 +147,11 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 		}
 	}
 	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, clock)
-	w.certificates, err = certificate.NewService(certificate.Config{
+	w.rules = certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.token,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
-	})
-	if err != nil {
+	}
+	if w.certificates, err = certificate.NewService(w.rules); err != nil {
 		t.Fatal(err)
 	}
 	w.keys, err = key.NewService(key.Config{

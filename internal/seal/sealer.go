@@ -38,12 +38,6 @@ type Tx interface {
 	RewrapDataKey(ctx context.Context, k DataKey) error
 }
 
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}
-
 // Keeper holds the root key and never gives it away.
 type Keeper interface {
 	// Wrap seals a data key under the current root key and names that root key.
@@ -60,7 +54,7 @@ var ErrRootKey = errors.New("seal: wrapped by a root key that is not at hand")
 // keys stay in memory: one of 32 bytes for each vault in use.
 type Sealer struct {
 	keeper Keeper
-	db     DB
+	db     object.DB[Tx]
 	now    func() time.Time
 
 	mu   sync.RWMutex
@@ -73,7 +67,7 @@ type scopeKeys struct {
 }
 
 // NewSealer makes a Sealer; it reads nothing yet.
-func NewSealer(keeper Keeper, db DB, now func() time.Time) *Sealer {
+func NewSealer(keeper Keeper, db object.DB[Tx], now func() time.Time) *Sealer {
 	return &Sealer{keeper: keeper, db: db, now: now, keys: map[string]*scopeKeys{}}
 }
 

@@ -272,7 +272,7 @@ func TestOldRootKeyMakesNoDataKey(t *testing.T) {
 
 // slowDB lets something else happen before a transaction begins.
 type slowDB struct {
-	seal.DB
+	object.DB[seal.Tx]
 	before *func()
 }
 

@@ -62,9 +62,3 @@ type Tx interface {
 	// are not among them.
 	DueSecrets(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
 }
-
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}

@@ -20,7 +20,7 @@ type Sealer interface {
 // Config is what a Service is made of. Fields without a comment on nil are
 // required.
 type Config struct {
-	DB     DB
+	DB     object.DB[Tx]
 	Sealer Sealer
 	Now    func() time.Time
 

@@ -12,6 +12,7 @@ import (
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/vault"
@@ -145,7 +146,8 @@ func (db *DB) Backup(ctx context.Context, path string) error {
 // not begun answers ErrClosed.
 func (db *DB) Close() error { return db.engine.close() }
 
-// For narrows a DB to the transaction that one domain declares.
+// For is an object.DB of the transaction that one domain declares. T is one of
+// those that Tx is shown to implement below.
 type For[T any] struct{ DB *DB }
 
 // View is DB.View.
@@ -159,25 +161,16 @@ func (f For[T]) Update(ctx context.Context, fn func(T) error) error {
 }
 
 var (
+	_ access.Tx      = (*Tx)(nil)
 	_ certificate.Tx = (*Tx)(nil)
-	_ key.Tx         = (*Tx)(nil)
-	_ secret.Tx      = (*Tx)(nil)
+	_ identity.Tx    = (*Tx)(nil)
 	_ issuance.Tx    = (*Tx)(nil)
 	_ jobs.Tx        = (*Tx)(nil)
+	_ key.Tx         = (*Tx)(nil)
 	_ seal.Tx        = (*Tx)(nil)
+	_ secret.Tx      = (*Tx)(nil)
 	_ vault.Tx       = (*Tx)(nil)
-	_ identity.Tx    = (*Tx)(nil)
 
-	_ certificate.DB = For[certificate.Tx]{}
-	_ seal.DB        = For[seal.Tx]{}
-	_ vault.DB       = For[vault.Tx]{}
-	_ identity.DB    = For[identity.Tx]{}
-	_ jobs.DB        = For[jobs.Tx]{}
+	_ object.DB[*Tx]    = (*DB)(nil)
+	_ object.DB[key.Tx] = For[key.Tx]{}
 )
-
-// assignments is what internal/access needs of a transaction.
-var _ interface {
-	InsertAssignment(ctx context.Context, a access.Assignment) error
-	DeleteAssignment(ctx context.Context, id string) error
-	Assignments(ctx context.Context) ([]access.Assignment, error)
-} = (*Tx)(nil)

@@ -14,7 +14,7 @@ import (
 // change made through this process counts at once, one of another replica after
 // at most MaxAge.
 type Registry struct {
-	db  DB
+	db  object.DB[Tx]
 	now func() time.Time
 
 	mu      sync.RWMutex
@@ -35,7 +35,7 @@ const MaxAge = 2 * time.Second
 const maxEntries = 4096
 
 // NewRegistry makes an empty registry over db.
-func NewRegistry(db DB, now func() time.Time) *Registry {
+func NewRegistry(db object.DB[Tx], now func() time.Time) *Registry {
 	return &Registry{db: db, now: now, entries: map[string]entry{}}
 }
 

@@ -15,13 +15,13 @@ import (
 // Service changes vaults. It serves the command line now and the management door
 // later; who may call it is decided there.
 type Service struct {
-	db       DB
+	db       object.DB[Tx]
 	registry *Registry
 	now      func() time.Time
 }
 
 // NewService changes the vaults of db and tells registry.
-func NewService(db DB, registry *Registry, now func() time.Time) *Service {
+func NewService(db object.DB[Tx], registry *Registry, now func() time.Time) *Service {
 	return &Service{db: db, registry: registry, now: now}
 }
 

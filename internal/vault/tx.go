@@ -22,9 +22,3 @@ type Tx interface {
 	// DeleteVault removes the vault with everything in it.
 	DeleteVault(ctx context.Context, id object.VaultID) error
 }
-
-// DB opens transactions. Update may run fn again after a conflict.
-type DB interface {
-	View(ctx context.Context, fn func(Tx) error) error
-	Update(ctx context.Context, fn func(Tx) error) error
-}

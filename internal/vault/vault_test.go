@@ -68,7 +68,7 @@ func newOffice(t *testing.T) *office {
 
 // counted counts the reads.
 type counted struct {
-	vault.DB
+	object.DB[vault.Tx]
 	views *int
 }
 
@@ -237,7 +237,7 @@ func TestRegistryForgetsReadsThatAChangeOvertook(t *testing.T) {
 
 // slowReads lets something happen between a read and its answer.
 type slowReads struct {
-	vault.DB
+	object.DB[vault.Tx]
 	after *func()
 }
 

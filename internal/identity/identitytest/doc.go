@@ -1,4 +1,4 @@
 // Package identitytest holds what tests of the directory share: the suite that
-// every identity.DB must pass, and a DB and a Sealer in memory for the tests of
-// packages that do not know the store.
+// every database for identity.Tx must pass, and a database and a Sealer in memory
+// for the tests of packages that do not know the store.
 package identitytest

@@ -16,9 +16,12 @@ import (
 	"coffer/internal/object"
 )
 
-// NewDB makes an empty identity.DB in memory. A transaction works on a copy,
+// DB opens transactions of the directory.
+type DB = object.DB[identity.Tx]
+
+// NewDB makes an empty database in memory. A transaction works on a copy,
 // which replaces the state when it succeeds.
-func NewDB() identity.DB {
+func NewDB() DB {
 	return &memory{state: state{
 		principals: map[string]identity.Principal{}, credentials: map[string]identity.Credential{},
 		members: map[identity.Membership]bool{}, keys: map[string]identity.SigningKey{}, assertions: map[string]time.Time{},

@@ -18,7 +18,7 @@ import (
 
 // TestDB checks that a DB keeps what identity.Tx promises. newDB makes an empty
 // one; it registers its own clean-up.
-func TestDB(t *testing.T, newDB func(t *testing.T) identity.DB) {
+func TestDB(t *testing.T, newDB func(t *testing.T) DB) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, identity.Tx) conflicts
@@ -239,7 +239,7 @@ func testAssertions(t *testing.T, tx identity.Tx) conflicts {
 	return nil
 }
 
-func testRollback(t *testing.T, db identity.DB) {
+func testRollback(t *testing.T, db DB) {
 	ctx, stop := t.Context(), errors.New("stop")
 	a := principal(1, identity.ServicePrincipal)
 	err := db.Update(ctx, func(tx identity.Tx) error {
@@ -263,7 +263,7 @@ func testRollback(t *testing.T, db identity.DB) {
 
 // TestConcurrent checks that of several transactions that remember one
 // assertion, one wins.
-func TestConcurrent(t *testing.T, newDB func(t *testing.T) identity.DB) {
+func TestConcurrent(t *testing.T, newDB func(t *testing.T) DB) {
 	db, ctx := newDB(t), t.Context()
 	results := make(chan bool)
 	for range 4 {

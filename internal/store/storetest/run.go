@@ -59,7 +59,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		})
 	}
 	t.Run("the directory", func(t *testing.T) {
-		identitytest.TestDB(t, func(t *testing.T) identity.DB {
+		identitytest.TestDB(t, func(t *testing.T) identitytest.DB {
 			return store.For[identity.Tx]{DB: Open(t, place(t))}
 		})
 	})
