@@ -219,7 +219,7 @@ func TestCallerOfTheDirectory(t *testing.T) {
 		TenantID: tenant, ObjectID: p.ObjectID, AppID: p.AppID, Issuer: base + "/" + tenant + "/", TokenID: token.ID,
 		Groups: []string{inner, outer}, TokenGroups: 2,
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(access.Caller{})); d != "" {
 		t.Error(d)
 	}
 	// Membership is the directory's of now, not the token's of then.
