@@ -81,7 +81,7 @@ func signs(t *testing.T, d *Device, id ID, public crypto.PublicKey) {
 }
 
 func TestGeneratedKeysSign(t *testing.T) {
-	d := newToken(t).open()
+	d := newHSM(t).open()
 	for _, spec := range append(ecSpecs, rsa2048, pki.KeySpec{Algorithm: pki.RSA, Size: 3072}, pki.KeySpec{Algorithm: pki.RSA, Size: 4096}) {
 		id, public := generate(t, d, spec)
 		if got, err := pki.SpecOf(public); err != nil || got != spec {
@@ -103,7 +103,7 @@ func TestGeneratedKeysSign(t *testing.T) {
 }
 
 func TestImportedKeysSignAndStay(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	for _, spec := range append(ecSpecs, rsa2048) {
 		private, err := pki.Generate(spec)
@@ -123,7 +123,7 @@ func TestImportedKeysSignAndStay(t *testing.T) {
 
 // What is generated was never outside: pkcs11-tool says so.
 func TestGeneratedKeysWereNeverOutside(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	for _, spec := range []pki.KeySpec{rsa2048, ecSpecs[0], ecSpecs[3], octSpec(128), octSpec(256), octSpec(512)} {
 		id, _ := generate(t, d, spec)
@@ -158,7 +158,7 @@ func TestGeneratedKeysWereNeverOutside(t *testing.T) {
 }
 
 func TestRSADecrypts(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	id, p := generate(t, d, rsa2048)
 	public := p.(*rsa.PublicKey)
@@ -203,7 +203,7 @@ func TestRSADecrypts(t *testing.T) {
 			t.Errorf("%v: %v", opts, err)
 		}
 	}
-	// However much is refused, the token is not taken for broken.
+	// However much is refused, the HSM is not taken for broken.
 	if n := k.lines("level=ERROR"); n != 0 {
 		t.Errorf("the log:\n%s", k.log.String())
 	}
@@ -256,7 +256,7 @@ func TestOAEPPaddingIsJudgedAsInGo(t *testing.T) {
 }
 
 func TestDestroyLeavesOthersAlone(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	id, _ := generate(t, d, octSpec(128))
 	other, _ := generate(t, d, octSpec(128))

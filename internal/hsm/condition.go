@@ -11,9 +11,9 @@ import (
 	"coffer/internal/fault"
 )
 
-// condition is one way in which a token cannot serve.
+// condition is one way in which an HSM cannot serve.
 type condition struct {
-	msg   string        // for the caller
+	msg   string        // for the caller, in words that the wire keeps
 	retry time.Duration // when it is worth trying again
 }
 
@@ -30,7 +30,7 @@ var (
 	wrongPIN   = &condition{"The HSM token refuses the configured PIN.", time.Minute}
 	expiredPIN = &condition{"The PIN of the HSM token has expired or was never set.", time.Minute}
 	locked     = &condition{"The PIN of the HSM token is locked.", time.Minute}
-	// A service that is started again and again would lock the token with its
+	// A service that is started again and again would lock the HSM with its
 	// last try.
 	lastTry = &condition{"The HSM token takes one more wrong PIN before it locks: log in once with its maker's tool.", time.Minute}
 	closed  = &condition{"The HSM is no longer in use.", time.Second}
@@ -68,7 +68,7 @@ var conditions = map[pkcs11.Error]*condition{
 	pkcs11.CKR_USER_PIN_NOT_INITIALIZED: expiredPIN,
 }
 
-// conditionOf says what an error tells of the token; nil: nothing.
+// conditionOf says what an error tells of the HSM; nil: nothing.
 func conditionOf(err error) *condition {
 	rv, ok := errors.AsType[pkcs11.Error](err)
 	switch {

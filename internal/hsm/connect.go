@@ -17,7 +17,7 @@ import (
 // finalizes the module and may take a network's time.
 const attemptPause = time.Second
 
-// connection gives the login to the token, or makes one. A caller that finds
+// connection gives the login to the HSM, or makes one. A caller that finds
 // another at it is told so at once.
 func (d *Device) connection(ctx context.Context) (*connection, error) {
 	d.mu.Lock()
@@ -70,7 +70,7 @@ func (d *Device) connect() {
 	d.attempt = nil
 	if err == nil {
 		d.conn, d.why, d.cause, d.tried = conn, nil, nil, time.Time{}
-		d.cfg.Logger.Info("the HSM token is in use")
+		d.cfg.Logger.Info("the HSM is in use")
 		return
 	}
 	d.tried, d.lost = d.cfg.Now(), epoch
@@ -97,7 +97,7 @@ func (d *Device) lose(conn *connection, cause error) {
 // holds mu.
 func (d *Device) down(why *condition, cause error) {
 	if d.why != why {
-		d.cfg.Logger.Error("the HSM token cannot be used", "reason", why.msg, "error", cause)
+		d.cfg.Logger.Error("the HSM cannot be used", "reason", why.msg, "error", cause)
 	}
 	d.why, d.cause = why, cause
 }
@@ -115,7 +115,7 @@ func (r *refusal) Error() string {
 	return r.why.msg
 }
 
-// login finds the token and logs in. It gives the module's epoch in any case.
+// login finds the HSM and logs in. It gives the module's epoch in any case.
 func (d *Device) login(lost uint64) (*connection, uint64, error) {
 	epoch, err := d.mod.start(lost)
 	if err != nil {
@@ -128,7 +128,7 @@ func (d *Device) login(lost uint64) (*connection, uint64, error) {
 	if d.mod.epoch != epoch {
 		return nil, lost, errEpoch
 	}
-	slot, info, err := d.token()
+	slot, info, err := d.slot()
 	if err != nil {
 		return nil, epoch, err
 	}
@@ -146,8 +146,8 @@ func (d *Device) login(lost uint64) (*connection, uint64, error) {
 	return &connection{epoch: epoch, slot: slot, keeper: h, handles: map[object]pkcs11.ObjectHandle{}}, epoch, nil
 }
 
-// token finds the one token that the Config names.
-func (d *Device) token() (slot uint, info pkcs11.TokenInfo, err error) {
+// slot finds the slot of the one HSM that the Config names.
+func (d *Device) slot() (slot uint, info pkcs11.TokenInfo, err error) {
 	slots, err := d.mod.lib.GetSlotList(true)
 	if err != nil {
 		return 0, info, fmt.Errorf("listing the slots: %w", err)
@@ -173,7 +173,7 @@ func (c Config) matches(t pkcs11.TokenInfo) bool {
 	return t.Label == c.Token && (c.Serial == "" || t.SerialNumber == c.Serial)
 }
 
-// authenticate logs in, with care for the token's count of wrong PINs.
+// authenticate logs in, with care for the HSM's count of wrong PINs.
 func (d *Device) authenticate(h pkcs11.SessionHandle, flags uint) error {
 	// Another device of this process may have logged in: the login is the process's.
 	if state, err := d.mod.lib.GetSessionInfo(h); err != nil {
@@ -204,7 +204,7 @@ func (d *Device) authenticate(h pkcs11.SessionHandle, flags uint) error {
 	return fmt.Errorf("logging in: %w", err)
 }
 
-// refusedPINs remembers the PINs that the token has refused. Tokens lock after
+// refusedPINs remembers the PINs that the HSM has refused. HSMs lock after
 // three to ten wrong ones, so that one PIN is tried once an hour, and three
 // different ones at most.
 type refusedPINs struct{ list []refusedPIN }

@@ -19,7 +19,7 @@ import (
 )
 
 func TestWrongConfigsAreErrors(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	for claim, change := range map[string]func(*Config){
 		"cannot be loaded":    func(c *Config) { c.Module = k.dir + "/nowhere.so" },
 		"not a PKCS#11":       func(c *Config) { c.Module = "libc.so.6" },
@@ -37,8 +37,8 @@ func TestWrongConfigsAreErrors(t *testing.T) {
 	}
 }
 
-func TestTokenThatGoesComesBackWithoutRestart(t *testing.T) {
-	k := newToken(t)
+func TestHSMThatGoesComesBackWithoutRestart(t *testing.T) {
+	k := newHSM(t)
 	d := k.open()
 	id, public := generate(t, d, ecSpecs[0])
 	signer := d.Signer(id, public)
@@ -63,7 +63,7 @@ func TestTokenThatGoesComesBackWithoutRestart(t *testing.T) {
 				t.Errorf("gone: %v", err)
 			}
 			if err := d.Destroy(t.Context(), id); !fault.Is(err, fault.Unavailable) {
-				t.Errorf("a key of a token that is gone counts as destroyed: %v", err)
+				t.Errorf("a key of an HSM that is gone counts as destroyed: %v", err)
 			}
 			k.pass(time.Second)
 		}
@@ -84,8 +84,8 @@ func TestTokenThatGoesComesBackWithoutRestart(t *testing.T) {
 	}
 }
 
-func TestTokenMayComeAfterTheStart(t *testing.T) {
-	k := newToken(t)
+func TestHSMMayComeAfterTheStart(t *testing.T) {
+	k := newHSM(t)
 	k.remove()
 	d := k.open()
 	if err := d.Ready(t.Context()); !fault.Is(err, fault.Unavailable) {
@@ -114,9 +114,9 @@ func TestTokenMayComeAfterTheStart(t *testing.T) {
 	}
 }
 
-// A library that has looked at its tokens once is made to look again.
-func TestTokenMayComeWhileTheLibraryRuns(t *testing.T) {
-	k := newToken(t)
+// A library that has looked at its HSMs once is made to look again.
+func TestHSMMayComeWhileTheLibraryRuns(t *testing.T) {
+	k := newHSM(t)
 	k.remove()
 	empty := filepath.Join(k.dir, "tokens")
 	if err := os.Mkdir(empty, 0o700); err != nil {
@@ -136,8 +136,8 @@ func TestTokenMayComeWhileTheLibraryRuns(t *testing.T) {
 	}
 }
 
-func TestTwoTokensOfOneLabelNeedTheSerial(t *testing.T) {
-	k := newToken(t)
+func TestTwoHSMsOfOneLabelNeedTheSerial(t *testing.T) {
+	k := newHSM(t)
 	k.run("../../scripts/softhsm", k.dir, "coffer-test", pin)
 	d := k.open()
 	unavailable(t, d.Ready(t.Context()), ambiguous)
@@ -159,7 +159,7 @@ func TestTwoTokensOfOneLabelNeedTheSerial(t *testing.T) {
 }
 
 func TestWrongPINIsNotTriedAgain(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	k.pin = "wrong"
 	d, f := k.faulty()
 	for range 50 {
@@ -197,7 +197,7 @@ func TestWrongPINIsNotTriedAgain(t *testing.T) {
 }
 
 func TestPINsAreTriedSparingly(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	k.pin = "wrong"
 	d, f := k.faulty()
 	for i := range 20 { // a source that gives another one each time
@@ -215,9 +215,9 @@ func TestPINsAreTriedSparingly(t *testing.T) {
 	}
 }
 
-func TestFlagsOfTheTokenStopLogins(t *testing.T) {
-	k := newToken(t)
-	k.pin = "wrong" // so that the token is not in use yet
+func TestFlagsOfTheHSMStopLogins(t *testing.T) {
+	k := newHSM(t)
+	k.pin = "wrong" // so that the HSM is not in use yet
 	d, f := k.faulty()
 	k.pin = pin
 	real := f.lib
@@ -248,7 +248,7 @@ func (f flagged) GetTokenInfo(slot uint) (pkcs11.TokenInfo, error) {
 }
 
 func TestPINSourceThatFails(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	c := k.config()
 	var broken atomic.Bool
 	broken.Store(true)

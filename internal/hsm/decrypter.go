@@ -17,7 +17,7 @@ import (
 
 // refused is the error of a call that had a stranger's data in it. Libraries answer
 // bad data with values that mean a broken device too, SoftHSM with
-// CKR_GENERAL_ERROR: then a look at the token decides which of the two it is.
+// CKR_GENERAL_ERROR: then a look at the HSM decides which of the two it is.
 func (s *session) refused(doing string, err error) error {
 	if is(err, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_FUNCTION_FAILED) {
 		if err := s.probe(); err != nil {
@@ -89,8 +89,8 @@ func (k decrypter) Decrypt(_ io.Reader, ciphertext []byte, opts crypto.Decrypter
 	return plain, err
 }
 
-// errMechanism is a mechanism, or a parameter of it, that the token does not do.
-var errMechanism = errors.New("hsm: the token does not do this")
+// errMechanism is a mechanism, or a parameter of it, that the HSM does not do.
+var errMechanism = errors.New("hsm: the HSM does not do this")
 
 // decrypt is one decryption. The data is looked at after the mechanism.
 func (s *session) decrypt(h pkcs11.ObjectHandle, m []*pkcs11.Mechanism, data []byte) ([]byte, error) {
@@ -108,7 +108,7 @@ func (s *session) decrypt(h pkcs11.ObjectHandle, m []*pkcs11.Mechanism, data []b
 }
 
 // decodeOAEP takes off the padding (RFC 8017, 7.1.2, step 3, with an empty label)
-// from the block that the token has decrypted, of size bytes; a token may have left
+// from the block that the HSM has decrypted, of size bytes; an HSM may have left
 // out its leading zeros. It is the code of crypto/rsa (crypto/internal/fips140/rsa,
 // DecryptOAEP), whose time does not depend on where the padding is wrong.
 func decodeOAEP(hash crypto.Hash, block []byte, size int) ([]byte, error) {

@@ -25,7 +25,7 @@ const (
 	maxHandles = 4096
 )
 
-// Device is a token in use. It is safe for concurrent use. A token that is lost is
+// Device is an HSM in use. It is safe for concurrent use. An HSM that is lost is
 // connected again by the next use: by one goroutine, while other uses fail fast.
 type Device struct {
 	cfg     Config
@@ -37,16 +37,16 @@ type Device struct {
 	mu      sync.Mutex
 	conn    *connection   // guarded by mu; nil while there is none
 	attempt chan struct{} // guarded by mu; closed at the end of the running attempt to connect; nil: none runs
-	tried   time.Time     // guarded by mu; when the last attempt failed; zero: none since the token was lost
+	tried   time.Time     // guarded by mu; when the last attempt failed; zero: none since the HSM was lost
 	why     *condition    // guarded by mu; why there is no connection
 	cause   error         // guarded by mu; of why
-	lost    uint64        // guarded by mu; the module's epoch in which the token was lost
-	full    bool          // guarded by mu; the token had no room for the last new object
+	lost    uint64        // guarded by mu; the module's epoch in which the HSM was lost
+	full    bool          // guarded by mu; the HSM had no room for the last new object
 	closed  bool          // guarded by mu
 	pins    refusedPINs   // used by the running attempt only
 }
 
-// connection is a login to the token. All of it dies with the module's epoch.
+// connection is a login to the HSM. All of it dies with the module's epoch.
 type connection struct {
 	epoch   uint64
 	slot    uint
@@ -55,7 +55,7 @@ type connection struct {
 	handles map[object]pkcs11.ObjectHandle // guarded by Device.mu
 }
 
-// session is one session with the token, during one operation.
+// session is one session with the HSM, during one operation.
 type session struct {
 	lib  cryptoki
 	h    pkcs11.SessionHandle
@@ -63,8 +63,8 @@ type session struct {
 	conn *connection
 }
 
-// Open begins to use a token. A wrong Config and a module that cannot be loaded
-// are errors; a token that cannot be used now is logged, and tried again at each
+// Open begins to use an HSM. A wrong Config and a module that cannot be loaded
+// are errors; an HSM that cannot be used now is logged, and tried again at each
 // use.
 func Open(cfg Config) (*Device, error) {
 	if cfg.Module == "" {
@@ -104,7 +104,7 @@ func open(cfg Config, mod *module, release func() error) (*Device, error) {
 	return d, nil
 }
 
-// Close ends the use of the token, after the operations that run. If one of them
+// Close ends the use of the HSM, after the operations that run. If one of them
 // does not return, the module is left as it is.
 func (d *Device) Close() error {
 	d.mu.Lock()
@@ -137,7 +137,7 @@ func (d *Device) Close() error {
 	return errors.Join(d.leave(), d.release())
 }
 
-// leave closes the sessions: other devices may use the same token.
+// leave closes the sessions: other devices may use the same HSM.
 func (d *Device) leave() error {
 	d.mod.use.RLock()
 	defer d.mod.use.RUnlock()
@@ -154,12 +154,12 @@ func (d *Device) leave() error {
 	return err
 }
 
-// Ready reports whether the token can be used now, by asking it.
+// Ready reports whether the HSM can be used now, by asking it.
 func (d *Device) Ready(ctx context.Context) error {
 	return d.repeat(ctx, func(s *session) error { return s.probe() })
 }
 
-// do runs one operation in a session of its own. What a failure tells of the token
+// do runs one operation in a session of its own. What a failure tells of the HSM
 // is noted, and told to the caller as fault.Unavailable.
 func (d *Device) do(ctx context.Context, op func(*session) error) error {
 	err, _ := d.once(ctx, op)
@@ -269,15 +269,15 @@ func (d *Device) session(conn *connection) (*session, error) {
 	return s, nil
 }
 
-// probe asks the token whether it is there and knows this session: some libraries
+// probe asks the HSM whether it is there and knows this session: some libraries
 // go on without it, and find no objects then.
 func (s *session) probe() error {
 	info, err := s.lib.GetTokenInfo(s.conn.slot)
 	if err != nil {
-		return fmt.Errorf("asking for the token: %w", err)
+		return fmt.Errorf("asking for the HSM: %w", err)
 	}
 	if !s.d.cfg.matches(info) {
-		return fmt.Errorf("asking for the token: another one is there: %w", pkcs11.Error(pkcs11.CKR_TOKEN_NOT_PRESENT))
+		return fmt.Errorf("asking for the HSM: another one is there: %w", pkcs11.Error(pkcs11.CKR_TOKEN_NOT_PRESENT))
 	}
 	state, err := s.lib.GetSessionInfo(s.h)
 	if err != nil {
@@ -289,7 +289,7 @@ func (s *session) probe() error {
 	return nil
 }
 
-// room notes whether the token has room for new objects.
+// room notes whether the HSM has room for new objects.
 func (d *Device) room(there bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -298,8 +298,8 @@ func (d *Device) room(there bool) {
 	}
 	d.full = !there
 	if there {
-		d.cfg.Logger.Info("the HSM token has room again")
+		d.cfg.Logger.Info("the HSM has room again")
 	} else {
-		d.cfg.Logger.Error("the HSM token is full")
+		d.cfg.Logger.Error("the HSM is full")
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 // A network HSM that has dropped idle sessions costs no request.
 func TestDroppedSessionsAreReplaced(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	keys := newKit(t, d)
 	for _, failure := range []pkcs11.Error{pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED, pkcs11.CKR_USER_NOT_LOGGED_IN, pkcs11.CKR_DEVICE_REMOVED} {
@@ -44,7 +44,7 @@ func TestDroppedSessionsAreReplaced(t *testing.T) {
 // When one device initializes the module anew, the sessions of another are dead, and
 // their numbers may be those of new ones.
 func TestDevicesShareAModule(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	other, err := open(k.config(), d.mod, func() error { return nil })
 	if err != nil {
@@ -74,8 +74,8 @@ func TestDevicesShareAModule(t *testing.T) {
 	}
 }
 
-func TestFullTokenServesOn(t *testing.T) {
-	k := newToken(t)
+func TestFullHSMServesOn(t *testing.T) {
+	k := newHSM(t)
 	d, f := k.faulty()
 	id, public := generate(t, d, ecSpecs[0])
 	f.before = func(call string) error {
@@ -99,14 +99,14 @@ func TestFullTokenServesOn(t *testing.T) {
 		t.Errorf("%d, %d lines:\n%s", a, b, k.log.String())
 	}
 	if n := f.count("Finalize"); n != 0 {
-		t.Errorf("a full token was connected again %d times", n)
+		t.Errorf("a full HSM was connected again %d times", n)
 	}
 }
 
 // Each call of each operation fails, as if it had not been made and as if it had: the
-// answer is right or says that the token is unavailable, and then all works again.
+// answer is right or says that the HSM is unavailable, and then all works again.
 func TestDeviceRecoversFromAFailureAtEachCall(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	keys := newKit(t, d)
 	failures := []pkcs11.Error{
@@ -137,7 +137,7 @@ func TestDeviceRecoversFromAFailureAtEachCall(t *testing.T) {
 				}
 				err := work(t.Context())
 				f.before, f.after = none, none
-				// A token that is well and answers so has been given bad data.
+				// An HSM that is well and answers so has been given bad data.
 				refused := failure == pkcs11.CKR_GENERAL_ERROR && (failed == "Decrypt" || failed == "UnwrapKey")
 				if err != nil && !fault.Is(err, fault.Unavailable) && !(refused && errors.Is(err, ErrRefused)) {
 					t.Errorf("%s, %v at call %d, %s: %v", name, failure, i, failed, err)
@@ -155,10 +155,10 @@ func TestDeviceRecoversFromAFailureAtEachCall(t *testing.T) {
 	keys.all(t)
 }
 
-// A library that fails for good is an unavailable token, whatever it fails with, and
+// A library that fails for good is an unavailable HSM, whatever it fails with, and
 // whatever it fails at.
 func TestDeviceThatFailsForGood(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	keys := newKit(t, d)
 	for _, failed := range []string{"Initialize", "Finalize", "GetSlotList", "GetTokenInfo", "OpenSession", "Login", "GetSessionInfo", "GetAttributeValue", "SignInit", "Sign"} {
@@ -183,7 +183,7 @@ func TestDeviceThatFailsForGood(t *testing.T) {
 
 // A handle that another process has freed stands for another key here.
 func TestReusedHandleIsNotUsed(t *testing.T) {
-	d := newToken(t).open()
+	d := newHSM(t).open()
 	a, public := generate(t, d, ecSpecs[0])
 	b, other := generate(t, d, ecSpecs[0])
 	for id, p := range map[ID]crypto.PublicKey{a: public, b: other} {
@@ -200,7 +200,7 @@ func TestReusedHandleIsNotUsed(t *testing.T) {
 }
 
 func TestWaitingIsBounded(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	id, public := generate(t, d, ecSpecs[0])
 	signer := d.Signer(id, public)
@@ -237,7 +237,7 @@ func TestWaitingIsBounded(t *testing.T) {
 }
 
 func TestOthersFailFastWhileOneConnects(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	hold, held := make(chan struct{}), make(chan struct{})
 	f.before = func(call string) error {
@@ -262,7 +262,7 @@ func TestOthersFailFastWhileOneConnects(t *testing.T) {
 }
 
 func TestConcurrentUse(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	keys := newKit(t, d)
 	var calls atomic.Int64
@@ -308,7 +308,7 @@ func TestConcurrentUse(t *testing.T) {
 // SoftHSM fails to make an object when it destroys another at the same time. That is
 // not seen, and leaves nothing.
 func TestMakingBesideDestroying(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	keys := newKit(t, d)
 	var wg sync.WaitGroup
@@ -339,7 +339,7 @@ func TestMakingBesideDestroying(t *testing.T) {
 	}
 	wg.Wait()
 	if n := int64(strings.Count(k.objects(), "Private Key Object")); n != kept.Load()+1 {
-		t.Errorf("%d private keys are in the token, of %d", n, kept.Load()+1)
+		t.Errorf("%d private keys are in the HSM, of %d", n, kept.Load()+1)
 	}
 	if n := k.lines("level=ERROR"); n != 0 {
 		t.Errorf("the log:\n%s", k.log.String())
@@ -347,7 +347,7 @@ func TestMakingBesideDestroying(t *testing.T) {
 }
 
 func TestClosedDeviceSaysSo(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, other := k.open(), k.open()
 	if err := errors.Join(d.Close(), d.Close()); err != nil {
 		t.Fatal(err)
@@ -358,7 +358,7 @@ func TestClosedDeviceSaysSo(t *testing.T) {
 
 // Refused ciphertexts cost no memory: the binding loses the buffer of each.
 func TestRefusalsLoseNoMemory(t *testing.T) {
-	d := newToken(t).open()
+	d := newHSM(t).open()
 	key := imported(t, d, random(32))
 	resident := func() int { // in KiB (proc(5), status)
 		status, err := os.ReadFile("/proc/self/status")

@@ -24,7 +24,7 @@ type faulty struct {
 }
 
 // faulty opens a device on a module of its own.
-func (k *token) faulty() (*Device, *faulty) {
+func (k *testHSM) faulty() (*Device, *faulty) {
 	k.t.Helper()
 	lib, err := load(softHSMPath)
 	if err != nil {

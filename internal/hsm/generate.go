@@ -21,8 +21,8 @@ import (
 	"coffer/internal/pki"
 )
 
-// Generate makes a key in the token and gives its public half, nil for a symmetric
-// key. An RSA key's public exponent is 65537. After an error the token may hold
+// Generate makes a key in the HSM and gives its public half, nil for a symmetric
+// key. An RSA key's public exponent is 65537. After an error the HSM may hold
 // some of the key: Destroy the id.
 func (d *Device) Generate(ctx context.Context, id ID, spec pki.KeySpec) (crypto.PublicKey, error) {
 	var public crypto.PublicKey
@@ -43,7 +43,7 @@ func (d *Device) Generate(ctx context.Context, id ID, spec pki.KeySpec) (crypto.
 	return public, err
 }
 
-// create runs what leaves an object in the token. It is not repeated once it has
+// create runs what leaves an object in the HSM. It is not repeated once it has
 // begun, for it may have succeeded; so the connection is tried first.
 func (d *Device) create(ctx context.Context, id ID, op func(*session) error) error {
 	if id.IsZero() {
@@ -79,7 +79,7 @@ func (s *session) generateRSA(id ID, bits int) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if key.E != 65537 || key.N.BitLen() != bits {
-		return nil, errors.New("hsm: the token made another RSA key than it was told to")
+		return nil, errors.New("hsm: the HSM made another RSA key than it was told to")
 	}
 	return key, errors.Join(s.lib.DestroyObject(s.h, public), s.agree(h, key))
 }
@@ -157,7 +157,7 @@ func secretKinds(bytes int) []kind {
 }
 
 // try uses a new symmetric key once. A key of another length fails: AES has three,
-// and tokens ask of a key for HMAC that it be as long as the hash.
+// and HSMs ask of a key for HMAC that it be as long as the hash.
 func (s *session) try(h pkcs11.ObjectHandle, k kind, bytes int) error {
 	if k == aesKey {
 		_, err := s.encrypt(h, mechanism(pkcs11.CKM_AES_CBC, make([]byte, blockBytes)), make([]byte, blockBytes))
@@ -193,7 +193,7 @@ func (s *session) rsaPublic(h pkcs11.ObjectHandle) (*rsa.PublicKey, error) {
 	return key, nil
 }
 
-// agree checks that a private key of the token and a public key are a pair, by a
+// agree checks that a private key of the HSM and a public key are a pair, by a
 // signature over something new.
 func (s *session) agree(h pkcs11.ObjectHandle, public crypto.PublicKey) error {
 	digest := make([]byte, sha256.Size)
@@ -213,7 +213,7 @@ func (s *session) agree(h pkcs11.ObjectHandle, public crypto.PublicKey) error {
 		ok = pki.VerifyRaw(public, digest, signature)
 	}
 	if !ok {
-		return errors.New("hsm: the token's private key and the public key are not a pair")
+		return errors.New("hsm: the HSM's private key and the public key are not a pair")
 	}
 	return nil
 }
@@ -249,7 +249,7 @@ func stdCurve(name pki.Curve) elliptic.Curve {
 }
 
 // parsePoint reads CKA_EC_POINT: an uncompressed point in an OCTET STRING, or
-// without one as some tokens have it.
+// without one as some HSMs have it.
 func parsePoint(curve pki.Curve, b []byte) (crypto.PublicKey, error) {
 	var point cryptobyte.String
 	if in := cryptobyte.String(b); !in.ReadASN1(&point, asn1.OCTET_STRING) || !in.Empty() {

@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// Config says which token, and how it is used.
+// Config says which HSM, and how it is used.
 type Config struct {
 	Module   string                 // path of the maker's PKCS#11 library
 	Token    string                 // the token's label (CK_TOKEN_INFO.label)
 	Serial   string                 // the token's serial number too, where labels repeat; "": any
 	PIN      func() (string, error) // asked at each login, so that a new PIN needs no restart
-	Sessions int                    // most operations at one time, up to 1024; 0: 16. The token needs one session more
+	Sessions int                    // most operations at one time, up to 1024; 0: 16. The HSM needs one session more
 	Now      func() time.Time       // nil: time.Now
 	Logger   *slog.Logger           // nil: slog.Default()
 }
 
 var (
-	// ErrNotBuilt is the answer of a binary that knows nothing of tokens.
+	// ErrNotBuilt is the answer of a binary that knows nothing of HSMs.
 	ErrNotBuilt = errors.New("this binary was built without the hsm tag: build with  go build -tags hsm ./cmd/coffer")
-	// ErrNoKey reports an id that the token does not have: the key was destroyed
-	// behind the vault's back, or it is another token.
-	ErrNoKey = errors.New("hsm: the token has no such key")
-	// ErrRefused reports data that the token's key does not decrypt or unwrap.
+	// ErrNoKey reports an id that the HSM does not have: the key was destroyed
+	// behind the vault's back, or it is another HSM.
+	ErrNoKey = errors.New("hsm: the HSM has no such key")
+	// ErrRefused reports data that the HSM's key does not decrypt or unwrap.
 	// Which check it failed is not told.
-	ErrRefused = errors.New("hsm: the token's key does not decrypt this")
+	ErrRefused = errors.New("hsm: the HSM's key does not decrypt this")
 )
 
-// ID is the CKA_ID of a key in the token, chosen by the vault. A private key and
+// ID is the CKA_ID of a key in the HSM, chosen by the vault. A private key and
 // all that belongs to it have the same.
 type ID [16]byte
 
@@ -59,7 +59,7 @@ func (id ID) String() string {
 	return b.String()
 }
 
-var errID = errors.New("hsm: not the id of a key in a token")
+var errID = errors.New("hsm: not the id of a key in an HSM")
 
 // ParseID reads what String gives, and no other spelling.
 func ParseID(s string) (ID, error) {

@@ -15,8 +15,8 @@ import (
 	"coffer/internal/pki"
 )
 
-// Import puts a private key into the token, from where it does not come out again.
-// After an error the token may hold the key: Destroy the id.
+// Import puts a private key into the HSM, from where it does not come out again.
+// After an error the HSM may hold the key: Destroy the id.
 func (d *Device) Import(ctx context.Context, id ID, private crypto.Signer) error {
 	keyType, parts, err := privateParts(private)
 	if err != nil {
@@ -70,7 +70,7 @@ func privateParts(private crypto.Signer) (uint, []*pkcs11.Attribute, error) {
 	}, nil
 }
 
-// ImportSecret puts a symmetric key into the token: 16, 24 or 32 bytes for AES, and
+// ImportSecret puts a symmetric key into the HSM: 16, 24 or 32 bytes for AES, and
 // 32, 48 or 64 bytes for HMAC. Another length is pki.ErrKeyType.
 func (d *Device) ImportSecret(ctx context.Context, id ID, raw []byte) error {
 	keys := secretKinds(len(raw))

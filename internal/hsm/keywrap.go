@@ -118,7 +118,7 @@ func (s *session) end(h pkcs11.ObjectHandle, err error) error {
 }
 
 // wrapOdd is RFC 5649 for what is not a multiple of 8 bytes long, above single blocks
-// of the token: SoftHSM pads such a plaintext before it writes down its length, so
+// of the HSM: SoftHSM pads such a plaintext before it writes down its length, so
 // that nobody who unwraps it learns where it ends. Its unwrapping is right.
 func (s *session) wrapOdd(by pkcs11.ObjectHandle, plain []byte) ([]byte, error) {
 	if err := s.lib.EncryptInit(s.h, mechanism(pkcs11.CKM_AES_ECB, nil), by); err != nil {
@@ -136,7 +136,7 @@ func (s *session) wrapOdd(by pkcs11.ObjectHandle, plain []byte) ([]byte, error) 
 		copy(in[8:], r)
 		block, err := s.lib.EncryptUpdate(s.h, in[:])
 		if err == nil && len(block) != blockBytes {
-			err = errors.New("the token keeps blocks back")
+			err = errors.New("the HSM keeps blocks back")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("wrapping: %w", err)

@@ -26,7 +26,7 @@ import (
 )
 
 // cryptoki is what is called of a PKCS#11 library: the lowest place where a test
-// can let a token fail.
+// can let an HSM fail.
 type cryptoki interface {
 	Initialize(...pkcs11.InitializeOption) error
 	Finalize() error
@@ -64,7 +64,7 @@ type library struct {
 }
 
 // Decrypt calls C_Decrypt itself. The binding's own loses the output buffer
-// whenever the token refuses, so that a stranger's bad ciphertexts would eat the
+// whenever the HSM refuses, so that bad ciphertexts would eat the
 // memory of the process; and it leaves the plaintext behind on the C heap.
 func (l *library) Decrypt(s pkcs11.SessionHandle, ciphertext []byte) ([]byte, error) {
 	in := append([]byte{}, ciphertext...)
@@ -117,8 +117,8 @@ type module struct {
 }
 
 // start makes the module usable. When its epoch is still the one given, in which
-// a token was lost, it is finalized first: that is what makes a library look for
-// its tokens again. It waits for the calls in the module.
+// an HSM was lost, it is finalized first: that is what makes a library look for
+// its HSMs again. It waits for the calls in the module.
 func (m *module) start(lost uint64) (uint64, error) {
 	m.use.Lock()
 	defer m.use.Unlock()

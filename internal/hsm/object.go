@@ -43,7 +43,7 @@ func mechanism(m uint, parameter any) []*pkcs11.Mechanism {
 	return []*pkcs11.Mechanism{pkcs11.NewMechanism(m, parameter)}
 }
 
-// kept is the template of an object that stays in the token and never leaves it.
+// kept is the template of an object that stays in the HSM and never leaves it.
 func kept(class, keyType uint, id ID, label string) []*pkcs11.Attribute {
 	return append(usages(keyType),
 		attribute(pkcs11.CKA_CLASS, class),
@@ -65,7 +65,7 @@ func (k kind) keptSecret(id ID, bytes int) []*pkcs11.Attribute {
 	return kept(k.class, k.keyType, id, secretLabel+strconv.Itoa(8*bytes))
 }
 
-// What a key may do in the token is as narrow as its type allows. The vault's own
+// What a key may do in the HSM is as narrow as its type allows. The vault's own
 // key_ops are narrower, and may change.
 func usages(keyType uint) []*pkcs11.Attribute {
 	var may []uint
@@ -122,7 +122,7 @@ func (s *session) find(id ID, k kind) (pkcs11.ObjectHandle, error) {
 		return 0, fmt.Errorf("%w: %s", ErrNoKey, id)
 	case len(list) > 1:
 		// Ids are random and used once: somebody else has made the second one.
-		return 0, fmt.Errorf("hsm: the token has %d keys %s", len(list), id)
+		return 0, fmt.Errorf("hsm: the HSM has %d keys %s", len(list), id)
 	}
 	if len(s.conn.handles) >= maxHandles {
 		clear(s.conn.handles)
@@ -151,8 +151,8 @@ func (s *session) ours(id ID, t ...*pkcs11.Attribute) ([]pkcs11.ObjectHandle, er
 	return ours, nil
 }
 
-// list gives the objects that match. When there are none it asks whether the token
-// is there at all: SoftHSM finds nothing in a token that is gone.
+// list gives the objects that match. When there are none it asks whether the HSM
+// is there at all: SoftHSM finds nothing in an HSM that is gone.
 func (s *session) list(t []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
 	if err := s.lib.FindObjectsInit(s.h, t); err != nil {
 		return nil, fmt.Errorf("looking for objects: %w", err)
@@ -186,7 +186,7 @@ func (s *session) read(h pkcs11.ObjectHandle, t uint) ([]byte, error) {
 	return a[0].Value, nil
 }
 
-// Destroy removes a key from the token, all of it. One that is not there is no
+// Destroy removes a key from the HSM, all of it. One that is not there is no
 // error.
 func (d *Device) Destroy(ctx context.Context, id ID) error {
 	return d.repeat(ctx, func(s *session) error {

@@ -20,11 +20,11 @@ import (
 	"coffer/internal/seal"
 )
 
-// RootKey is a seal.Keeper whose root keys are AES keys of 256 bits in a token,
+// RootKey is a seal.Keeper whose root keys are AES keys of 256 bits in an HSM,
 // made there and never outside it. It is safe for concurrent use, by several
 // processes too.
 //
-// A token holds one root key; during a rotation it holds the new one and the old
+// An HSM holds one root key; during a rotation it holds the new one and the old
 // one, so that a crash at any line leaves every data key with its root key. The
 // newest one is current, for every process at once: each wrapping looks.
 type RootKey struct {
@@ -51,7 +51,7 @@ func (id rootID) next() rootID {
 	return id
 }
 
-// CreateRootKey makes the first root key of a token. One that is there already is
+// CreateRootKey makes the first root key of an HSM. One that is there already is
 // an error (fs.ErrExist), for it may be the only way to somebody's data.
 func CreateRootKey(d *Device) (*RootKey, error) {
 	r := &RootKey{d: d}
@@ -79,14 +79,14 @@ func CreateRootKey(d *Device) (*RootKey, error) {
 		return errors.Join(err, s.destroyRoot(h)) // nothing is wrapped by it yet
 	})
 	if err != nil {
-		return nil, fmt.Errorf("creating a root key in the token: %w", err)
+		return nil, fmt.Errorf("creating a root key in the HSM: %w", err)
 	}
 	return r, nil
 }
 
-var errRootExists = fmt.Errorf("the token has a root key already: %w", fs.ErrExist)
+var errRootExists = fmt.Errorf("the HSM has a root key already: %w", fs.ErrExist)
 
-// OpenRootKey finds the root keys of a token.
+// OpenRootKey finds the root keys of an HSM.
 func OpenRootKey(d *Device) (*RootKey, error) {
 	r := &RootKey{d: d}
 	err := d.repeat(context.Background(), func(s *session) error {
@@ -94,12 +94,12 @@ func OpenRootKey(d *Device) (*RootKey, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("looking for the root key in the token: %w", err)
+		return nil, fmt.Errorf("looking for the root key in the HSM: %w", err)
 	}
 	return r, nil
 }
 
-// root is a root key in the token.
+// root is a root key in the HSM.
 type root struct {
 	id rootID
 	h  pkcs11.ObjectHandle
@@ -231,7 +231,7 @@ func (r *RootKey) Unwrap(k seal.DataKey) ([]byte, error) {
 }
 
 // Rotate makes a new root key beside the old one. Call rewrap, then Retire. A crash
-// in between leaves both in the token; Rotate then goes on with the new key that it
+// in between leaves both in the HSM; Rotate then goes on with the new key that it
 // finds there. The time is not used: root keys are counted.
 func (r *RootKey) Rotate(time.Time) error {
 	return r.d.do(context.Background(), func(s *session) error {
@@ -284,7 +284,7 @@ func (r *RootKey) Retire() error {
 	})
 }
 
-// CurrentID names the current root key, as of the last look into the token.
+// CurrentID names the current root key, as of the last look into the HSM.
 func (r *RootKey) CurrentID() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

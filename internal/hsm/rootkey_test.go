@@ -56,10 +56,10 @@ func reopened(t testing.TB, d *Device) *RootKey {
 	return r
 }
 
-func (k *token) rootKeys() int { return strings.Count(k.objects(), "label:      coffer-root") }
+func (k *testHSM) rootKeys() int { return strings.Count(k.objects(), "label:      coffer-root") }
 
-func TestRootKeyStaysInTheToken(t *testing.T) {
-	k := newToken(t)
+func TestRootKeyStaysInTheHSM(t *testing.T) {
+	k := newHSM(t)
 	d := k.open()
 	if _, err := OpenRootKey(d); !errors.Is(err, seal.ErrRootKey) {
 		t.Errorf("none yet: %v", err)
@@ -99,7 +99,7 @@ func TestRootKeyStaysInTheToken(t *testing.T) {
 // The wrapped form is that of a root key file: with the same root key, each opens what
 // the other has wrapped.
 func TestWrappedKeysAreThoseOfARootKeyFile(t *testing.T) {
-	d := newToken(t).open()
+	d := newHSM(t).open()
 	r := created(t, d)
 	raw := random(32)
 	path := filepath.Join(t.TempDir(), "root.key")
@@ -129,16 +129,16 @@ func TestWrappedKeysAreThoseOfARootKeyFile(t *testing.T) {
 	ofFile := dataKey(t, file, "v1")
 	ofFile.RootID = id.String()
 	unwraps(t, r, ofFile)
-	ofToken := dataKey(t, r, "v2")
-	if ofToken.RootID != id.String() {
-		t.Errorf("wrapped by %s, not by the newest", ofToken.RootID)
+	ofHSM := dataKey(t, r, "v2")
+	if ofHSM.RootID != id.String() {
+		t.Errorf("wrapped by %s, not by the newest", ofHSM.RootID)
 	}
-	ofToken.RootID = "0123456789abcdef"
-	unwraps(t, file, ofToken)
+	ofHSM.RootID = "0123456789abcdef"
+	unwraps(t, file, ofHSM)
 }
 
 func TestWrappedKeysAreBoundToTheirScope(t *testing.T) {
-	d := newToken(t).open()
+	d := newHSM(t).open()
 	r := created(t, d)
 	key := dataKey(t, r, "v1")
 	for claim, change := range map[string]func(*seal.DataKey){
@@ -171,7 +171,7 @@ func TestWrappedKeysAreBoundToTheirScope(t *testing.T) {
 // A rotation fails at each call, as if it had not been made and as if it had, and the
 // process ends. Every data key opens all the same, and a second rotation ends well.
 func TestRotationSurvivesACrashAnywhere(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, f := k.faulty()
 	r := created(t, d)
 	key := dataKey(t, r, "v1")
@@ -233,7 +233,7 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 
 // Another process, here another device, rotates.
 func TestRotationByAnotherProcess(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	here := created(t, d)
 	there := reopened(t, k.open())
@@ -266,7 +266,7 @@ func TestRotationByAnotherProcess(t *testing.T) {
 // Two rotate at one time, and each makes a root key: none is destroyed that the other
 // has yet to wrap with.
 func TestRetireSparesWhatOthersMake(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	here := created(t, d)
 	if err := here.Rotate(time.Time{}); err != nil {
@@ -293,7 +293,7 @@ func TestRetireSparesWhatOthersMake(t *testing.T) {
 }
 
 func TestOfManyThatCreateAtMostOneHasARootKey(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d := k.open()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -316,8 +316,8 @@ func TestOfManyThatCreateAtMostOneHasARootKey(t *testing.T) {
 	}
 }
 
-func TestRootKeyOfATokenThatIsGone(t *testing.T) {
-	k := newToken(t)
+func TestRootKeyOfAnHSMThatIsGone(t *testing.T) {
+	k := newHSM(t)
 	d := k.open()
 	r := created(t, d)
 	key := dataKey(t, r, "v1")

@@ -14,14 +14,14 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// Secret uses a symmetric key in the token. What the token's key does not decrypt
+// Secret uses a symmetric key in the HSM. What the HSM's key does not decrypt
 // or unwrap is ErrRefused.
 type Secret struct {
 	d  *Device
 	id ID
 }
 
-// Secret uses the symmetric key of that id. It asks the token nothing yet.
+// Secret uses the symmetric key of that id. It asks the HSM nothing yet.
 func (d *Device) Secret(id ID) *Secret { return &Secret{d, id} }
 
 // Bits is the size of the key.
@@ -51,7 +51,7 @@ const (
 	blockBytes = 16
 	gcmIV      = 12
 	gcmTag     = 16
-	// maxData bounds what one call brings into the token.
+	// maxData bounds what one call brings into the HSM.
 	maxData = 1 << 20
 )
 
@@ -95,12 +95,12 @@ func (s *session) sealGCM(h pkcs11.ObjectHandle, iv, aad, plain []byte) (ciphert
 	if err != nil {
 		return nil, nil, err
 	}
-	// Some tokens put an iv of their own there.
+	// Some HSMs put an iv of their own there.
 	if !bytes.Equal(params.IV(), iv) {
-		return nil, nil, errors.New("hsm: the token has not used the iv that it was given")
+		return nil, nil, errors.New("hsm: the HSM has not used the iv that it was given")
 	}
 	if len(sealed) != len(plain)+gcmTag {
-		return nil, nil, errors.New("hsm: the token's ciphertext is not of the right length")
+		return nil, nil, errors.New("hsm: the HSM's ciphertext is not of the right length")
 	}
 	return sealed[:len(plain)], sealed[len(plain):], nil
 }

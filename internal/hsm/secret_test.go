@@ -39,7 +39,7 @@ func unhex(t testing.TB, s string) []byte {
 
 // Judged by crypto/cipher, which has the same key.
 func TestGCM(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, ctx := k.open(), t.Context()
 	for _, size := range []int{16, 24, 32} {
 		raw := random(size)
@@ -94,7 +94,7 @@ func TestGCM(t *testing.T) {
 
 // NIST SP 800-38D test case 16 of McGrew and Viega, and SP 800-38A F.2.5.
 func TestPublishedAESVectors(t *testing.T) {
-	d, ctx := newToken(t).open(), t.Context()
+	d, ctx := newHSM(t).open(), t.Context()
 	key := imported(t, d, unhex(t, "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"))
 	ciphertext, tag, err := key.SealGCM(ctx, unhex(t, "cafebabefacedbaddecaf888"), unhex(t, "feedfacedeadbeeffeedfacedeadbeefabaddad2"),
 		unhex(t, "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"))
@@ -134,7 +134,7 @@ func TestPublishedAESVectors(t *testing.T) {
 
 // Judged by openssl.
 func TestCBC(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, ctx := k.open(), t.Context()
 	for _, size := range []int{16, 24, 32} {
 		raw, iv := random(size), random(16)
@@ -186,7 +186,7 @@ func TestCBC(t *testing.T) {
 
 // Judged by openssl; zeros of the plaintext stay.
 func TestWrappingKeepsTheLength(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, ctx := k.open(), t.Context()
 	raw := random(32)
 	key := imported(t, d, raw)
@@ -235,7 +235,7 @@ func TestWrappingKeepsTheLength(t *testing.T) {
 
 // Judged by openssl and crypto/hmac.
 func TestHMAC(t *testing.T) {
-	d, ctx := newToken(t).open(), t.Context()
+	d, ctx := newHSM(t).open(), t.Context()
 	for size, h := range map[int]crypto.Hash{32: crypto.SHA256, 48: crypto.SHA384, 64: crypto.SHA512} {
 		raw := random(size)
 		key := imported(t, d, raw)
@@ -265,7 +265,7 @@ func TestHMAC(t *testing.T) {
 }
 
 func TestGeneratedSecretsWork(t *testing.T) {
-	d, ctx := newToken(t).open(), t.Context()
+	d, ctx := newHSM(t).open(), t.Context()
 	for _, bits := range []int{128, 192, 256, 384, 512} {
 		id, public := generate(t, d, octSpec(bits))
 		key := d.Secret(id)

@@ -21,7 +21,7 @@ import (
 	"coffer/internal/pki"
 )
 
-// signer uses a private key of the token. Its failures are those of the device.
+// signer uses a private key of the HSM. Its failures are those of the device.
 type signer struct {
 	d      *Device
 	id     ID
@@ -32,7 +32,7 @@ type signer struct {
 type decrypter struct{ signer }
 
 // Signer uses the private key of that id, whose public half is given. It asks the
-// token nothing yet.
+// HSM nothing yet.
 //
 // An EC key gives signatures in ASN.1, as crypto/ecdsa does. An RSA key takes
 // *rsa.PSSOptions, a hash for PKCS#1 v1.5, or the hash 0 for PKCS#1 v1.5 over the
@@ -48,7 +48,7 @@ func (d *Device) Signer(id ID, public crypto.PublicKey) crypto.Signer {
 // Public is the public key that Signer was given.
 func (s signer) Public() crypto.PublicKey { return s.public }
 
-// Sign signs a digest. The reader is not used: the token has its own randomness.
+// Sign signs a digest. The reader is not used: the HSM has its own randomness.
 func (s signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	m, data, err := signing(s.public, digest, opts)
 	if err != nil {
@@ -103,12 +103,12 @@ var digestInfo = map[crypto.Hash]string{
 }
 
 var (
-	errHash   = errors.New("hsm: the token does not sign with this hash")
+	errHash   = errors.New("hsm: the HSM does not sign with this hash")
 	errDigest = errors.New("hsm: the digest's length is not right")
 )
 
 // signing turns what a crypto.Signer is told into a mechanism and its data. All
-// lengths are checked here: tokens answer bad ones as they answer their own failures.
+// lengths are checked here: HSMs answer bad ones as they answer their own failures.
 func signing(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) ([]*pkcs11.Mechanism, []byte, error) {
 	var hash crypto.Hash
 	if opts != nil {
@@ -125,7 +125,7 @@ func signing(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) ([]
 		if len(digest) == 0 {
 			return nil, nil, errDigest
 		}
-		// The leftmost bits of the digest count (SEC 1, 4.1.3, step 5). Not all tokens
+		// The leftmost bits of the digest count (SEC 1, 4.1.3, step 5). Not all HSMs
 		// cut them off. Every curve's order but that of P-521 is of whole bytes, and no
 		// hash is as long as that one.
 		return mechanism(pkcs11.CKM_ECDSA, nil), digest[:min(len(digest), (spec.Size+7)/8)], nil
@@ -157,7 +157,7 @@ func signing(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts) ([]
 // toASN1 is the signature that crypto/ecdsa would give, of r and s side by side.
 func toASN1(raw []byte) ([]byte, error) {
 	if len(raw) == 0 || len(raw)%2 != 0 {
-		return nil, errors.New("hsm: the token's signature is not r and s")
+		return nil, errors.New("hsm: the HSM's signature is not r and s")
 	}
 	var b cryptobyte.Builder
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {

@@ -10,7 +10,7 @@ import (
 )
 
 // softHSM keeps apart what SoftHSM 2.6 confuses when it is done at one time, its
-// locks notwithstanding: an object that one thread makes in the token is taken for
+// locks notwithstanding: an object that one thread makes in the HSM is taken for
 // a removed one, or for two, when another has destroyed one and looks for the
 // changes. The thread that makes it gets CKR_GENERAL_ERROR or worse, and what it has
 // made may stay. One that reads an object while it is destroyed gets the same. Other

@@ -18,12 +18,12 @@ import (
 // in PKCS#8 makes of it.
 const maxTransfer = 16 << 10
 
-// UnwrapTransfer puts a key into the token that was wrapped elsewhere for the
-// token's RSA key kek (contract keys.md, 9.2): the RSA-OAEP (SHA-1) encryption of an
+// UnwrapTransfer puts a key into the HSM that was wrapped elsewhere for the
+// HSM's RSA key kek (contract keys.md, 9.2): the RSA-OAEP (SHA-1) encryption of an
 // AES key, and under that key the RFC 5649 wrapping of a PKCS#8 document or of a
-// symmetric key's bytes. Neither key is ever outside the token. What does not
+// symmetric key's bytes. Neither key is ever outside the HSM. What does not
 // unwrap is ErrRefused, an unwrapped key of another kind or size pki.ErrKeyType.
-// After an error the token may hold the key: Destroy the id.
+// After an error the HSM may hold the key: Destroy the id.
 func (d *Device) UnwrapTransfer(ctx context.Context, id, kek ID, blob []byte, algorithm pki.Algorithm) (crypto.PublicKey, error) {
 	if algorithm != pki.RSA && algorithm != pki.EC && algorithm != pki.Oct {
 		return nil, pki.ErrKeyType
@@ -126,11 +126,11 @@ func (s *session) unwrapTarget(id ID, by pkcs11.ObjectHandle, wrapped []byte, al
 
 // unfit is the error of a stranger's key that has been tried.
 func (s *session) unfit(err error) error {
-	_, ofToken := errors.AsType[pkcs11.Error](err)
+	_, ofHSM := errors.AsType[pkcs11.Error](err)
 	switch {
 	case errors.Is(err, pki.ErrKeyType):
 		return err
-	case !ofToken, is(err, pkcs11.CKR_MECHANISM_INVALID): // the latter is SoftHSM's, of an AES key of an odd length
+	case !ofHSM, is(err, pkcs11.CKR_MECHANISM_INVALID): // the latter is SoftHSM's, of an AES key of an odd length
 		return ErrRefused
 	}
 	return s.refused("trying the key", err)
@@ -167,5 +167,5 @@ func (s *session) ecPublic(h pkcs11.ObjectHandle) (crypto.PublicKey, error) {
 			return nil, err
 		}
 	}
-	return nil, errors.New("hsm: the token's key makes signatures of no public key")
+	return nil, errors.New("hsm: the HSM's key makes signatures of no public key")
 }

@@ -34,7 +34,7 @@ func transfer(t testing.TB, kek crypto.PublicKey, target []byte) []byte {
 }
 
 func TestTransferredKeysArriveAndStay(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, ctx := k.open(), t.Context()
 	kek, kekPublic := generate(t, d, rsa2048)
 	for _, spec := range append(ecSpecs, rsa2048, pki.KeySpec{Algorithm: pki.RSA, Size: 4096}) {
@@ -89,7 +89,7 @@ func TestTransferredKeysArriveAndStay(t *testing.T) {
 }
 
 func TestWrongTransfersAreRefused(t *testing.T) {
-	k := newToken(t)
+	k := newHSM(t)
 	d, ctx := k.open(), t.Context()
 	kek, kekPublic := generate(t, d, rsa2048)
 	_, other := generate(t, d, rsa2048)

@@ -15,7 +15,7 @@ import (
 // Built says whether this binary speaks PKCS#11.
 const Built = false
 
-// Device is a token in use. Without the tag there is none.
+// Device is an HSM in use. Without the tag there is none.
 type Device struct{}
 
 // Open fails with ErrNotBuilt.
@@ -55,7 +55,7 @@ func (s noSigner) Public() crypto.PublicKey { return s.public }
 
 func (noSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, ErrNotBuilt }
 
-// Secret is a symmetric key in the token.
+// Secret is a symmetric key in the HSM.
 type Secret struct{}
 
 // Secret gives a key whose every use fails with ErrNotBuilt.
@@ -99,7 +99,7 @@ func (*Secret) UnwrapPad(context.Context, []byte) ([]byte, error) { return nil, 
 // MAC fails with ErrNotBuilt.
 func (*Secret) MAC(context.Context, crypto.Hash, []byte) ([]byte, error) { return nil, ErrNotBuilt }
 
-// RootKey is the root key in the token; without the tag there is none.
+// RootKey is the root key in the HSM; without the tag there is none.
 type RootKey struct{}
 
 // CreateRootKey fails with ErrNotBuilt.

@@ -25,9 +25,9 @@ const (
 	pin         = "2468"
 )
 
-// token is a SoftHSM token in a folder of the test. SoftHSM reads SOFTHSM2_CONF when
+// testHSM is a SoftHSM in a folder of the test. SoftHSM reads SOFTHSM2_CONF when
 // it is initialized, so that tests of this package are not parallel.
-type token struct {
+type testHSM struct {
 	t   testing.TB
 	dir string
 	pin string // what the PIN source gives
@@ -37,9 +37,9 @@ type token struct {
 	now time.Time // guarded by mu
 }
 
-func newToken(t testing.TB) *token {
+func newHSM(t testing.TB) *testHSM {
 	t.Helper()
-	k := &token{t: t, dir: folder(t), pin: pin, now: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)}
+	k := &testHSM{t: t, dir: folder(t), pin: pin, now: time.Date(2026, 1, 31, 0, 0, 0, 0, time.UTC)}
 	k.run("../../scripts/softhsm", k.dir, "coffer-test", pin)
 	t.Setenv("SOFTHSM2_CONF", filepath.Join(k.dir, "softhsm2.conf"))
 	return k
@@ -61,7 +61,7 @@ func folder(t testing.TB) string {
 	return dir
 }
 
-func (k *token) run(name string, args ...string) []byte {
+func (k *testHSM) run(name string, args ...string) []byte {
 	k.t.Helper()
 	return run(k.t, nil, name, args...)
 }
@@ -80,7 +80,7 @@ func run(t testing.TB, in []byte, name string, args ...string) []byte {
 	return out
 }
 
-func (k *token) config() Config {
+func (k *testHSM) config() Config {
 	return Config{
 		Module: softHSMPath, Token: "coffer-test", Sessions: 4,
 		PIN:    func() (string, error) { return k.pin, nil },
@@ -94,13 +94,13 @@ func (k *token) config() Config {
 }
 
 // pass moves the clock on.
-func (k *token) pass(d time.Duration) {
+func (k *testHSM) pass(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now = k.now.Add(d)
 }
 
-func (k *token) open() *Device {
+func (k *testHSM) open() *Device {
 	k.t.Helper()
 	d, err := Open(k.config())
 	if err != nil {
@@ -114,25 +114,25 @@ func (k *token) open() *Device {
 	return d
 }
 
-// remove takes the token away, as if it were pulled out; put brings it back.
-func (k *token) remove() { k.rename("tokens", "away") }
-func (k *token) put()    { k.rename("away", "tokens") }
+// remove takes the HSM away, as if it were pulled out; put brings it back.
+func (k *testHSM) remove() { k.rename("tokens", "away") }
+func (k *testHSM) put()    { k.rename("away", "tokens") }
 
-func (k *token) rename(from, to string) {
+func (k *testHSM) rename(from, to string) {
 	k.t.Helper()
 	if err := os.Rename(filepath.Join(k.dir, from), filepath.Join(k.dir, to)); err != nil {
 		k.t.Fatal(err)
 	}
 }
 
-// objects is what pkcs11-tool sees in the token.
-func (k *token) objects() string {
+// objects is what pkcs11-tool sees in the HSM.
+func (k *testHSM) objects() string {
 	k.t.Helper()
 	return string(k.run("pkcs11-tool", "--module", softHSMPath, "--token-label", "coffer-test", "--login", "--pin", pin, "--list-objects"))
 }
 
 // lines counts the log's lines that hold word.
-func (k *token) lines(word string) int {
+func (k *testHSM) lines(word string) int {
 	n := 0
 	for line := range strings.Lines(k.log.String()) {
 		if strings.Contains(line, word) {
