@@ -45,7 +45,7 @@ const (
 	tokenPIN   = "pin-of-the-test"
 )
 
-// guarded is a folder whose vault main is premium, with a token of SoftHSM.
+// guarded is a folder whose vault main is premium, with an HSM of SoftHSM.
 type guarded struct {
 	*folder
 	tokens string // SoftHSM's folder
@@ -66,7 +66,7 @@ func newGuarded(t *testing.T, args ...string) guarded {
 	return guarded{f, dir}
 }
 
-// pull takes the token away, as if it were pulled out; in brings it back.
+// pull takes the HSM away, as if it were pulled out; in brings it back.
 func (g guarded) pull() { g.rename("tokens", "away") }
 func (g guarded) in()   { g.rename("away", "tokens") }
 
@@ -77,9 +77,9 @@ func (g guarded) rename(from, to string) {
 	}
 }
 
-// inToken is what pkcs11-tool says of each object, by its id in hexadecimal; of the
+// inHSM is what pkcs11-tool says of each object, by its id in hexadecimal; of the
 // secret keys with one id, of both.
-func (g guarded) inToken() map[string]string {
+func (g guarded) inHSM() map[string]string {
 	g.t.Helper()
 	cmd := exec.Command("pkcs11-tool", "--module", softHSM, "--token-label", tokenLabel, "--login", "--pin", tokenPIN, "--list-objects")
 	cmd.Env = append(os.Environ(), g.env...)
@@ -110,9 +110,9 @@ func note(objects map[string]string, text string) {
 	}
 }
 
-// keysInToken are the ids of what the vault has in the token beside root keys.
-func (g guarded) keysInToken() (ids []string) {
-	for id, text := range g.inToken() {
+// keysInHSM are the ids of what the vault has in the HSM beside root keys.
+func (g guarded) keysInHSM() (ids []string) {
+	for id, text := range g.inHSM() {
 		if !strings.Contains(text, "coffer-root") {
 			ids = append(ids, id)
 		}
@@ -121,7 +121,7 @@ func (g guarded) keysInToken() (ids []string) {
 	return ids
 }
 
-// keysInDatabase are the ids of the keys in the token that the database holds.
+// keysInDatabase are the ids of the keys in the HSM that the database holds.
 func (g guarded) keysInDatabase() (ids []string) {
 	g.t.Helper()
 	ctx := context.Background()
@@ -216,9 +216,9 @@ var hsmCertificate = map[string]any{"policy": map[string]any{
 	"issuer":     map[string]any{"name": "Self"},
 }}
 
-// The whole way over TLS with a real token that keeps the root key too: keys are
+// The whole way over TLS with a real HSM that keeps the root key too: keys are
 // made, used and destroyed there, and nothing of them is anywhere else.
-func TestARealTokenKeepsTheKeys(t *testing.T) {
+func TestARealHSMKeepsTheKeys(t *testing.T) {
 	g := newGuarded(t, "--root-key-in-hsm")
 	if _, err := os.Lstat(g.path("root.key")); err == nil {
 		t.Error("there is a root key file")
@@ -269,7 +269,7 @@ func TestARealTokenKeepsTheKeys(t *testing.T) {
 	p.must(400, "POST", "/keys/aes/decrypt", back)
 	p.must(200, "POST", "/keys/aes/sign", map[string]any{"alg": "HS256", "value": "YXR0YWNr"})
 
-	// A key that was made elsewhere, for this token only (contract keys.md, 9.2).
+	// A key that was made elsewhere, for this HSM only (contract keys.md, 9.2).
 	kek := jwk(p.must(200, "POST", "/keys/kek/create", map[string]any{"kty": "RSA-HSM", "key_ops": []string{"import"}}))
 	mine, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
@@ -294,7 +294,7 @@ func TestARealTokenKeepsTheKeys(t *testing.T) {
 
 	p.must(200, "DELETE", "/keys/ec", nil)
 	p.must(204, "DELETE", "/deletedkeys/ec", nil)
-	until(t, "the purged key to be destroyed", func() bool { return len(g.keysInToken()) == 6 })
+	until(t, "the purged key to be destroyed", func() bool { return len(g.keysInHSM()) == 6 })
 	if out := g.coffer("rotate"); !strings.Contains(out, "back the HSM up again") {
 		t.Errorf("rotate said %s", out)
 	}
@@ -304,7 +304,7 @@ func TestARealTokenKeepsTheKeys(t *testing.T) {
 	// What pkcs11-tool sees: nothing that could leave, and only what was made
 	// outside was ever there.
 	roots := 0
-	objects := g.inToken()
+	objects := g.inHSM()
 	for id, text := range objects {
 		if strings.Contains(text, "coffer-root") {
 			roots++
@@ -313,8 +313,8 @@ func TestARealTokenKeepsTheKeys(t *testing.T) {
 			t.Errorf("%s: %s", id, text)
 		}
 	}
-	if held := g.keysInDatabase(); roots != 1 || !slices.Equal(held, g.keysInToken()) {
-		t.Errorf("%d root keys; the database has %v, the token %v", roots, held, g.keysInToken())
+	if held := g.keysInDatabase(); roots != 1 || !slices.Equal(held, g.keysInHSM()) {
+		t.Errorf("%d root keys; the database has %v, the HSM %v", roots, held, g.keysInHSM())
 	}
 	g.opensHandlesOnly()
 	p = g.start()
@@ -348,8 +348,8 @@ func transferred(t *testing.T, kek map[string]any, k *ecdsa.PrivateKey) string {
 	return base64.StdEncoding.EncodeToString(file)
 }
 
-// opensHandlesOnly opens every box of the database with the root key of the token:
-// those of keys in the token hold a handle, and no private key.
+// opensHandlesOnly opens every box of the database with the root key of the HSM:
+// those of keys in the HSM hold a handle, and no private key.
 func (g guarded) opensHandlesOnly() {
 	g.t.Helper()
 	ctx := context.Background()
@@ -386,9 +386,9 @@ func (g guarded) opensHandlesOnly() {
 	}
 }
 
-// A token that is pulled out in use: 503 until it is back, without a restart, and
+// An HSM that is pulled out in use: 503 until it is back, without a restart, and
 // everything else goes on.
-func TestATokenIsPulledOutInUse(t *testing.T) {
+func TestAnHSMIsPulledOutInUse(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
 	p := g.start()
@@ -408,7 +408,7 @@ func TestATokenIsPulledOutInUse(t *testing.T) {
 		p.must(200, "POST", "/keys/soft/sign", sign)
 		p.must(200, "GET", "/keys/hard", nil)
 		g.in()
-		until(t, "the token", func() bool {
+		until(t, "the HSM", func() bool {
 			a, err := p.do("POST", "/keys/hard/sign", sign)
 			return err == nil && a.status == http.StatusOK
 		})
@@ -418,27 +418,27 @@ func TestATokenIsPulledOutInUse(t *testing.T) {
 		t.Error("the log has the PIN")
 	}
 	p.stop(syscall.SIGTERM)
-	if held := g.keysInDatabase(); len(held) != 2 || !slices.Equal(held, g.keysInToken()) {
-		t.Errorf("the database has %v, the token %v", held, g.keysInToken())
+	if held := g.keysInDatabase(); len(held) != 2 || !slices.Equal(held, g.keysInHSM()) {
+		t.Errorf("the database has %v, the HSM %v", held, g.keysInHSM())
 	}
 	g.checkRecords(nil)
 
-	// Without the token the vault starts all the same.
+	// Without the HSM the vault starts all the same.
 	g.pull()
 	p = g.start()
 	p.must(503, "POST", "/keys/hard/sign", sign)
 	p.must(200, "POST", "/keys/soft/sign", sign)
 	g.in()
-	until(t, "the token", func() bool {
+	until(t, "the HSM", func() bool {
 		a, err := p.do("POST", "/keys/hard/sign", sign)
 		return err == nil && a.status == http.StatusOK
 	})
 	p.stop(syscall.SIGTERM)
 }
 
-// With the root key in the token there is no start without it, and the message says
+// With the root key in the HSM there is no start without it, and the message says
 // why.
-func TestNoStartWithoutTheTokenOfTheRootKey(t *testing.T) {
+func TestNoStartWithoutTheHSMOfTheRootKey(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, "--root-key-in-hsm")
 	g.pull()
@@ -453,16 +453,16 @@ func TestNoStartWithoutTheTokenOfTheRootKey(t *testing.T) {
 	cmd = exec.Command("coffer", "init", "--data", filepath.Join(t.TempDir(), "other"), "--suffix", "vault.test", "--listen", "127.0.0.1:0",
 		"--root-key-in-hsm", "--hsm-module", softHSM, "--hsm-token", tokenLabel, "--hsm-pin-file", filepath.Join(g.tokens, "pin"))
 	cmd.Env = append(os.Environ(), g.env...)
-	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "the token has a root key already") {
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "the HSM has a root key already") {
 		t.Errorf("%v: %s", err, out)
 	}
 	g.start().stop(syscall.SIGTERM)
 }
 
-// The process is killed in the middle of making keys in the token, again and again:
-// no stored key is without its key in the token, and what was made for nothing is
+// The process is killed in the middle of making keys in the HSM, again and again:
+// no stored key is without its key in the HSM, and what was made for nothing is
 // destroyed by the jobs.
-func TestAKilledVaultAndItsToken(t *testing.T) {
+func TestAKilledVaultAndItsHSM(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
 	orphans := 0
@@ -508,26 +508,26 @@ func TestAKilledVaultAndItsToken(t *testing.T) {
 		p.kill()
 		stop()
 		wg.Wait()
-		held, there := g.keysInDatabase(), g.keysInToken()
+		held, there := g.keysInDatabase(), g.keysInHSM()
 		for _, id := range held {
 			if !slices.Contains(there, id) {
-				t.Errorf("the database has %s, the token does not", id)
+				t.Errorf("the database has %s, the HSM does not", id)
 			}
 		}
 		orphans += len(there) - len(held)
 		jobs := g.expire()
 		if jobs < len(there)-len(held) {
-			t.Errorf("%d keys of the token are nobody's, and there are %d jobs", len(there)-len(held), jobs)
+			t.Errorf("%d keys of the HSM are nobody's, and there are %d jobs", len(there)-len(held), jobs)
 		}
 		p = g.start()
 		digest := sha256.Sum256(nil)
 		for _, name := range stored {
 			p.must(200, "POST", "/keys/"+name+"/sign", map[string]any{"alg": "ES256", "value": b64(digest[:])})
 		}
-		until(t, "the jobs", func() bool { return len(g.keysInToken()) <= len(held) })
+		until(t, "the jobs", func() bool { return len(g.keysInHSM()) <= len(held) })
 		p.stop(syscall.SIGTERM)
-		if held, there := g.keysInDatabase(), g.keysInToken(); !slices.Equal(held, there) {
-			t.Errorf("round %d: the database has %v, the token %v", round, held, there)
+		if held, there := g.keysInDatabase(), g.keysInHSM(); !slices.Equal(held, there) {
+			t.Errorf("round %d: the database has %v, the HSM %v", round, held, there)
 		}
 		g.checkVault()
 	}

@@ -108,7 +108,7 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 
 // secretValue is the PFX or PEM of the version; without the key when the policy
 // says that it is not exportable (contract certificates.md, 7.4 to 7.6), which it
-// does of a key in the token.
+// does of a key in the HSM.
 func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
 	var private []byte
 	if p.policy.Key.Exportable {

@@ -34,7 +34,7 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 	return s.begin(ctx, g.Vault(), g.Name(), p)
 }
 
-// mayHold refuses a policy for a key that the vault has no token for.
+// mayHold refuses a policy for a key that the vault has no HSM for.
 func (s *Service) mayHold(v *vault.Vault, p *issuance.Policy) error {
 	return s.custody.Check(v, p.Key.HSM(), "policy.key_props")
 }
@@ -243,7 +243,7 @@ func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (*ke
 		}
 		// A key that was made or imported as not exportable is not reused by a
 		// policy that would give it away, nor one of software by a policy for the
-		// token: the caller gets a new one.
+		// HSM: the caller gets a new one.
 		if kv.Type() == p.Key.Type && kv.Spec == p.Key.Spec() && (kv.Exportable || !p.Key.Exportable) {
 			private, err := s.custody.Open(ctx, key.PrivatePlace(v, n, ver), kv.Private, kv.HSM, kv.Public)
 			if err != nil {

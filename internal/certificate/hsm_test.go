@@ -29,17 +29,17 @@ import (
 	"coffer/internal/vault"
 )
 
-// hardware is a world whose home is premium, with a token.
+// hardware is a world whose home is premium, with an HSM.
 type hardware struct {
 	*world
-	token   *keytest.Token
+	hsm     *keytest.HSM
 	custody key.Custody // does the jobs
 }
 
 func newHardware(t testing.TB) *hardware {
 	t.Helper()
-	token := &keytest.Token{}
-	w := newWorld(t, func(c *certificate.Config) { c.Device = token })
+	device := &keytest.HSM{}
+	w := newWorld(t, func(c *certificate.Config) { c.Device = device })
 	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now)
 	home, err := vault.NewService(store.For[vault.Tx]{DB: w.db}, registry, w.now).Update(t.Context(), "home", func(v *vault.Vault) error {
 		v.SKU = vault.Premium
@@ -47,22 +47,22 @@ func newHardware(t testing.TB) *hardware {
 	})
 	w.must(err)
 	w.home = home
-	return &hardware{w, token, key.Custody{
-		Sealer: w.sealer, Device: token, Now: w.now, Wake: func() {}, Logger: slog.New(slog.DiscardHandler),
+	return &hardware{w, device, key.Custody{
+		Sealer: w.sealer, Device: device, Now: w.now, Wake: func() {}, Logger: slog.New(slog.DiscardHandler),
 		Update: func(ctx context.Context, fn func(key.HandleTx) error) error {
 			return w.db.Update(ctx, func(tx *store.Tx) error { return fn(tx) })
 		},
 	}}
 }
 
-// inHSM is selfPolicy for a key of the token.
+// inHSM is selfPolicy for a key of the HSM.
 func inHSM(kty string) *issuance.Patch {
 	p := selfPolicy()
 	p.Key.Type = &kty
 	return p
 }
 
-// held are the keys in the token that the database has.
+// held are the keys in the HSM that the database has.
 func (w *hardware) held() (ids []hsm.ID) {
 	w.Helper()
 	w.must(w.db.View(w.Context(), func(tx *store.Tx) (err error) {
@@ -72,7 +72,7 @@ func (w *hardware) held() (ids []hsm.ID) {
 	return ids
 }
 
-// same: after all jobs the token has what the database has, and no more.
+// same: after all jobs the HSM has what the database has, and no more.
 func (w *hardware) same(what string) {
 	w.Helper()
 	w.pass(2 * time.Hour)
@@ -85,8 +85,8 @@ func (w *hardware) same(what string) {
 	for _, j := range list {
 		w.must(w.custody.Destroy(ctx, j))
 	}
-	if held, there := w.held(), w.token.IDs(); !slices.Equal(held, there) {
-		w.Errorf("%s: the database has %v, the token %v", what, held, there)
+	if held, there := w.held(), w.hsm.IDs(); !slices.Equal(held, there) {
+		w.Errorf("%s: the database has %v, the HSM %v", what, held, there)
 	}
 	w.check()
 }
@@ -102,9 +102,9 @@ func (w *hardware) keyOf(name string) *key.Version {
 	return v
 }
 
-// A certificate with a key in the token: it is signed there, and its secret holds
+// A certificate with a key in the HSM: it is signed there, and its secret holds
 // certificates only.
-func TestCertificatesWithKeysInTheToken(t *testing.T) {
+func TestCertificatesWithKeysInTheHSM(t *testing.T) {
 	w := newHardware(t)
 	for _, kty := range []string{"RSA-HSM", "EC-HSM"} {
 		p := inHSM(kty)
@@ -112,8 +112,8 @@ func TestCertificatesWithKeysInTheToken(t *testing.T) {
 			p.Secret = &issuance.SecretPatch{ContentType: ptr(issuance.PEM)}
 		}
 		op := w.begin(kty, p)
-		if op.HSM.IsZero() || len(w.token.IDs()) == 0 {
-			t.Fatalf("%s: the pending key is not in the token", kty)
+		if op.HSM.IsZero() || len(w.hsm.IDs()) == 0 {
+			t.Fatalf("%s: the pending key is not in the HSM", kty)
 		}
 		content, err := w.sealer.Open(t.Context(), issuance.PendingPlace(op.Vault, op.Name, op.RequestID), op.Private)
 		if err != nil || string(content.Reveal()) != op.HSM.String() {
@@ -126,7 +126,7 @@ func TestCertificatesWithKeysInTheToken(t *testing.T) {
 		if err := leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature); err != nil {
 			t.Error(err)
 		}
-		private, ok := w.token.Key(v.HSM).(crypto.Signer)
+		private, ok := w.hsm.Key(v.HSM).(crypto.Signer)
 		if !ok || !pki.PublicEqual(private.Public(), leaf.PublicKey) || v.Type() != kty || v.HSM != op.HSM || v.Exportable {
 			t.Errorf("%s: the key is %s %s", kty, v.Type(), v.HSM)
 		}
@@ -157,13 +157,13 @@ func TestCertificatesWithKeysInTheToken(t *testing.T) {
 		w.remove(kty)
 		w.must(w.purge(kty))
 	}
-	if len(w.token.IDs()) != 2 {
+	if len(w.hsm.IDs()) != 2 {
 		t.Error("the keys went with the commit")
 	}
 	w.same("purged")
 }
 
-func TestHSMPoliciesNeedAPremiumVaultAndAToken(t *testing.T) {
+func TestHSMPoliciesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 	const text = "Hardware key operation not allowed on standard vault"
 	hard := newHardware(t)
 	soft := newWorld(t)
@@ -199,9 +199,9 @@ func TestHSMPoliciesNeedAPremiumVaultAndAToken(t *testing.T) {
 	hard.must(err)
 }
 
-// A reused key is shared in the token until its last holder is gone; a policy that
-// moves into or out of the token gets a new key.
-func TestReusedKeysInTheToken(t *testing.T) {
+// A reused key is shared in the HSM until its last holder is gone; a policy that
+// moves into or out of the HSM gets a new key.
+func TestReusedKeysInTheHSM(t *testing.T) {
 	w := newHardware(t)
 	p := inHSM("EC-HSM")
 	p.Key.Reuse = ptr(true)
@@ -215,28 +215,28 @@ func TestReusedKeysInTheToken(t *testing.T) {
 	w.must(err)
 	w.same("the operation that shared it is deleted")
 	w.issued("web", p)
-	if got := w.keyOf("web").HSM; got != first || len(w.token.IDs()) != 1 {
+	if got := w.keyOf("web").HSM; got != first || len(w.hsm.IDs()) != 1 {
 		t.Errorf("the second version has %s, not %s", got, first)
 	}
 	p.Key.Type = ptr("EC")
 	w.issued("web", p)
 	if !w.keyOf("web").HSM.IsZero() {
-		t.Error("a policy for software has got a key of the token")
+		t.Error("a policy for software has got a key of the HSM")
 	}
 	p.Key.Type = ptr("EC-HSM")
 	w.issued("web", p)
 	if got := w.keyOf("web").HSM; got.IsZero() || got == first {
-		t.Errorf("a policy for the token has got %s", got)
+		t.Errorf("a policy for the HSM has got %s", got)
 	}
 	w.same("four versions")
-	if len(w.token.IDs()) != 2 {
-		t.Errorf("the token has %v", w.token.IDs())
+	if len(w.hsm.IDs()) != 2 {
+		t.Errorf("the HSM has %v", w.hsm.IDs())
 	}
 }
 
 // What ends a pending operation without a version ends its key, but for a failed or
 // cancelled one, which may still be merged.
-func TestPendingKeysInTheTokenEnd(t *testing.T) {
+func TestPendingKeysInTheHSMEnd(t *testing.T) {
 	w := newHardware(t)
 	root := newAuthority(t, "root", nil)
 	pending := func(name string) *issuance.Patch {
@@ -249,8 +249,8 @@ func TestPendingKeysInTheTokenEnd(t *testing.T) {
 	_, err := w.merge("merged", certificate.MergeParams{X5C: x5c(root.certify(t, w.operation("merged").CSR))})
 	w.must(err)
 	w.same("merged")
-	if len(w.token.IDs()) != 1 {
-		t.Errorf("the token has %v", w.token.IDs())
+	if len(w.hsm.IDs()) != 1 {
+		t.Errorf("the HSM has %v", w.hsm.IDs())
 	}
 	pending("deleted")
 	_, err = w.service.DeleteOperation(t.Context(), w.grant(access.CertificatePendingDelete, "deleted"), "")
@@ -271,21 +271,21 @@ func TestPendingKeysInTheTokenEnd(t *testing.T) {
 		p.Key.Type = ptr("EC-HSM")
 		w.begin(name, p)
 		w.must(w.work())
-		if op := w.operation(name); op.Status != issuance.Failed || op.HSM.IsZero() || w.token.Key(op.HSM) == nil {
+		if op := w.operation(name); op.Status != issuance.Failed || op.HSM.IsZero() || w.hsm.Key(op.HSM) == nil {
 			t.Errorf("a failed operation has %s", op.HSM)
 		}
 		w.same("failed")
 		before := w.operation(name).HSM
 		again(name)
 		w.same("begun again")
-		if w.token.Key(before) != nil {
+		if w.hsm.Key(before) != nil {
 			t.Error("the key of an operation that is gone is still there")
 		}
 	}
 }
 
-// An imported key goes into the token when its policy says so, and not by default.
-func TestImportIntoTheToken(t *testing.T) {
+// An imported key goes into the HSM when its policy says so, and not by default.
+func TestImportIntoTheHSM(t *testing.T) {
 	w := newHardware(t)
 	pair := newPair(t, newAuthority(t, "root", nil))
 	_, err := w.importing("soft", certificate.ImportParams{Value: pair.pem})
@@ -295,8 +295,8 @@ func TestImportIntoTheToken(t *testing.T) {
 	if v := w.keyOf("hard"); v.Type() != "EC-HSM" || b.Certificate.Policy.Key.Exportable || strings.Contains(w.secret("hard"), "PRIVATE KEY") {
 		t.Errorf("%s, %+v", v.Type(), b.Certificate.Policy.Key)
 	}
-	if v := w.keyOf("soft"); v.Type() != "EC" || len(w.token.IDs()) != 1 {
-		t.Errorf("%s, and the token has %v", v.Type(), w.token.IDs())
+	if v := w.keyOf("soft"); v.Type() != "EC" || len(w.hsm.IDs()) != 1 {
+		t.Errorf("%s, and the HSM has %v", v.Type(), w.hsm.IDs())
 	}
 	_, err = w.importing("bad", certificate.ImportParams{Value: pair.pem, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM"), Exportable: ptr(true)}}})
 	w.refused(err, fault.Invalid, "A key of type EC-HSM cannot be exportable.")
@@ -305,20 +305,20 @@ func TestImportIntoTheToken(t *testing.T) {
 	w.same("imported")
 }
 
-// A token that is away keeps an operation in progress until it is back.
-func TestIssuanceWaitsForTheToken(t *testing.T) {
+// An HSM that is away keeps an operation in progress until it is back.
+func TestIssuanceWaitsForTheHSM(t *testing.T) {
 	w := newHardware(t)
 	w.begin("web", inHSM("EC-HSM"))
-	w.token.Pull(true)
+	w.hsm.Pull(true)
 	if err := w.work(); !fault.Is(err, fault.Unavailable) {
-		t.Errorf("issuing without the token: %v", err)
+		t.Errorf("issuing without the HSM: %v", err)
 	}
 	if op := w.operation("web"); op.Status != issuance.InProgress {
 		t.Errorf("the operation is %s: %v", op.Status, op.Error)
 	}
 	_, err := w.create("new", certificate.CreateParams{Policy: inHSM("EC-HSM")})
 	w.refused(err, fault.Unavailable, "")
-	w.token.Pull(false)
+	w.hsm.Pull(false)
 	w.pass(2 * time.Minute) // the lease
 	w.must(w.work())
 	if op := w.operation("web"); op.Status != issuance.Completed {
@@ -328,7 +328,7 @@ func TestIssuanceWaitsForTheToken(t *testing.T) {
 }
 
 // Every write of what moves handles is failed on both sides.
-func TestFailedWritesKeepTokenAndDatabaseTogether(t *testing.T) {
+func TestFailedWritesKeepHSMAndDatabaseTogether(t *testing.T) {
 	w := newHardware(t)
 	root := newAuthority(t, "root", nil)
 	pair := newPair(t, root)
@@ -372,8 +372,8 @@ func TestFailedWritesKeepTokenAndDatabaseTogether(t *testing.T) {
 				err := s.act(n)
 				w.fault.Store(nil)
 				for _, id := range w.held() {
-					if w.token.Key(id) == nil {
-						t.Errorf("%s: the database has %s, the token does not", n, id)
+					if w.hsm.Key(id) == nil {
+						t.Errorf("%s: the database has %s, the HSM does not", n, id)
 					}
 				}
 				w.same(n)

@@ -79,7 +79,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 	return out, nil
 }
 
-// patched is the policy after a patch. One that was refused for want of a token is
+// patched is the policy after a patch. One that was refused for want of an HSM is
 // not refused again for another change.
 func (s *Service) patched(v *vault.Vault, old *issuance.Policy, p *issuance.Patch, now time.Time) (*issuance.Policy, error) {
 	policy, err := old.Merge(p, now)

@@ -46,7 +46,7 @@ type Daemon struct {
 	recorder   *access.Recorder
 	gate       *access.Gate
 	background *access.Background
-	token      *hsm.Device // nil: there is none
+	hsm        *hsm.Device // nil: there is none
 	root       rootKeeper
 	sealer     *seal.Sealer
 	generator  *key.Generator
@@ -74,7 +74,7 @@ func Create(settings *config.Config, now time.Time, log *slog.Logger) error {
 	return createRoot(settings, now, log)
 }
 
-// RootKeyPath is the file of the root key, unless that is in the token.
+// RootKeyPath is the file of the root key, unless that is in the HSM.
 func RootKeyPath(c *config.Config) string { return c.InData(c.RootKey.Path, "root.key") }
 
 // SocketPath is where a running server answers the command line.
@@ -112,14 +112,14 @@ func (d *Daemon) Address() net.Addr { return d.listener.Addr() }
 func (d *Daemon) openStorage(ctx context.Context) error {
 	c := d.settings
 	var err error
-	if d.token, err = openToken(c, d.log); err != nil {
+	if d.hsm, err = openHSM(c, d.log); err != nil {
 		return err
 	}
-	if d.root, err = openRoot(c, d.token); err != nil {
+	if d.root, err = openRoot(c, d.hsm); err != nil {
 		return err
 	}
-	if d.token != nil {
-		d.lookForToken(ctx)
+	if d.hsm != nil {
+		d.checkHSM(ctx)
 	}
 	if err := privateDir(c.DataDir()); err != nil {
 		return err
@@ -413,8 +413,8 @@ func (d *Daemon) Close() error {
 	if d.db != nil {
 		errs = append(errs, d.db.Close())
 	}
-	if d.token != nil {
-		errs = append(errs, d.token.Close())
+	if d.hsm != nil {
+		errs = append(errs, d.hsm.Close())
 	}
 	if d.audit != nil {
 		errs = append(errs, d.audit.Close())

@@ -15,7 +15,7 @@ import (
 	"coffer/internal/seal"
 )
 
-// rootKeeper keeps the root key: a file, or the token.
+// rootKeeper keeps the root key: a file, or the HSM.
 type rootKeeper interface {
 	seal.Keeper
 	Rotate(now time.Time) error
@@ -23,9 +23,9 @@ type rootKeeper interface {
 	CurrentID() string
 }
 
-// openToken opens the token of the configuration; nil when there is none. One that
+// openHSM opens the HSM of the configuration; nil when there is none. One that
 // cannot be used now is logged, and asked again at each use.
-func openToken(c *config.Config, log *slog.Logger) (*hsm.Device, error) {
+func openHSM(c *config.Config, log *slog.Logger) (*hsm.Device, error) {
 	h := c.HSM
 	if h.Module == "" {
 		return nil, nil
@@ -40,11 +40,11 @@ func openToken(c *config.Config, log *slog.Logger) (*hsm.Device, error) {
 }
 
 // openRoot opens the root key where the configuration says it is.
-func openRoot(c *config.Config, token *hsm.Device) (rootKeeper, error) {
+func openRoot(c *config.Config, device *hsm.Device) (rootKeeper, error) {
 	if c.RootKey.HSM {
-		root, err := hsm.OpenRootKey(token)
+		root, err := hsm.OpenRootKey(device)
 		if errors.Is(err, seal.ErrRootKey) {
-			return nil, fmt.Errorf("%w (there is no root key in the token %q)", ErrNotInitialized, c.HSM.Token)
+			return nil, fmt.Errorf("%w (there is no root key in the HSM %q)", ErrNotInitialized, c.HSM.Token)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the root key is in the HSM, without which nothing can be opened: %w", err)
@@ -68,12 +68,12 @@ func openRoot(c *config.Config, token *hsm.Device) (rootKeeper, error) {
 // createRoot makes the root key where the configuration says that it is to be.
 func createRoot(c *config.Config, now time.Time, log *slog.Logger) (err error) {
 	if c.RootKey.HSM {
-		token, err := openToken(c, log)
+		device, err := openHSM(c, log)
 		if err != nil {
 			return err
 		}
-		_, err = hsm.CreateRootKey(token)
-		return errors.Join(err, token.Close())
+		_, err = hsm.CreateRootKey(device)
+		return errors.Join(err, device.Close())
 	}
 	passphrase, err := c.Passphrase()
 	if err != nil {
@@ -86,33 +86,33 @@ func createRoot(c *config.Config, now time.Time, log *slog.Logger) (err error) {
 // rootName is the root key in messages.
 func rootName(c *config.Config) string {
 	if c.RootKey.HSM {
-		return fmt.Sprintf("the root key in the token %q", c.HSM.Token)
+		return fmt.Sprintf("the root key in the HSM %q", c.HSM.Token)
 	}
 	return "the root key file " + RootKeyPath(c)
 }
 
-// device is the token as the rules use it.
+// device is the HSM as the rules use it.
 type device struct{ *hsm.Device }
 
-// Secret is that of the token, as an interface.
+// Secret is that of the HSM, as an interface.
 func (d device) Secret(id hsm.ID) key.Secret { return d.Device.Secret(id) }
 
-// device gives nil, and not a device that is none, when there is no token.
+// device gives nil, and not a device that is none, when there is no HSM.
 func (d *Daemon) device() key.Device {
-	if d.token == nil {
+	if d.hsm == nil {
 		return nil
 	}
-	return device{d.token}
+	return device{d.hsm}
 }
 
-// lookForToken logs at the start whether keys in the token can be used: a vault
+// checkHSM logs at the start whether keys in the HSM can be used: a vault
 // without them serves the others.
-func (d *Daemon) lookForToken(ctx context.Context) {
+func (d *Daemon) checkHSM(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if err := d.token.Ready(ctx); err == nil {
-		d.log.InfoContext(ctx, "keys of HSM types are in the token", "token", d.settings.HSM.Token)
+	if err := d.hsm.Ready(ctx); err == nil {
+		d.log.InfoContext(ctx, "keys of HSM types are in the HSM", "token", d.settings.HSM.Token)
 	} else if !fault.Is(err, fault.Unavailable) { // which has been logged
-		d.log.ErrorContext(ctx, "the token cannot be used", "token", d.settings.HSM.Token, "error", err)
+		d.log.ErrorContext(ctx, "the HSM cannot be used", "token", d.settings.HSM.Token, "error", err)
 	}
 }

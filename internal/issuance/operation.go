@@ -37,7 +37,7 @@ type Operation struct {
 	CSR           []byte    // PKCS#10, DER; stays readable when finished
 	Public        []byte    // SubjectPublicKeyInfo of the pending key
 	Private       seal.Box  // PKCS#8 or a handle, bound to PendingPlace; nil when completed
-	HSM           hsm.ID    // the pending key in the token; zero: it is in software, or completed
+	HSM           hsm.ID    // the pending key in the HSM; zero: it is in software, or completed
 	PreserveOrder bool
 
 	// What the resulting version starts with.

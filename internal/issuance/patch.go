@@ -92,7 +92,7 @@ var (
 
 // NewPolicy makes the policy of a create: what the patch gives, defaults for the
 // rest (contract certificates.md, 6.9). Errors are *fault.Error, Invalid with the
-// field. Whether the vault has a token for the key type is not looked at.
+// field. Whether the vault has an HSM for the key type is not looked at.
 func NewPolicy(p *Patch, now time.Time) (*Policy, error) {
 	if p == nil {
 		return nil, fault.InvalidField("policy", "")

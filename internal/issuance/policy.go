@@ -96,10 +96,10 @@ const (
 	PEM    = "application/x-pem-file"
 )
 
-// hsmSuffix ends the types of keys that are in the token.
+// hsmSuffix ends the types of keys that are in the HSM.
 const hsmSuffix = "-HSM"
 
-// HSM tells whether the policy asks for a key in the token.
+// HSM tells whether the policy asks for a key in the HSM.
 func (k KeyProps) HSM() bool { return strings.HasSuffix(k.Type, hsmSuffix) }
 
 func (k KeyProps) algorithm() pki.Algorithm {

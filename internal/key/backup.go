@@ -87,7 +87,7 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	return backup.Key.Seal(ctx, s.cfg.Sealer, g.Vault().TenantID, doc)
 }
 
-// CanLeave refuses to back up a key in the token.
+// CanLeave refuses to back up a key in the HSM.
 func CanLeave(v *Version) error {
 	if v.HSM.IsZero() {
 		return nil

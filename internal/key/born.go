@@ -105,9 +105,9 @@ const (
 	msgPolicyOfVersion = "AKV.SKR.1016: Key Release Policy can only be set on versionless key"
 )
 
-// check refuses what no key here can have. premium is the vault's, inToken tells
+// check refuses what no key here can have. premium is the vault's, inHSM tells
 // of an HSM type.
-func (p Given) check(premium, inToken bool) error {
+func (p Given) check(premium, inHSM bool) error {
 	exportable := p.Exportable != nil && *p.Exportable
 	switch {
 	case p.External:
@@ -116,7 +116,7 @@ func (p Given) check(premium, inToken bool) error {
 		return invalid("attributes.exportable", msgExportStandard)
 	case exportable && !p.Release:
 		return invalid("attributes.exportable", msgExportNoPolicy)
-	case exportable && inToken:
+	case exportable && inHSM:
 		return unsupported(msgExportHSM)
 	case exportable:
 		return invalid("attributes.exportable", msgExportSoftware)
@@ -147,7 +147,7 @@ func (p Given) apply(a *object.Attributes) error {
 }
 
 // first are the attributes and operations of a new version.
-func (p Given) first(field string, spec pki.KeySpec, inToken bool, now time.Time) (object.Attributes, []Op, error) {
+func (p Given) first(field string, spec pki.KeySpec, inHSM bool, now time.Time) (object.Attributes, []Op, error) {
 	attributes := object.Attributes{Enabled: true, Created: now, Updated: now}
 	if err := p.apply(&attributes); err != nil {
 		return attributes, nil, err
@@ -155,6 +155,6 @@ func (p Given) first(field string, spec pki.KeySpec, inToken bool, now time.Time
 	if len(p.Ops) == 0 {
 		return attributes, defaultOps(spec), nil
 	}
-	ops, err := parseOps(field, p.Ops, spec.Algorithm, inToken)
+	ops, err := parseOps(field, p.Ops, spec.Algorithm, inHSM)
 	return attributes, ops, err
 }

@@ -25,21 +25,21 @@ type CreateParams struct {
 // the transaction, which reads the state again.
 func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*Bundle, error) {
 	g.Must(access.KeyCreate)
-	algorithm, inToken, err := parseType("kty", p.Type)
+	algorithm, inHSM, err := parseType("kty", p.Type)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.custody.Check(g.Vault(), inToken, "kty"); err != nil {
+	if err := s.custody.Check(g.Vault(), inHSM, "kty"); err != nil {
 		return nil, err
 	}
 	spec, err := p.spec(algorithm)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.check(g.Vault().SKU == vault.Premium, inToken); err != nil {
+	if err := p.check(g.Vault().SKU == vault.Premium, inHSM); err != nil {
 		return nil, err
 	}
-	attributes, ops, err := p.first("key_ops", spec, inToken, s.now())
+	attributes, ops, err := p.first("key_ops", spec, inHSM, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 	if err := s.mayBear(ctx, g, op); err != nil { // before a key is made for nothing
 		return nil, err
 	}
-	private, err := s.custody.Generate(ctx, spec, inToken)
+	private, err := s.custody.Generate(ctx, spec, inHSM)
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +124,9 @@ func checkSize(field string, spec pki.KeySpec) error {
 		Msg: fmt.Sprintf("Unsupported key size (%d). Supported sizes are %s", spec.Size, strings.ReplaceAll(fmt.Sprint(known), " ", ", "))}
 }
 
-// parseType reads a kty. Symmetric keys are in a token, or nowhere (contract
+// parseType reads a kty. Symmetric keys are in an HSM, or nowhere (contract
 // keys.md, 9.1).
-func parseType(field, kty string) (a pki.Algorithm, inToken bool, err error) {
+func parseType(field, kty string) (a pki.Algorithm, inHSM bool, err error) {
 	switch strings.ToUpper(kty) {
 	case "RSA":
 		return pki.RSA, false, nil

@@ -17,17 +17,17 @@ import (
 )
 
 // Custody is where private keys come to be and are opened, in software or in the
-// token, for keys and for certificates.
+// HSM, for keys and for certificates.
 //
-// The token and the database cannot commit together. So a job to destroy a key in
-// the token is stored before the key is made, and the transaction that stores its
+// The HSM and the database cannot commit together. So a job to destroy a key in
+// the HSM is stored before the key is made, and the transaction that stores its
 // handle removes the job; what a crash leaves is the job, due an hour later. Both
 // need the job's row: of a worker that has taken it and a transaction that is
-// late, one loses. What is done with a key in the token after that is in Discard.
+// late, one loses. What is done with a key in the HSM after that is in Discard.
 type Custody struct {
 	Sealer Sealer
 	Maker  Maker
-	Device Device // nil: there is no token
+	Device Device // nil: there is no HSM
 	// Update opens a transaction, and may run its function again after a conflict.
 	Update func(ctx context.Context, fn func(HandleTx) error) error
 	Now    func() time.Time
@@ -48,7 +48,7 @@ type Private struct {
 }
 
 // PKCS8 is the key itself, for the PFX or PEM of its owner; nil of a key in the
-// token.
+// HSM.
 func (p *Private) PKCS8() []byte {
 	if !p.HSM.IsZero() {
 		return nil
@@ -62,13 +62,13 @@ func (p *Private) forget() {
 	p.content = nil
 }
 
-// Hardware tells whether a vault may have keys in the token.
+// Hardware tells whether a vault may have keys in the HSM.
 func (c *Custody) Hardware(v *vault.Vault) bool { return c.Device != nil && v.SKU == vault.Premium }
 
-// Check refuses a key type that asks for a token where the vault may have none.
+// Check refuses a key type that asks for an HSM where the vault may have none.
 // field is the member that asks.
-func (c *Custody) Check(v *vault.Vault, inToken bool, field string) error {
-	if inToken && !c.Hardware(v) {
+func (c *Custody) Check(v *vault.Vault, inHSM bool, field string) error {
+	if inHSM && !c.Hardware(v) {
 		return hardware(field)
 	}
 	return nil
@@ -76,9 +76,9 @@ func (c *Custody) Check(v *vault.Vault, inToken bool, field string) error {
 
 // Generate makes a key. The caller keeps it in the transaction that stores it, or
 // drops it.
-func (c *Custody) Generate(ctx context.Context, spec pki.KeySpec, inToken bool) (*Private, error) {
-	if inToken {
-		return c.inToken(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
+func (c *Custody) Generate(ctx context.Context, spec pki.KeySpec, inHSM bool) (*Private, error) {
+	if inHSM {
+		return c.inHSM(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
 			public, err := c.Device.Generate(ctx, id, spec)
 			return public, err
 		}, spec)
@@ -91,25 +91,25 @@ func (c *Custody) Generate(ctx context.Context, spec pki.KeySpec, inToken bool) 
 }
 
 // Import takes a key from outside; as Generate.
-func (c *Custody) Import(ctx context.Context, k crypto.Signer, inToken bool) (*Private, error) {
-	if !inToken {
+func (c *Custody) Import(ctx context.Context, k crypto.Signer, inHSM bool) (*Private, error) {
+	if !inHSM {
 		return software(k)
 	}
-	return c.inToken(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
+	return c.inHSM(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
 		return k.Public(), c.Device.Import(ctx, id, k)
 	}, pki.KeySpec{})
 }
 
-// ImportSecret takes a symmetric key from outside, always into the token.
+// ImportSecret takes a symmetric key from outside, always into the HSM.
 func (c *Custody) ImportSecret(ctx context.Context, raw []byte) (*Private, error) {
-	return c.inToken(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
+	return c.inHSM(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
 		return nil, c.Device.ImportSecret(ctx, id, raw)
 	}, pki.KeySpec{Algorithm: pki.Oct, Size: 8 * len(raw)})
 }
 
-// Unwrap takes a key that was wrapped for another key of the token.
+// Unwrap takes a key that was wrapped for another key of the HSM.
 func (c *Custody) Unwrap(ctx context.Context, kek hsm.ID, blob []byte, kind pki.Algorithm) (*Private, error) {
-	p, err := c.inToken(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
+	p, err := c.inHSM(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
 		return c.Device.UnwrapTransfer(ctx, id, kek, blob, kind)
 	}, pki.KeySpec{Algorithm: kind})
 	if err != nil || p.Secret == nil {
@@ -131,25 +131,25 @@ func software(k crypto.Signer) (*Private, error) {
 	return &Private{Signer: k, Spec: spec, content: der}, err
 }
 
-// DestroyJob is the kind of the job that destroys a key in the token which nothing
+// DestroyJob is the kind of the job that destroys a key in the HSM which nothing
 // holds. Its reference is the handle.
 const DestroyJob jobs.Kind = "destroy-hsm-key"
 
 // How long such a job waits: for the transaction that is to store the handle, far
-// longer than a request can take; and after a call of the token that failed, whose
+// longer than a request can take; and after a call of the HSM that failed, whose
 // effect may come later than its answer.
 const (
 	birthTime = time.Hour
 	afterCall = time.Minute
 )
 
-// inToken has a key made under a new id, on record before. spec is that of a
+// inHSM has a key made under a new id, on record before. spec is that of a
 // symmetric key, or of what was asked for.
-func (c *Custody) inToken(ctx context.Context, make func(hsm.ID) (crypto.PublicKey, error), spec pki.KeySpec) (*Private, error) {
+func (c *Custody) inHSM(ctx context.Context, make func(hsm.ID) (crypto.PublicKey, error), spec pki.KeySpec) (*Private, error) {
 	if c.Device == nil {
 		return nil, noDevice()
 	}
-	if err := c.Device.Ready(ctx); err != nil { // no row for a token that is away
+	if err := c.Device.Ready(ctx); err != nil { // no row for an HSM that is away
 		return nil, err
 	}
 	id := hsm.NewID()
@@ -206,7 +206,7 @@ func (c *Custody) drop(ctx context.Context, p *Private, wait time.Duration) {
 	}
 }
 
-// Discard has keys in the token destroyed once the transaction is committed,
+// Discard has keys in the HSM destroyed once the transaction is committed,
 // unless something else holds them.
 func Discard(ctx context.Context, tx HandleTx, ids ...hsm.ID) error {
 	for _, id := range ids {
@@ -252,7 +252,7 @@ func (c *Custody) Seal(ctx context.Context, at seal.Place, p *Private) (seal.Box
 	return c.Sealer.Seal(ctx, at, p.content)
 }
 
-// Open opens a box that Seal made: a key in software, or that of the token which
+// Open opens a box that Seal made: a key in software, or that of the HSM which
 // id names. public is the stored public key, nil of a symmetric one.
 func (c *Custody) Open(ctx context.Context, at seal.Place, box seal.Box, id hsm.ID, public []byte) (*Private, error) {
 	value, err := c.Sealer.Open(ctx, at, box)
@@ -283,4 +283,4 @@ func (c *Custody) Open(ctx context.Context, at seal.Place, box seal.Box, id hsm.
 	return p, nil
 }
 
-var errHandle = errors.New("key: the stored handle is not that of the key in the token")
+var errHandle = errors.New("key: the stored handle is not that of the key in the HSM")

@@ -107,7 +107,7 @@ func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 	})
 }
 
-// Purge removes a key in the caller's transaction; its keys in the token go after
+// Purge removes a key in the caller's transaction; its keys in the HSM go after
 // the commit.
 func Purge(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
 	held, err := tx.HSMKeys(ctx, v, n)

@@ -11,12 +11,12 @@ import (
 	"coffer/internal/pki"
 )
 
-// Device is a token that keeps keys and uses them inside (an *hsm.Device, with
+// Device is an HSM that keeps keys and uses them inside (an *hsm.Device, with
 // Secret as an interface). Its errors are a *fault.Error, Unavailable, while the
-// token cannot be used; hsm.ErrNoKey for an id that it does not have; and
+// HSM cannot be used; hsm.ErrNoKey for an id that it does not have; and
 // hsm.ErrRefused for what one of its keys does not decrypt or unwrap.
 type Device interface {
-	// Ready fails fast when the token cannot be used now.
+	// Ready fails fast when the HSM cannot be used now.
 	Ready(ctx context.Context) error
 	// Generate makes a key inside; the public key of a symmetric one is nil.
 	Generate(ctx context.Context, id hsm.ID, spec pki.KeySpec) (crypto.PublicKey, error)
@@ -25,7 +25,7 @@ type Device interface {
 	// UnwrapTransfer imports a key that was wrapped for kek elsewhere (contract
 	// keys.md, 9.2).
 	UnwrapTransfer(ctx context.Context, id, kek hsm.ID, blob []byte, kind pki.Algorithm) (crypto.PublicKey, error)
-	// Signer is a crypto.Decrypter too when the key is RSA. It asks the token at
+	// Signer is a crypto.Decrypter too when the key is RSA. It asks the HSM at
 	// its first use.
 	Signer(id hsm.ID, public crypto.PublicKey) crypto.Signer
 	Secret(id hsm.ID) Secret
@@ -33,7 +33,7 @@ type Device interface {
 	Destroy(ctx context.Context, id hsm.ID) error
 }
 
-// Secret is a symmetric key in the token. Lengths have been checked; what else is
+// Secret is a symmetric key in the HSM. Lengths have been checked; what else is
 // wrong with a ciphertext is hsm.ErrRefused.
 type Secret interface {
 	Bits(ctx context.Context) (int, error)
@@ -50,23 +50,23 @@ type Secret interface {
 	MAC(ctx context.Context, hash crypto.Hash, message []byte) ([]byte, error)
 }
 
-// hsmSuffix ends the kty of a key in the token.
+// hsmSuffix ends the kty of a key in the HSM.
 const hsmSuffix = "-HSM"
 
-// hardware is the refusal of a kty that the vault has no token for (contract
+// hardware is the refusal of a kty that the vault has no HSM for (contract
 // keys.md, 9.1; errors.md, question 13).
 func hardware(field string) error {
 	return &fault.Error{Kind: fault.Forbidden, Field: field, Msg: "Hardware key operation not allowed on standard vault"}
 }
 
-// noDevice is the answer of a vault that has keys in a token and was started
+// noDevice is the answer of a vault that has keys in an HSM and was started
 // without it.
 func noDevice() error {
 	return &fault.Error{Kind: fault.Unavailable, Msg: "The key is in an HSM, and this vault runs without one.", RetryAfter: absence}
 }
 
-// missing makes an answer of a key that the token does not have: somebody has put
-// in another token, or removed the key behind the vault's back.
+// missing makes an answer of a key that the HSM does not have: somebody has put
+// in another HSM, or removed the key behind the vault's back.
 func missing(err error) error {
 	if errors.Is(err, hsm.ErrNoKey) {
 		return &fault.Error{Kind: fault.Unavailable, Msg: "The HSM does not have this key.", RetryAfter: absence, Err: err}

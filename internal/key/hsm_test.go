@@ -33,21 +33,21 @@ import (
 	"coffer/internal/vault"
 )
 
-// hardware is a world whose home is premium, with a token.
+// hardware is a world whose home is premium, with an HSM.
 type hardware struct {
 	*world
-	token *keytest.Token
+	hsm *keytest.HSM
 }
 
 func newHardware(t testing.TB) *hardware {
 	t.Helper()
-	token := &keytest.Token{}
-	w := newWorld(t, func(c *key.Config) { c.Device = token })
+	device := &keytest.HSM{}
+	w := newWorld(t, func(c *key.Config) { c.Device = device })
 	w.home = w.premium
-	return &hardware{w, token}
+	return &hardware{w, device}
 }
 
-// doomed claims the jobs that destroy keys in the token and are due.
+// doomed claims the jobs that destroy keys in the HSM and are due.
 func (w *hardware) doomed() (list []jobs.Job) {
 	w.Helper()
 	ctx := w.Context()
@@ -68,7 +68,7 @@ func (w *hardware) settle() error {
 	return errors.Join(errs...)
 }
 
-// pendingJobs counts the jobs that destroy keys in the token.
+// pendingJobs counts the jobs that destroy keys in the HSM.
 func (w *hardware) pendingJobs() (n int) {
 	w.Helper()
 	w.must(w.db.View(w.Context(), func(tx *store.Tx) error {
@@ -83,7 +83,7 @@ func (w *hardware) pendingJobs() (n int) {
 	return n
 }
 
-// held are the keys in the token that the database has.
+// held are the keys in the HSM that the database has.
 func (w *hardware) held() (ids []hsm.ID) {
 	w.Helper()
 	ctx := w.Context()
@@ -100,15 +100,15 @@ func (w *hardware) held() (ids []hsm.ID) {
 	return ids
 }
 
-// same: after all jobs the token has what the database has, and no more.
+// same: after all jobs the HSM has what the database has, and no more.
 func (w *hardware) same(what string) {
 	w.Helper()
 	w.pass(2 * time.Hour)
 	if err := w.settle(); err != nil {
 		w.Errorf("%s: %v", what, err)
 	}
-	if held, there := w.held(), w.token.IDs(); !slices.Equal(held, there) {
-		w.Errorf("%s: the database has %v, the token %v", what, held, there)
+	if held, there := w.held(), w.hsm.IDs(); !slices.Equal(held, there) {
+		w.Errorf("%s: the database has %v, the HSM %v", what, held, there)
 	}
 	if n := w.pendingJobs(); n != 0 {
 		w.Errorf("%s: %d jobs are left", what, n)
@@ -116,8 +116,8 @@ func (w *hardware) same(what string) {
 	w.check()
 }
 
-// Keys of HSM types are in the token, and only the handle is in the box.
-func TestKeysOfHSMTypesAreInTheToken(t *testing.T) {
+// Keys of HSM types are in the HSM, and only the handle is in the box.
+func TestKeysOfHSMTypesAreInTheHSM(t *testing.T) {
 	w := newHardware(t)
 	for i, c := range []struct {
 		p    key.CreateParams
@@ -141,19 +141,19 @@ func TestKeysOfHSMTypesAreInTheToken(t *testing.T) {
 		if v.Type() != c.kind || v.Spec != c.spec || fmt.Sprint(v.Ops) != c.ops || v.Exportable {
 			t.Errorf("%s: %s %+v %v", c.p.Type, v.Type(), v.Spec, v.Ops)
 		}
-		switch k := w.token.Key(v.HSM).(type) {
+		switch k := w.hsm.Key(v.HSM).(type) {
 		case crypto.Signer:
 			public, err := pki.ParsePublic(v.Public)
 			w.must(err)
 			if !pki.PublicEqual(public, k.Public()) {
-				t.Errorf("%s: the public key is not that of the token", c.kind)
+				t.Errorf("%s: the public key is not that of the HSM", c.kind)
 			}
 		case []byte:
 			if v.Public != nil || 8*len(k) != c.spec.Size {
 				t.Errorf("%s: %d bits, public %x", c.kind, 8*len(k), v.Public)
 			}
 		default:
-			t.Errorf("%s: the token has %T", c.kind, k)
+			t.Errorf("%s: the HSM has %T", c.kind, k)
 		}
 		content, err := w.sealer.Open(t.Context(), key.PrivatePlace(v.Vault, v.Name, v.Version), v.Private)
 		w.must(err)
@@ -167,10 +167,10 @@ func TestKeysOfHSMTypesAreInTheToken(t *testing.T) {
 	w.same("after the creates")
 }
 
-func TestHSMTypesNeedAPremiumVaultAndAToken(t *testing.T) {
+func TestHSMTypesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 	const text = "Hardware key operation not allowed on standard vault"
 	soft, hard := newWorld(t), newHardware(t)
-	soft.home = soft.premium // without a token
+	soft.home = soft.premium // without an HSM
 	hard.home = hard.near    // standard
 	for _, kty := range []string{"RSA-HSM", "EC-HSM", "oct-HSM", "OCT-hsm"} {
 		for _, w := range []*world{soft, hard.world} {
@@ -214,15 +214,15 @@ func TestRefusedHSMKeys(t *testing.T) {
 		{"exportable", key.CreateParams{Type: "RSA-HSM", Given: key.Given{Exportable: ptr(true), Release: true}}, fault.Unsupported, "", "there is no key release"},
 		{"exportable without a policy", key.CreateParams{Type: "EC-HSM", Given: key.Given{Exportable: ptr(true)}}, fault.Invalid, "", "AKV.SKR.1004"},
 	} {
-		before := len(w.token.IDs())
+		before := len(w.hsm.IDs())
 		_, err := w.create("new", c.p)
 		w.refused(err, c.kind, c.reason, c.text)
-		if len(w.token.IDs()) != before {
+		if len(w.hsm.IDs()) != before {
 			t.Errorf("%s: a key was made", c.name)
 		}
 	}
 	// What takes the transfer of keys can do nothing else, and nothing else can
-	// become one: it would decrypt what was meant for the token only.
+	// become one: it would decrypt what was meant for the HSM only.
 	for name, ops := range map[string][]string{"kek": {"decrypt"}, "plain": {"import"}} {
 		_, err := w.update(name, "", key.Given{Ops: ops})
 		w.refused(err, fault.Invalid, "", "Property key_ops has invalid value")
@@ -247,8 +247,8 @@ func TestRefusedHSMKeys(t *testing.T) {
 	w.same("after the refusals")
 }
 
-// Keys in the token do what those in software do.
-func TestKeysInTheTokenAreUsed(t *testing.T) {
+// Keys in the HSM do what those in software do.
+func TestKeysInTheHSMAreUsed(t *testing.T) {
 	w := newHardware(t)
 	w.made("rsa", "RSA-HSM")
 	plain := []byte("attack at dawn")
@@ -481,7 +481,7 @@ func (w *hardware) transfer(kek *key.Version, raw []byte) *key.Transfer {
 	return &key.Transfer{KEK: kek.Name, Version: kek.Version, Ciphertext: append(head, tail...)}
 }
 
-func TestKeysAreTransferredIntoTheToken(t *testing.T) {
+func TestKeysAreTransferredIntoTheHSM(t *testing.T) {
 	w := newHardware(t)
 	kek := w.made("kek", "RSA-HSM", func(p *key.CreateParams) { p.Ops = []string{"import"} }).Version
 	other := w.made("other", "RSA-HSM").Version
@@ -504,7 +504,7 @@ func TestKeysAreTransferredIntoTheToken(t *testing.T) {
 	} {
 		b, err := w.importing(name, c.p)
 		w.must(err)
-		if b.Version.Spec != c.spec || fmt.Sprint(b.Version.Ops) != c.ops || w.token.Key(b.Version.HSM) == nil {
+		if b.Version.Spec != c.spec || fmt.Sprint(b.Version.Ops) != c.ops || w.hsm.Key(b.Version.HSM) == nil {
 			t.Errorf("%s: %+v %v", name, b.Version.Spec, b.Version.Ops)
 		}
 	}
@@ -534,8 +534,8 @@ func TestKeysAreTransferredIntoTheToken(t *testing.T) {
 	w.same("after the imports")
 }
 
-// A token that is away answers 503 and leaves nothing; when it is back, all goes on.
-func TestATokenThatIsAway(t *testing.T) {
+// An HSM that is away answers 503 and leaves nothing; when it is back, all goes on.
+func TestAnHSMThatIsAway(t *testing.T) {
 	w := newHardware(t)
 	w.made("rsa", "RSA-HSM")
 	w.made("soft", "EC")
@@ -543,7 +543,7 @@ func TestATokenThatIsAway(t *testing.T) {
 	digest := make([]byte, 32)
 	w.must(w.setPolicy("rsa", rotation("P30D")))
 	w.pass(31 * 24 * time.Hour)
-	w.token.Pull(true)
+	w.hsm.Pull(true)
 	away := func(what string, err error) {
 		t.Helper()
 		if e, ok := errors.AsType[*fault.Error](err); !ok || e.Kind != fault.Unavailable {
@@ -565,7 +565,7 @@ func TestATokenThatIsAway(t *testing.T) {
 	if n := w.pendingJobs(); n != 0 {
 		t.Errorf("%d jobs were left by what could not begin", n)
 	}
-	// What needs the public half or no key of the token goes on.
+	// What needs the public half or no key of the HSM goes on.
 	if _, err := w.use("rsa", key.Encrypt, "RSA-OAEP", digest, nil); err != nil {
 		t.Error(err)
 	}
@@ -575,20 +575,20 @@ func TestATokenThatIsAway(t *testing.T) {
 	w.remove("oct")
 	w.must(w.purge("oct"))
 	away("the job", w.settle())
-	if w.token.Key(k.HSM) == nil || w.pendingJobs() != 1 {
-		t.Error("a key was destroyed in a token that is away, or the job is gone")
+	if w.hsm.Key(k.HSM) == nil || w.pendingJobs() != 1 {
+		t.Error("a key was destroyed in an HSM that is away, or the job is gone")
 	}
-	w.token.Pull(false)
+	w.hsm.Pull(false)
 	w.must(w.service.RotateDue(t.Context(), rotation[0]))
 	w.signs("rsa", "RS256", digest)
-	w.same("when the token is back")
+	w.same("when the HSM is back")
 
-	// A key that somebody has removed from the token.
-	w.must(w.token.Destroy(t.Context(), w.get("rsa").Version.HSM))
+	// A key that somebody has removed from the HSM.
+	w.must(w.hsm.Destroy(t.Context(), w.get("rsa").Version.HSM))
 	_, err = w.use("rsa", key.Sign, "RS256", digest, nil)
 	w.refused(err, fault.Unavailable, "", "The HSM does not have this key.")
 
-	// And a vault that was started without the token that its keys are in.
+	// And a vault that was started without the HSM that its keys are in.
 	w.service, err = key.NewService(key.Config{DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
 	w.must(err)
 	_, err = w.use("rsa", key.Sign, "RS256", digest, nil)
@@ -602,7 +602,7 @@ func TestHandlesAreBoundToTheirPlace(t *testing.T) {
 	w := newHardware(t)
 	one, two, soft := w.made("one", "EC-HSM").Version, w.made("two", "EC-HSM").Version, w.made("soft", "EC").Version
 	ctx := t.Context()
-	custody := key.Custody{Sealer: w, Device: w.token}
+	custody := key.Custody{Sealer: w, Device: w.hsm}
 	open := func(at *key.Version, box seal.Box, id hsm.ID) error {
 		_, err := custody.Open(ctx, key.PrivatePlace(at.Vault, at.Name, at.Version), box, id, at.Public)
 		return err
@@ -623,9 +623,9 @@ func TestHandlesAreBoundToTheirPlace(t *testing.T) {
 	}
 }
 
-// Every write of what deals with keys in the token is failed on both sides, and so
-// is every call of the token. Whatever happens, no stored key is without its key in
-// the token, and after the jobs no key in the token is without a stored one.
+// Every write of what deals with keys in the HSM is failed on both sides, and so
+// is every call of the HSM. Whatever happens, no stored key is without its key in
+// the HSM, and after the jobs no key in the HSM is without a stored one.
 func TestFailuresLeaveNoKeyWithoutItsOther(t *testing.T) {
 	w := newHardware(t)
 	ctx := t.Context()
@@ -662,14 +662,14 @@ func TestFailuresLeaveNoKeyWithoutItsOther(t *testing.T) {
 			run := func(n string, f *storetest.Fault, fail func(string, hsm.ID) error) error {
 				s.prepare(n)
 				w.fault.Store(f)
-				w.token.Fail(fail)
+				w.hsm.Fail(fail)
 				err := s.act(n)
 				w.fault.Store(nil)
-				w.token.Fail(nil)
+				w.hsm.Fail(nil)
 				// At once: every stored handle is good.
 				for _, id := range w.held() {
-					if w.token.Key(id) == nil {
-						t.Errorf("%s: the database has %s, the token does not", n, id)
+					if w.hsm.Key(id) == nil {
+						t.Errorf("%s: the database has %s, the HSM does not", n, id)
 					}
 				}
 				w.same(n)
@@ -695,37 +695,37 @@ func TestFailuresLeaveNoKeyWithoutItsOther(t *testing.T) {
 					return nil
 				})
 				if !fault.Is(err, fault.Unavailable) {
-					t.Errorf("%s of the token failed: %v", calls[i], err)
+					t.Errorf("%s of the HSM failed: %v", calls[i], err)
 				}
 			}
 			if len(calls) == 0 && s.name != "purge" {
-				t.Error("the token was not called")
+				t.Error("the HSM was not called")
 			}
 		})
 	}
 }
 
-// A process that dies after the token has made a key, and before the database has
+// A process that dies after the HSM has made a key, and before the database has
 // heard of it, leaves a job; whoever is later than the job loses.
 func TestACrashLeavesAJobForTheKey(t *testing.T) {
 	w := newHardware(t)
-	w.token.OnMade(func(hsm.ID) { panic("the process dies") })
+	w.hsm.OnMade(func(hsm.ID) { panic("the process dies") })
 	func() {
 		defer func() { _ = recover() }()
 		_, _ = w.create("web", key.CreateParams{Type: "EC-HSM"})
 	}()
-	if len(w.token.IDs()) != 1 || w.pendingJobs() != 1 {
-		t.Fatalf("the token has %v, and there are %d jobs", w.token.IDs(), w.pendingJobs())
+	if len(w.hsm.IDs()) != 1 || w.pendingJobs() != 1 {
+		t.Fatalf("the HSM has %v, and there are %d jobs", w.hsm.IDs(), w.pendingJobs())
 	}
 	w.pass(59 * time.Minute)
 	w.must(w.settle())
-	if len(w.token.IDs()) != 1 {
+	if len(w.hsm.IDs()) != 1 {
 		t.Error("the job did not wait for a transaction that may still come")
 	}
 	w.same("after an hour")
 
 	// A process that stood still for longer than that.
-	w.token.OnMade(func(hsm.ID) {
+	w.hsm.OnMade(func(hsm.ID) {
 		w.pass(61 * time.Minute)
 		w.must(w.settle())
 	})
@@ -739,24 +739,24 @@ func TestACrashLeavesAJobForTheKey(t *testing.T) {
 
 	// A caller that left meanwhile.
 	ctx, cancel := context.WithCancel(t.Context())
-	w.token.OnMade(func(hsm.ID) { cancel() })
+	w.hsm.OnMade(func(hsm.ID) { cancel() })
 	if _, err := w.service.Create(ctx, w.grant(access.KeyCreate, "left"), key.CreateParams{Type: "EC-HSM"}); err == nil {
 		t.Error("a cancelled create succeeds")
 	}
 	w.must(w.settle())
-	if len(w.token.IDs()) != 0 {
+	if len(w.hsm.IDs()) != 0 {
 		t.Error("the key of a caller that left waits for its job")
 	}
 }
 
-// A vault that is deleted takes its keys in the token along.
-func TestADeletedVaultLeavesNothingInTheToken(t *testing.T) {
+// A vault that is deleted takes its keys in the HSM along.
+func TestADeletedVaultLeavesNothingInTheHSM(t *testing.T) {
 	w := newHardware(t)
 	w.made("a", "EC-HSM")
 	w.made("b", "oct-HSM")
 	vaults := vault.NewService(store.For[vault.Tx]{DB: w.db}, vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now), w.now)
 	w.must(vaults.Delete(t.Context(), w.premium.Name))
-	if len(w.token.IDs()) != 2 {
+	if len(w.hsm.IDs()) != 2 {
 		t.Error("the keys went before the commit, or with it")
 	}
 	w.same("after the vault")

@@ -42,21 +42,21 @@ type Transfer struct {
 // Import stores a key that was made elsewhere as a new version of a name.
 func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*Bundle, error) {
 	g.Must(access.KeyImport)
-	algorithm, inToken, err := p.parseType()
+	algorithm, inHSM, err := p.parseType()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.custody.Check(g.Vault(), inToken, "key.kty"); err != nil {
+	if err := s.custody.Check(g.Vault(), inHSM, "key.kty"); err != nil {
 		return nil, err
 	}
-	if err := p.check(g.Vault().SKU == vault.Premium, inToken); err != nil {
+	if err := p.check(g.Vault().SKU == vault.Premium, inHSM); err != nil {
 		return nil, err
 	}
-	take, spec, err := s.material(ctx, g, p, algorithm, inToken)
+	take, spec, err := s.material(ctx, g, p, algorithm, inHSM)
 	if err != nil {
 		return nil, err
 	}
-	attributes, ops, err := p.first("key.key_ops", spec, inToken, s.now())
+	attributes, ops, err := p.first("key.key_ops", spec, inHSM, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +77,8 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 // parseType reads the type; with Hsm a plain one means that of the HSM, oct too.
 func (p ImportParams) parseType() (pki.Algorithm, bool, error) {
 	if p.HSM && !strings.HasSuffix(strings.ToUpper(p.Type), hsmSuffix) {
-		if a, inToken, err := parseType("key.kty", p.Type+hsmSuffix); err == nil {
-			return a, inToken, nil
+		if a, inHSM, err := parseType("key.kty", p.Type+hsmSuffix); err == nil {
+			return a, inHSM, nil
 		}
 	}
 	return parseType("key.kty", p.Type)
@@ -86,10 +86,10 @@ func (p ImportParams) parseType() (pki.Algorithm, bool, error) {
 
 // material checks what is to be imported, and gives what takes it in and the kind
 // of key it will be, without the size of a symmetric key that is wrapped.
-func (s *Service) material(ctx context.Context, g access.Grant, p ImportParams, a pki.Algorithm, inToken bool) (take func() (*Private, error), spec pki.KeySpec, err error) {
+func (s *Service) material(ctx context.Context, g access.Grant, p ImportParams, a pki.Algorithm, inHSM bool) (take func() (*Private, error), spec pki.KeySpec, err error) {
 	spec.Algorithm = a
 	switch {
-	case p.Transfer != nil && !inToken:
+	case p.Transfer != nil && !inHSM:
 		return nil, spec, fault.InvalidField("key.key_hsm", "It goes with an HSM type.")
 	case p.Transfer != nil:
 		kek, err := s.kek(ctx, g, p.Transfer)
@@ -101,7 +101,7 @@ func (s *Service) material(ctx context.Context, g access.Grant, p ImportParams, 
 		return func() (*Private, error) { return s.custody.ImportSecret(ctx, p.K) }, spec, checkSize("key.k", spec)
 	}
 	k, err := p.private(a)
-	return func() (*Private, error) { return s.custody.Import(ctx, k, inToken) }, spec, err
+	return func() (*Private, error) { return s.custody.Import(ctx, k, inHSM) }, spec, err
 }
 
 // kek is the key for which a key was wrapped: one of this vault that is for
@@ -133,7 +133,7 @@ func (s *Service) kek(ctx context.Context, g access.Grant, t *Transfer) (hsm.ID,
 	return p.HSM, nil
 }
 
-// unwrap has the token take a wrapped key in, which must be what the caller says.
+// unwrap has the HSM take a wrapped key in, which must be what the caller says.
 func (s *Service) unwrap(ctx context.Context, p ImportParams, kek hsm.ID, a pki.Algorithm) (*Private, error) {
 	private, err := s.custody.Unwrap(ctx, kek, p.Transfer.Ciphertext, a)
 	if errors.Is(err, hsm.ErrRefused) || errors.Is(err, pki.ErrKeyType) {

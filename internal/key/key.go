@@ -19,8 +19,8 @@ type Version struct {
 
 	Spec       pki.KeySpec
 	Public     []byte   // SubjectPublicKeyInfo, DER; nil of oct
-	Private    seal.Box // PKCS#8, or the handle of a key in the token; bound to PrivatePlace
-	HSM        hsm.ID   // the key in the token, as the handle names it; zero: a key in software
+	Private    seal.Box // PKCS#8, or the handle of a key in the HSM; bound to PrivatePlace
+	HSM        hsm.ID   // the key in the HSM, as the handle names it; zero: a key in software
 	Ops        []Op
 	Exportable bool
 
@@ -28,7 +28,7 @@ type Version struct {
 	Tags       object.Tags
 }
 
-// Type is the kty that clients see: no key outside of the token has one of an HSM.
+// Type is the kty that clients see: no key outside of the HSM has one of an HSM.
 func (v *Version) Type() string {
 	if v.HSM.IsZero() {
 		return string(v.Spec.Algorithm)
@@ -103,14 +103,14 @@ type Tx interface {
 	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
 }
 
-// HandleTx is what keys in the token need of one open transaction.
+// HandleTx is what keys in the HSM need of one open transaction.
 type HandleTx interface {
-	// HSMKeys lists the keys in the token that a name holds, in its versions and
+	// HSMKeys lists the keys in the HSM that a name holds, in its versions and
 	// in a pending operation of a certificate; each once. The zero name: those of
 	// the whole vault.
 	HSMKeys(ctx context.Context, v object.VaultID, n object.Name) ([]hsm.ID, error)
 	// HSMKeyInUse tells whether any version or pending operation of any vault
-	// holds a key in the token.
+	// holds a key in the HSM.
 	HSMKeyInUse(ctx context.Context, id hsm.ID) (bool, error)
 
 	// Of jobs.Tx, which says more.

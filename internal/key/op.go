@@ -100,9 +100,9 @@ func forTransfer(ops []Op) bool { return slices.Equal(ops, []Op{importOp}) }
 
 // parseOps reads what a caller asks a key to be able to do: each operation once.
 // field names the member.
-func parseOps(field string, words []string, a pki.Algorithm, inToken bool) ([]Op, error) {
+func parseOps(field string, words []string, a pki.Algorithm, inHSM bool) ([]Op, error) {
 	possible := possibleOps(a)
-	if a == pki.RSA && inToken && !slices.ContainsFunc(words, func(w string) bool { return Op(w) != importOp }) && len(words) > 0 {
+	if a == pki.RSA && inHSM && !slices.ContainsFunc(words, func(w string) bool { return Op(w) != importOp }) && len(words) > 0 {
 		possible = []Op{importOp}
 	}
 	ops, refused := []Op{}, []Op{}

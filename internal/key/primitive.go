@@ -114,7 +114,7 @@ func decrypt(k crypto.Signer, a *Algorithm, value []byte) ([]byte, error) {
 }
 
 // refused is the refusal of a value that does not decrypt. In memory nothing else
-// can fail; a token can, and that is not the caller's mistake.
+// can fail; an HSM can, and that is not the caller's mistake.
 func refused(k crypto.Signer, err error, msg string) error {
 	_, inMemory := k.(*rsa.PrivateKey)
 	if err != nil && inMemory || errors.Is(err, hsm.ErrRefused) {

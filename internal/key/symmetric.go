@@ -14,7 +14,7 @@ import (
 )
 
 // The cryptography of symmetric keys (contract keys.md, 8.3), which are in the
-// token always.
+// HSM always.
 
 // The lengths of AES, in bytes.
 const (

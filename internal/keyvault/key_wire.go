@@ -48,10 +48,10 @@ type keyItem struct {
 }
 
 // The platforms of contract keys.md, 4.3: software, and the first generation of
-// HSMs. Of which kind the token is, nobody here can tell.
+// HSMs. Of which kind the HSM is, nobody here can tell.
 const (
-	softwarePlatform = "0"
-	tokenPlatform    = "1"
+	platformSoftware = "0"
+	platformHSM      = "1"
 )
 
 func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
@@ -63,8 +63,8 @@ func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
 		a.Exportable = &exportable
 	}
 	if c.version.has(hsmPlatform) {
-		if a.Platform = softwarePlatform; !v.HSM.IsZero() {
-			a.Platform = tokenPlatform
+		if a.Platform = platformSoftware; !v.HSM.IsZero() {
+			a.Platform = platformHSM
 		}
 	}
 	if v.Spec.Algorithm == pki.Oct && c.version.has(octKeySize) {

@@ -32,7 +32,7 @@ import (
 //	body
 //
 // Before the request, "! work" does the jobs that are due, "! later 1h" moves the
-// clock, and "! token out" pulls the HSM's token, which "! token in" brings back. {name=hex} takes 32 hexadecimal digits and gives them a name,
+// clock, and "! hsm out" pulls the HSM out, which "! hsm in" brings back. {name=hex} takes 32 hexadecimal digits and gives them a name,
 // {name} stands for what was taken. The kinds are below. {sign:csr} is an x5c
 // element: a certificate for the request named csr, by a CA from outside.
 var kinds = map[string]string{
@@ -95,8 +95,8 @@ func (s *script) exchange(t *testing.T, name, text string) {
 		switch word {
 		case "work":
 			s.work(t)
-		case "token":
-			s.token.Pull(arg == "out")
+		case "hsm":
+			s.hsm.Pull(arg == "out")
 		case "later":
 			s.now = s.now.Add(must(time.ParseDuration(arg)))
 		default:

@@ -49,7 +49,7 @@ type world struct {
 	certificates *certificate.Service
 	rules        certificate.Config // what certificates is made of
 	keys         *key.Service
-	token        *keytest.Token // of the premium vault
+	hsm          *keytest.HSM // of the premium vault
 	assignments  *access.Assignments
 	auditPath    string
 	log          *strings.Builder // of the operator
@@ -124,7 +124,7 @@ func newWorld(t testing.TB) *world { return newWorldWith(t, keyring{}) }
 func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{now: beginning, token: &keytest.Token{}, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
+	w := &world{now: beginning, hsm: &keytest.HSM{}, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
 	w.logger = slog.New(slog.NewTextHandler(w.log, nil))
 	clock := func() time.Time { return w.now }
 	ctx := t.Context()
@@ -148,14 +148,14 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	}
 	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, clock)
 	w.rules = certificate.Config{
-		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.token,
+		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.hsm,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
 	}
 	if w.certificates, err = certificate.NewService(w.rules); err != nil {
 		t.Fatal(err)
 	}
 	w.keys, err = key.NewService(key.Config{
-		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute, Device: w.token,
+		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute, Device: w.hsm,
 	})
 	if err != nil {
 		t.Fatal(err)

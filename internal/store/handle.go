@@ -50,7 +50,7 @@ func hsmColumn(id hsm.ID) any {
 	return id[:]
 }
 
-var errHSMColumn = errors.New("malformed id of a key in the token")
+var errHSMColumn = errors.New("malformed id of a key in the HSM")
 
 func fromHSM(column []byte) (id hsm.ID, err error) {
 	if column != nil && len(column) != len(id) {

@@ -31,10 +31,10 @@ func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*
 	op := &issuance.Operation{Vault: v}
 	var display, status, failure, policy, issuer, tags string
 	var created, updated int64
-	var private, inToken []byte
+	var private, inHSM []byte
 	err := tx.row(ctx, selectOperation, []any{string(v), n.Key()},
 		&display, &op.RequestID, &status, &op.CancellationRequested, &failure, &policy, &issuer, &op.PreserveOrder,
-		&op.Enabled, &tags, &created, &updated, &op.CSR, &op.Public, &private, &inToken)
+		&op.Enabled, &tags, &created, &updated, &op.CSR, &op.Public, &private, &inHSM)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*
 	}
 	op.Status = issuance.Status(status)
 	op.Private = seal.Box(private)
-	if op.HSM, err = fromHSM(inToken); err != nil {
+	if op.HSM, err = fromHSM(inHSM); err != nil {
 		return nil, err
 	}
 	op.Created, op.Updated = fromSecond(created), fromSecond(updated)

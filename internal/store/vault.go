@@ -72,7 +72,7 @@ func (tx *Tx) UpdateVault(ctx context.Context, v *vault.Vault) error {
 }
 
 // DeleteVault implements vault.Tx: what is in the vault hangs on its row, its
-// data keys included. Absent is not an error. Its keys in the token have no rows
+// data keys included. Absent is not an error. Its keys in the HSM have no rows
 // to hang on: jobs destroy them.
 func (tx *Tx) DeleteVault(ctx context.Context, id object.VaultID) error {
 	held, err := tx.HSMKeys(ctx, id, object.Name{})

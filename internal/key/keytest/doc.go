@@ -1,3 +1,3 @@
-// Package keytest is a token in memory, for tests of what uses one: honest about
-// failure, and judged by nobody but its owner. The real one is tested in hsm.
+// Package keytest is an HSM in memory, for the tests of those that use one. It can
+// be pulled out and told to fail. The real one is tested in package hsm.
 package keytest

@@ -16,7 +16,7 @@ import (
 
 // secret is a symmetric key of a Token.
 type secret struct {
-	t  *Token
+	t  *HSM
 	id hsm.ID
 }
 

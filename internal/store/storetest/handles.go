@@ -9,7 +9,7 @@ import (
 	"coffer/internal/store"
 )
 
-// handles: the keys in the token are found by the name and the vault that hold
+// handles: the keys in the HSM are found by the name and the vault that hold
 // them, and by their id; what destroys them outlives the vault.
 func handles(s *suite) {
 	v, next := s.vault("one"), s.vault("two")

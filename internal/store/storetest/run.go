@@ -28,7 +28,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"due purges are listed", duePurges},
 		{"operations come back as written", operations},
 		{"keys come back as written", keys},
-		{"keys in the token are known by their id", handles},
+		{"keys in the HSM are known by their id", handles},
 		{"secrets come back as written", secrets},
 		{"secrets of their own are deleted by themselves", ownSecrets},
 		{"keys of their own are deleted by themselves, and rotate", ownKeyRows},

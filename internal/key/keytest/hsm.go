@@ -19,26 +19,26 @@ import (
 	"coffer/internal/pki"
 )
 
-// Token is a key.Device in memory. The zero Token is empty and there.
-type Token struct {
+// HSM is a key.Device in memory. The zero HSM is empty and there.
+type HSM struct {
 	mu   sync.Mutex
 	keys map[hsm.ID]any                          // crypto.Signer or []byte; guarded by mu
 	fail func(operation string, id hsm.ID) error // guarded by mu
 	made func(id hsm.ID)                         // guarded by mu
 }
 
-// Away is what a token answers that was pulled out.
+// Away is what an HSM answers that was pulled out.
 var Away = &fault.Error{Kind: fault.Unavailable, Msg: "The HSM token is not there."}
 
 // Fail asks f before each operation, by the name of its method; nil: none fails.
-func (t *Token) Fail(f func(operation string, id hsm.ID) error) {
+func (t *HSM) Fail(f func(operation string, id hsm.ID) error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.fail = f
 }
 
-// Pull takes the token out, or puts it in again.
-func (t *Token) Pull(out bool) {
+// Pull takes the HSM out, or puts it in again.
+func (t *HSM) Pull(out bool) {
 	t.Fail(func(string, hsm.ID) error {
 		if out {
 			return Away
@@ -48,14 +48,14 @@ func (t *Token) Pull(out bool) {
 }
 
 // OnMade calls f once, after the next key has come to be.
-func (t *Token) OnMade(f func(id hsm.ID)) {
+func (t *HSM) OnMade(f func(id hsm.ID)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.made = f
 }
 
-// IDs are the keys that the token holds, in order.
-func (t *Token) IDs() (ids []hsm.ID) {
+// IDs are the keys that the HSM holds, in order.
+func (t *HSM) IDs() (ids []hsm.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id := range t.keys {
@@ -65,14 +65,14 @@ func (t *Token) IDs() (ids []hsm.ID) {
 	return ids
 }
 
-// Key is a key of the token: a crypto.Signer or bytes; nil when there is none.
-func (t *Token) Key(id hsm.ID) any {
+// Key is a key of the HSM: a crypto.Signer or bytes; nil when there is none.
+func (t *HSM) Key(id hsm.ID) any {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.keys[id]
 }
 
-func (t *Token) try(operation string, id hsm.ID) error {
+func (t *HSM) try(operation string, id hsm.ID) error {
 	t.mu.Lock()
 	f := t.fail
 	t.mu.Unlock()
@@ -83,7 +83,7 @@ func (t *Token) try(operation string, id hsm.ID) error {
 }
 
 // use finds a key for an operation.
-func use[K any](t *Token, operation string, id hsm.ID) (k K, err error) {
+func use[K any](t *HSM, operation string, id hsm.ID) (k K, err error) {
 	if err := t.try(operation, id); err != nil {
 		return k, err
 	}
@@ -94,7 +94,7 @@ func use[K any](t *Token, operation string, id hsm.ID) (k K, err error) {
 	return k, err
 }
 
-func (t *Token) put(operation string, id hsm.ID, k any) error {
+func (t *HSM) put(operation string, id hsm.ID, k any) error {
 	if err := t.try(operation, id); err != nil {
 		return err
 	}
@@ -117,13 +117,13 @@ func (t *Token) put(operation string, id hsm.ID, k any) error {
 }
 
 // Ready implements key.Device.
-func (t *Token) Ready(context.Context) error { return t.try("Ready", hsm.ID{}) }
+func (t *HSM) Ready(context.Context) error { return t.try("Ready", hsm.ID{}) }
 
-// rsaKey serves all tokens: RSA keys take long to make.
+// rsaKey serves all HSMs: RSA keys take long to make.
 var rsaKey = sync.OnceValues(func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // Generate implements key.Device. RSA keys of 2048 bits are all the same one.
-func (t *Token) Generate(_ context.Context, id hsm.ID, spec pki.KeySpec) (crypto.PublicKey, error) {
+func (t *HSM) Generate(_ context.Context, id hsm.ID, spec pki.KeySpec) (crypto.PublicKey, error) {
 	if spec.Algorithm == pki.Oct {
 		raw := make([]byte, spec.Size/8)
 		_, _ = rand.Read(raw)
@@ -141,17 +141,17 @@ func (t *Token) Generate(_ context.Context, id hsm.ID, spec pki.KeySpec) (crypto
 }
 
 // Import implements key.Device.
-func (t *Token) Import(_ context.Context, id hsm.ID, private crypto.Signer) error {
+func (t *HSM) Import(_ context.Context, id hsm.ID, private crypto.Signer) error {
 	return t.put("Import", id, private)
 }
 
 // ImportSecret implements key.Device.
-func (t *Token) ImportSecret(_ context.Context, id hsm.ID, raw []byte) error {
+func (t *HSM) ImportSecret(_ context.Context, id hsm.ID, raw []byte) error {
 	return t.put("ImportSecret", id, slices.Clone(raw))
 }
 
 // UnwrapTransfer implements key.Device.
-func (t *Token) UnwrapTransfer(_ context.Context, id, kek hsm.ID, blob []byte, kind pki.Algorithm) (crypto.PublicKey, error) {
+func (t *HSM) UnwrapTransfer(_ context.Context, id, kek hsm.ID, blob []byte, kind pki.Algorithm) (crypto.PublicKey, error) {
 	by, err := use[*rsa.PrivateKey](t, "UnwrapTransfer", kek)
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func (t *Token) UnwrapTransfer(_ context.Context, id, kek hsm.ID, blob []byte, k
 }
 
 // Destroy implements key.Device.
-func (t *Token) Destroy(_ context.Context, id hsm.ID) error {
+func (t *HSM) Destroy(_ context.Context, id hsm.ID) error {
 	if err := t.try("Destroy", id); err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (t *Token) Destroy(_ context.Context, id hsm.ID) error {
 }
 
 // Signer implements key.Device.
-func (t *Token) Signer(id hsm.ID, public crypto.PublicKey) crypto.Signer {
+func (t *HSM) Signer(id hsm.ID, public crypto.PublicKey) crypto.Signer {
 	s := signer{t, id, public}
 	if _, ok := public.(*rsa.PublicKey); ok {
 		return decrypter{s}
@@ -201,7 +201,7 @@ func (t *Token) Signer(id hsm.ID, public crypto.PublicKey) crypto.Signer {
 }
 
 type signer struct {
-	t      *Token
+	t      *HSM
 	id     hsm.ID
 	public crypto.PublicKey
 }
@@ -234,6 +234,6 @@ func (d decrypter) Decrypt(random io.Reader, msg []byte, opts crypto.DecrypterOp
 }
 
 // Secret implements key.Device.
-func (t *Token) Secret(id hsm.ID) key.Secret { return secret{t, id} }
+func (t *HSM) Secret(id hsm.ID) key.Secret { return secret{t, id} }
 
-var _ key.Device = (*Token)(nil)
+var _ key.Device = (*HSM)(nil)
