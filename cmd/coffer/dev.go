@@ -18,7 +18,7 @@ import (
 	"coffer/internal/admin"
 	"coffer/internal/config"
 	"coffer/internal/daemon"
-	"coffer/internal/identity"
+	"coffer/internal/guid"
 )
 
 // What coffer dev sets up.
@@ -106,7 +106,7 @@ func (c *devCmd) settings() (*config.Config, error) {
 	path := filepath.Join(c.Data, config.FileName)
 	settings, err := config.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		settings = &config.Config{Listen: "127.0.0.1:8443", Suffix: devSuffix, Tenant: identity.NewGUID(), DefaultVault: devVault}
+		settings = &config.Config{Listen: "127.0.0.1:8443", Suffix: devSuffix, Tenant: guid.New(), DefaultVault: devVault}
 		if c.Listen != "" && !strings.HasSuffix(c.Listen, ":0") {
 			settings.Listen = c.Listen
 		}

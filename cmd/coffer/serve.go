@@ -16,7 +16,7 @@ import (
 	"coffer/internal/admin"
 	"coffer/internal/config"
 	"coffer/internal/daemon"
-	"coffer/internal/identity"
+	"coffer/internal/guid"
 )
 
 // configFlag finds the configuration of an existing vault.
@@ -86,7 +86,7 @@ type initCmd struct {
 
 func (c *initCmd) Run(ctx context.Context, s streams) error {
 	settings := &config.Config{
-		Listen: c.Listen, URL: c.URL, Suffix: strings.ToLower(c.Suffix), Tenant: identity.NewGUID(), DefaultVault: c.Vault,
+		Listen: c.Listen, URL: c.URL, Suffix: strings.ToLower(c.Suffix), Tenant: guid.New(), DefaultVault: c.Vault,
 		TLS:     config.TLS{Certificate: c.TLSCert, Key: c.TLSKey, Names: c.Names},
 		RootKey: config.RootKey{PassphraseFile: c.Seal, HSM: c.RootHSM},
 		HSM:     config.HSM{Module: c.Module, Token: c.Token, Serial: c.Serial, PINFile: c.PINFile},

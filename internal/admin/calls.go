@@ -3,7 +3,7 @@ package admin
 import (
 	"time"
 
-	"coffer/internal/identity"
+	"coffer/internal/directory"
 	"coffer/internal/vault"
 )
 
@@ -230,11 +230,11 @@ func viewVault(v *vault.Vault) VaultView {
 	return view
 }
 
-func viewIdentity(p *identity.Principal) IdentityView {
+func viewIdentity(p *directory.Principal) IdentityView {
 	return IdentityView{ObjectID: p.ObjectID, ClientID: p.AppID, Name: p.Name, Kind: string(p.Kind), Enabled: p.Enabled, Created: p.Created}
 }
 
-func viewCredential(c *identity.Credential) CredentialView {
+func viewCredential(c *directory.Credential) CredentialView {
 	return CredentialView{ID: c.ID, Kind: string(c.Kind), Hint: c.Hint, Issuer: c.Issuer, Subject: c.Subject, Created: c.Created, Expires: c.Expires}
 }
 

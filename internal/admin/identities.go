@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/directory"
 	"coffer/internal/fault"
-	"coffer/internal/identity"
+	"coffer/internal/guid"
 )
 
 // find looks a principal up by object id, client id or name.
-func (s *Service) find(ctx context.Context, text string) (*identity.Principal, error) {
-	if _, ok := identity.ParseGUID(text); ok {
+func (s *Service) find(ctx context.Context, text string) (*directory.Principal, error) {
+	if _, ok := guid.Parse(text); ok {
 		return s.cfg.Directory.Principal(ctx, text)
 	}
-	var found *identity.Principal
-	err := s.each(ctx, func(p *identity.Principal) error {
+	var found *directory.Principal
+	err := s.each(ctx, func(p *directory.Principal) error {
 		if p.Name != text {
 			return nil
 		}
@@ -33,7 +34,7 @@ func (s *Service) find(ctx context.Context, text string) (*identity.Principal, e
 }
 
 // each walks the directory.
-func (s *Service) each(ctx context.Context, fn func(*identity.Principal) error) error {
+func (s *Service) each(ctx context.Context, fn func(*directory.Principal) error) error {
 	const page = 500
 	after := ""
 	for {
@@ -54,7 +55,7 @@ func (s *Service) each(ctx context.Context, fn func(*identity.Principal) error) 
 }
 
 func (s *Service) createIdentity(ctx context.Context, g access.Grant, in NewIdentity) (IdentityView, error) {
-	create := map[string]func(context.Context, string) (*identity.Principal, error){
+	create := map[string]func(context.Context, string) (*directory.Principal, error){
 		"application": s.cfg.Directory.CreateApplication,
 		"managed":     s.cfg.Directory.CreateManagedIdentity,
 		"group":       s.cfg.Directory.CreateGroup,
@@ -72,7 +73,7 @@ func (s *Service) createIdentity(ctx context.Context, g access.Grant, in NewIden
 
 func (s *Service) listIdentities(ctx context.Context, g access.Grant, _ None) ([]IdentityView, error) {
 	views := []IdentityView{}
-	err := s.each(ctx, func(p *identity.Principal) error {
+	err := s.each(ctx, func(p *directory.Principal) error {
 		views = append(views, viewIdentity(p))
 		return nil
 	})
@@ -92,7 +93,7 @@ func (s *Service) showIdentity(ctx context.Context, g access.Grant, in ByID) (Id
 	for _, c := range creds {
 		view.Credentials = append(view.Credentials, viewCredential(c))
 	}
-	if p.Kind == identity.Group {
+	if p.Kind == directory.Group {
 		if view.Members, err = s.cfg.Directory.Members(ctx, p.ObjectID); err != nil {
 			return view, err
 		}
@@ -138,7 +139,7 @@ func (s *Service) addHeader(ctx context.Context, g access.Grant, in NewSecret) (
 	return s.random(ctx, g, in, s.cfg.Directory.AddIdentityHeader)
 }
 
-func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, string, time.Time) (*identity.Credential, string, error)) (SecretView, error) {
+func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, string, time.Time) (*directory.Credential, string, error)) (SecretView, error) {
 	p, err := s.find(ctx, in.ID)
 	if err != nil {
 		return SecretView{}, err
@@ -188,7 +189,7 @@ func (s *Service) forget(ctx context.Context, g access.Grant, in Forget) (None, 
 		return None{}, err
 	}
 	// A mistyped id must not read like a removal.
-	if !slices.ContainsFunc(creds, func(c *identity.Credential) bool { return c.ID == in.Credential }) {
+	if !slices.ContainsFunc(creds, func(c *directory.Credential) bool { return c.ID == in.Credential }) {
 		return None{}, &fault.Error{Kind: fault.NotFound, Msg: "The identity has no credential '" + in.Credential + "'."}
 	}
 	return None{}, s.cfg.Directory.RemoveCredential(ctx, p.ObjectID, in.Credential)
@@ -216,6 +217,6 @@ func (s *Service) member(ctx context.Context, g access.Grant, in Membership, do 
 }
 
 // regarding names the identity of a call in its record.
-func regarding(g access.Grant, p *identity.Principal) {
+func regarding(g access.Grant, p *directory.Principal) {
 	g.Attempt().Concerns("identities/" + p.ObjectID)
 }

@@ -11,8 +11,8 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/directory"
 	"coffer/internal/fault"
-	"coffer/internal/identity"
 	"coffer/internal/vault"
 )
 
@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Vaults      *vault.Service
 	Assignments *access.Assignments
-	Directory   *identity.Directory
+	Directory   *directory.Directory
 	Gate        *access.Gate
 	Recorder    *access.Recorder
 	TenantID    string

@@ -9,7 +9,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/fault"
-	"coffer/internal/identity"
+	"coffer/internal/guid"
 	"coffer/internal/object"
 	"coffer/internal/vault"
 )
@@ -203,7 +203,7 @@ func (s *Service) objectID(ctx context.Context, text string) (string, error) {
 	if err == nil {
 		return p.ObjectID, nil
 	}
-	if id, ok := identity.ParseGUID(text); ok && fault.Is(err, fault.NotFound) {
+	if id, ok := guid.Parse(text); ok && fault.Is(err, fault.NotFound) {
 		return id, nil
 	}
 	return "", err
@@ -236,7 +236,7 @@ func (s *Service) assign(ctx context.Context, g access.Grant, in NewAssignment) 
 			scope += "/" + in.Object
 		}
 	}
-	id := identity.NewGUID()
+	id := guid.New()
 	g.Attempt().Concerns("roleAssignments/" + id)
 	a, err := s.cfg.Assignments.Assign(ctx, id, in.Role, principal, scope, in.Condition)
 	return viewAssignment(a), err
@@ -251,7 +251,7 @@ func viewAssignment(a access.Assignment) AssignmentView {
 }
 
 func (s *Service) unassign(ctx context.Context, g access.Grant, in ByID) (None, error) {
-	if id, ok := identity.ParseGUID(in.ID); ok {
+	if id, ok := guid.Parse(in.ID); ok {
 		g.Attempt().Concerns("roleAssignments/" + id)
 	}
 	return None{}, s.cfg.Assignments.Unassign(ctx, in.ID)

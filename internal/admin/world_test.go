@@ -16,7 +16,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
-	"coffer/internal/identity"
+	"coffer/internal/directory"
 	"coffer/internal/store"
 	"coffer/internal/vault"
 )
@@ -34,12 +34,6 @@ type world struct {
 	full    atomic.Bool // the audit log cannot be written
 	log     bytes.Buffer
 }
-
-// unsealed keeps signing keys in clear: nothing here mints tokens.
-type unsealed struct{}
-
-func (unsealed) Seal(_ context.Context, _ string, b []byte) ([]byte, error) { return b, nil }
-func (unsealed) Open(_ context.Context, _ string, b []byte) ([]byte, error) { return b, nil }
 
 // fullFile is a file on a disk that is full while world.full is set.
 type fullFile struct {
@@ -70,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	directory, err := identity.New(identity.Config{DB: store.For[identity.Tx]{DB: db}, Sealer: unsealed{}, TenantID: tenant})
+	dir, err := directory.New(directory.Config{DB: store.For[directory.Tx]{DB: db}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	w.service = New(Config{
 		Vaults:      vault.NewService(store.For[vault.Tx]{DB: db}, registry, time.Now),
 		Assignments: access.NewAssignments(store.For[access.Tx]{DB: db}, time.Now),
-		Directory:   directory, TenantID: tenant,
+		Directory:   dir, TenantID: tenant,
 		Gate: access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
 		Rotate: func(context.Context) (Rotated, error) { return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil },
 		Backup: db.Backup,

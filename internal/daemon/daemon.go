@@ -16,11 +16,13 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/admin"
+	"coffer/internal/audience"
 	"coffer/internal/audit"
+	"coffer/internal/authn"
 	"coffer/internal/certificate"
 	"coffer/internal/config"
+	"coffer/internal/directory"
 	"coffer/internal/hsm"
-	"coffer/internal/identity"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
 	"coffer/internal/keyvault"
@@ -29,6 +31,7 @@ import (
 	"coffer/internal/secret"
 	"coffer/internal/servercert"
 	"coffer/internal/store"
+	"coffer/internal/token"
 	"coffer/internal/vault"
 )
 
@@ -175,14 +178,18 @@ func (d *Daemon) assemble(address string) error {
 		return err
 	}
 	d.sealer = seal.NewSealer(d.root, store.For[seal.Tx]{DB: d.db}, d.now)
-	directory, err := identity.New(identity.Config{
-		DB: store.For[identity.Tx]{DB: d.db}, Sealer: signingKeys{d.sealer},
+	dir, err := directory.New(directory.Config{DB: store.For[directory.Tx]{DB: d.db}, Now: d.now})
+	if err != nil {
+		return err
+	}
+	tokens, err := token.New(token.Config{
+		DB: store.For[token.Tx]{DB: d.db}, Sealer: d.sealer, Directory: dir,
 		TenantID: d.settings.Tenant, BaseURL: base, Now: d.now, Log: d.log,
 	})
 	if err != nil {
 		return err
 	}
-	verifier, err := d.verifier(directory)
+	verifier, err := d.verifier(dir, tokens)
 	if err != nil {
 		return err
 	}
@@ -198,14 +205,14 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.admin = admin.New(admin.Config{
 		Vaults:      vault.NewService(store.For[vault.Tx]{DB: d.db}, d.vaults, d.now),
-		Assignments: assignments, Directory: directory, Gate: d.gate, Recorder: d.recorder, TenantID: d.settings.Tenant,
+		Assignments: assignments, Directory: dir, Gate: d.gate, Recorder: d.recorder, TenantID: d.settings.Tenant,
 		Rotate: d.rotate, Backup: d.db.Backup, Forget: func(v *vault.Vault) { d.sealer.Forget(v.ID) },
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {
 		return err
 	}
-	return d.doors(base, directory, verifier, assignments)
+	return d.doors(base, dir, tokens, verifier, assignments)
 }
 
 // domain makes what works on objects: the services, the workers, the jobs.
@@ -287,7 +294,7 @@ func (d *Daemon) Admin() *admin.Service { return d.admin }
 // Handler answers what comes through the listener.
 func (d *Daemon) Handler() http.Handler { return d.handler }
 
-func (d *Daemon) doors(base string, directory *identity.Directory, verifier *identity.Verifier, assignments *access.Assignments) error {
+func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Service, verifier *authn.Verifier, assignments *access.Assignments) error {
 	tenant := cmp.Or(d.settings.Identity.ChallengeTenant, "adfs")
 	data, err := keyvault.New(keyvault.Config{
 		Certificates: d.certs,
@@ -300,9 +307,9 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 		Recorder:     d.recorder,
 		Logger:       d.log,
 		Challenge: func(host string, _ *vault.Vault) string {
-			return identity.Challenge(base, tenant, identity.Resource(host, nil))
+			return audience.Challenge(base, tenant, audience.Resource(host, nil))
 		},
-		Audiences:          func(host string) []string { return identity.Audiences(host, nil) },
+		Audiences:          func(host string) []string { return audience.Of(host, nil) },
 		Suffixes:           []string{d.settings.Suffix},
 		DefaultVault:       d.settings.DefaultVault,
 		Names:              d.names(),
@@ -315,7 +322,7 @@ func (d *Daemon) doors(base string, directory *identity.Directory, verifier *ide
 		return err
 	}
 	door, err := login.New(login.Config{
-		Directory: directory, Verifier: verifier, BaseURL: base,
+		Directory: dir, Tokens: tokens, Verifier: verifier, BaseURL: base,
 		OwnHost:  d.serves,
 		Audience: d.audience,
 		Recorder: tokenRecorder{d.recorder},

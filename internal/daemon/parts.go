@@ -16,10 +16,12 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/admin"
+	"coffer/internal/audience"
 	"coffer/internal/audit"
+	"coffer/internal/authn"
 	"coffer/internal/bundle"
 	"coffer/internal/certificate"
-	"coffer/internal/identity"
+	"coffer/internal/directory"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/login"
@@ -27,6 +29,7 @@ import (
 	"coffer/internal/pkcs12"
 	"coffer/internal/seal"
 	"coffer/internal/store"
+	"coffer/internal/token"
 	"coffer/internal/vault"
 )
 
@@ -54,22 +57,6 @@ func pfxToPEM(pfx seal.Value) (seal.Value, error) {
 		certs = append(certs, c.DER)
 	}
 	return seal.NewValue([]byte(bundle.WritePEM(b.KeyPKCS8, certs))), nil
-}
-
-// signingKeys seals the private keys of the token service.
-type signingKeys struct{ sealer *seal.Sealer }
-
-func (s signingKeys) place(id string) seal.Place {
-	return seal.Place{Kind: "signing-key", Name: id, Column: "private"}
-}
-
-func (s signingKeys) Seal(ctx context.Context, id string, plain []byte) ([]byte, error) {
-	return s.sealer.Seal(ctx, s.place(id), plain)
-}
-
-func (s signingKeys) Open(ctx context.Context, id string, box []byte) ([]byte, error) {
-	v, err := s.sealer.Open(ctx, s.place(id), box)
-	return v.Reveal(), err
 }
 
 // rules are what the gate decides by.
@@ -101,19 +88,19 @@ func (r *rules) Spelling(ctx context.Context, v *vault.Vault, f object.Family, n
 	return h.Name, err
 }
 
-func (d *Daemon) verifier(directory *identity.Directory) (*identity.Verifier, error) {
-	cfg := identity.VerifierConfig{Directory: directory, Now: d.now, Log: d.log}
+func (d *Daemon) verifier(dir *directory.Directory, tokens *token.Service) (*authn.Verifier, error) {
+	cfg := authn.Config{Directory: dir, Tokens: tokens, DB: store.For[authn.Tx]{DB: d.db}, Now: d.now, Log: d.log}
 	for _, is := range d.settings.Identity.Issuers {
-		cfg.Issuers = append(cfg.Issuers, identity.Issuer{
+		cfg.Issuers = append(cfg.Issuers, authn.Issuer{
 			URL: is.Issuer, JWKSURI: is.JWKSURI, TenantID: d.settings.Tenant, Audiences: is.Audiences,
-			Claims: identity.ClaimMap{ObjectID: is.Claims["object_id"], AppID: is.Claims["app_id"], Groups: is.Claims["groups"]},
+			Claims: authn.ClaimMap{ObjectID: is.Claims["object_id"], AppID: is.Claims["app_id"], Groups: is.Claims["groups"]},
 		})
 	}
 	cfg.HTTP = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10, MaxIdleConns: 10, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
 	}}
-	return identity.NewVerifier(cfg)
+	return authn.New(cfg)
 }
 
 func (d *Daemon) trusted(c access.Caller) bool {
@@ -138,7 +125,7 @@ func (d *Daemon) serves(host string) bool {
 
 // audience reports whether tokens for a resource open vaults of this server.
 func (d *Daemon) audience(resource string) bool {
-	if slices.Contains(identity.Audiences("localhost", nil), resource) {
+	if slices.Contains(audience.Of("localhost", nil), resource) {
 		return true
 	}
 	u, err := url.Parse(resource)

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"coffer/internal/authn"
 	"coffer/internal/fault"
-	"coffer/internal/identity"
 )
 
 // failure is a refusal as the wire shows it.
@@ -79,7 +79,7 @@ func failureOf(err error, requestID string) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
-	if r, ok := errors.AsType[*identity.Refusal](err); ok {
+	if r, ok := errors.AsType[*authn.Refusal](err); ok {
 		return &failure{status: http.StatusUnauthorized, code: "Unauthorized", message: r.Error()}
 	}
 	if e, ok := errors.AsType[*fault.Error](err); ok {

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"coffer/internal/audit"
+	"coffer/internal/authn"
 	"coffer/internal/fault"
-	"coffer/internal/identity"
 	"coffer/internal/object"
 )
 
@@ -135,7 +135,7 @@ func (s *Server) authenticate(c *call) error {
 	caller, err := s.cfg.Verifier.Verify(c.ctx, token, c.audiences, c.vault.TenantID)
 	if err != nil {
 		code := ""
-		if refusal, ok := errors.AsType[*identity.Refusal](err); ok {
+		if refusal, ok := errors.AsType[*authn.Refusal](err); ok {
 			code = refusal.Code
 		}
 		c.attempt.Unauthenticated(code, token != "")

@@ -24,8 +24,8 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/authn"
 	"coffer/internal/certificate"
-	"coffer/internal/identity"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
@@ -79,7 +79,7 @@ type verifier struct{}
 func (verifier) Verify(_ context.Context, authorization string, audiences []string, tenantID string) (access.Caller, error) {
 	name, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
-		return access.Caller{}, &identity.Refusal{Code: identity.NoToken, Msg: "Request is missing a Bearer or PoP token."}
+		return access.Caller{}, &authn.Refusal{Code: authn.NoToken, Msg: "Request is missing a Bearer or PoP token."}
 	}
 	if name == "crash" {
 		panic("the verifier fell over")
@@ -89,7 +89,7 @@ func (verifier) Verify(_ context.Context, authorization string, audiences []stri
 	}
 	c, ok := people[name]
 	if !ok || tenantID != tenant || len(audiences) == 0 {
-		return access.Caller{}, &identity.Refusal{Code: identity.WrongSigner, Msg: "The signature does not verify."}
+		return access.Caller{}, &authn.Refusal{Code: authn.WrongSigner, Msg: "The signature does not verify."}
 	}
 	return c, nil
 }

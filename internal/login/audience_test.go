@@ -3,19 +3,27 @@ package login
 import (
 	"testing"
 
-	"coffer/internal/identity"
-	"coffer/internal/identity/identitytest"
+	"coffer/internal/authn/authntest"
+	"coffer/internal/directory"
+	"coffer/internal/token"
 )
 
 // A client assertion is made for one of our endpoints or issuers, under any of
 // our names (contract identity.md, 5.6).
 func TestOwnAudience(t *testing.T) {
 	const tenant = "11111111-2222-4333-8444-555555555555"
-	dir, err := identity.New(identity.Config{DB: identitytest.NewDB(), Sealer: identitytest.NewSealer(), TenantID: tenant})
+	db := authntest.NewDB()
+	dir, err := directory.New(directory.Config{DB: authntest.For[directory.Tx]{DB: db}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{dir: dir, base: "https://login.example.net:8443", ownHost: func(name string) bool { return name == "localhost" }}
+	tokens, err := token.New(token.Config{
+		DB: authntest.For[token.Tx]{DB: db}, Sealer: authntest.NewSealer(), Directory: dir, TenantID: tenant, BaseURL: "https://login.example.net:8443",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{tokens: tokens, base: "https://login.example.net:8443", ownHost: func(name string) bool { return name == "localhost" }}
 	for aud, want := range map[string]bool{
 		"https://login.example.net:8443/" + tenant + "/oauth2/v2.0/token": true,
 		"https://login.example.net:8443/" + tenant + "/oauth2/token":      true,

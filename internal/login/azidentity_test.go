@@ -25,7 +25,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/coreos/go-oidc/v3/oidc"
 
-	"coffer/internal/identity"
+	"coffer/internal/directory"
 )
 
 // options point Microsoft's client at the door, and keep it from retrying.
@@ -61,7 +61,7 @@ func TestAzidentitySecret(t *testing.T) {
 		tok := d.token(t, c, err)
 		d.verify(t, tok.Token, d.app.ObjectID)
 		lives(t, tok, time.Hour)
-		if e := d.record.last(); !e.Issued || e.Credential != identity.Secret || e.ObjectID != d.app.ObjectID || e.Audience != resource || e.TokenID == "" || e.Source != "127.0.0.1" {
+		if e := d.record.last(); !e.Issued || e.Credential != directory.Secret || e.ObjectID != d.app.ObjectID || e.Audience != resource || e.TokenID == "" || e.Source != "127.0.0.1" {
 			t.Errorf("event %+v", e)
 		}
 	}
@@ -89,7 +89,7 @@ func TestAzidentityCertificate(t *testing.T) {
 				ClientOptions: d.options(), DisableInstanceDiscovery: tenantID != "adfs", SendCertificateChain: chain,
 			})
 			d.verify(t, d.token(t, c, err).Token, d.app.ObjectID)
-			if e := d.record.last(); !e.Issued || e.Credential != identity.Certificate {
+			if e := d.record.last(); !e.Issued || e.Credential != directory.Certificate {
 				t.Errorf("event %+v", e)
 			}
 		}
@@ -145,7 +145,7 @@ func TestAzidentityWorkloadIdentity(t *testing.T) {
 		})
 		d.verify(t, d.token(t, c, err).Token, d.app.ObjectID)
 	}
-	if e := d.record.last(); e.Credential != identity.Federated {
+	if e := d.record.last(); e.Credential != directory.Federated {
 		t.Errorf("event %+v", e)
 	}
 }
@@ -159,7 +159,7 @@ func TestDiscoverySatisfiesGoOIDC(t *testing.T) {
 			t.Errorf("%s: %v", issuer, err)
 		}
 	}
-	provider, err := oidc.NewProvider(ctx, d.dir.Issuer())
+	provider, err := oidc.NewProvider(ctx, d.tokens.Issuer())
 	must(t, err)
 	token := d.post(t, "/"+tenant+"/oauth2/v2.0/token", d.form().Encode()).body["access_token"].(string)
 	got, err := provider.Verifier(&oidc.Config{ClientID: resource}).Verify(ctx, token)

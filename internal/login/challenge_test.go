@@ -11,7 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
 
-	"coffer/internal/identity"
+	"coffer/internal/audience"
 )
 
 // vault answers as a vault does before it looks at anything else, on the door's
@@ -24,10 +24,10 @@ type vault struct {
 
 func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	auth := r.Header.Get("Authorization")
-	_, err := v.door.verifier.Verify(r.Context(), auth, identity.Audiences(r.Host, nil), tenant)
+	_, err := v.door.verifier.Verify(r.Context(), auth, audience.Of(r.Host, nil), tenant)
 	v.requests = append(v.requests, r.Method+" "+strings.SplitN(auth, " ", 2)[0])
 	if err != nil {
-		w.Header().Set("WWW-Authenticate", identity.Challenge(v.door.server.URL, v.tenant, identity.Resource(r.Host, nil)))
+		w.Header().Set("WWW-Authenticate", audience.Challenge(v.door.server.URL, v.tenant, audience.Resource(r.Host, nil)))
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

@@ -44,7 +44,7 @@ func (s *Server) ownAudience(aud string) bool {
 	if tenant == "" || !s.isTenant(tenant) {
 		return false
 	}
-	return rest == "" || rest == "v2.0" || actions["/"+rest].action == token
+	return rest == "" || rest == "v2.0" || actions["/"+rest].action == issueToken
 }
 
 // document is OpenID discovery (contract identity.md, 5.2). MSAL wants the
@@ -72,7 +72,7 @@ func (s *Server) discovery(w http.ResponseWriter, r *http.Request, rt route) {
 		Algorithms:    []string{"RS256"},
 		AuthMethods:   []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
 	}
-	base := s.self(r) + "/" + s.dir.TenantID()
+	base := s.self(r) + "/" + s.tokens.TenantID()
 	switch rt.form {
 	case v2:
 		d.Issuer, d.Authorization = base+"/v2.0", base+"/oauth2/v2.0/authorize"
@@ -89,7 +89,7 @@ func (s *Server) discovery(w http.ResponseWriter, r *http.Request, rt route) {
 }
 
 func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
-	set, err := s.dir.KeySet(r.Context())
+	set, err := s.tokens.KeySet(r.Context())
 	if err != nil {
 		s.log.ErrorContext(r.Context(), "reading the key set", "err", err)
 		s.refuse(w, r, errInternal)
@@ -136,7 +136,7 @@ func (s *Server) instance(w http.ResponseWriter, r *http.Request) {
 		Version   string  `json:"api-version"`
 		Metadata  []cloud `json:"metadata"`
 	}{
-		s.self(r) + "/" + s.dir.TenantID() + "/v2.0/.well-known/openid-configuration", "1.1",
+		s.self(r) + "/" + s.tokens.TenantID() + "/v2.0/.well-known/openid-configuration", "1.1",
 		[]cloud{{u.Host, u.Host, []string{u.Host}}},
 	})
 }

@@ -8,5 +8,6 @@
 // people; people sign in at an external issuer, and these grants are answered
 // with unsupported_grant_type.
 //
-// Who is who, and what a token says, is left to package identity.
+// Who is who is left to package directory, what a token says to package token, and
+// the assertions of others to package authn.
 package login

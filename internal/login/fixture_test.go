@@ -15,9 +15,12 @@ import (
 	"testing"
 	"time"
 
-	"coffer/internal/identity"
-	"coffer/internal/identity/identitytest"
+	"coffer/internal/audience"
+	"coffer/internal/authn"
+	"coffer/internal/authn/authntest"
+	"coffer/internal/directory"
 	"coffer/internal/login"
+	"coffer/internal/token"
 )
 
 const (
@@ -28,11 +31,12 @@ const (
 // door is a running token service.
 type door struct {
 	server   *httptest.Server
-	dir      *identity.Directory
-	verifier *identity.Verifier
+	dir      *directory.Directory
+	tokens   *token.Service
+	verifier *authn.Verifier
 	login    *login.Server
 	record   *record
-	app      *identity.Principal
+	app      *directory.Principal
 	secret   string
 	ahead    atomic.Int64 // nanoseconds by which the door's clock is ahead
 }
@@ -74,14 +78,19 @@ func newDoor(t testing.TB, change ...func(*login.Config)) *door {
 	t.Cleanup(d.server.Close)
 	now := func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
 	var err error
-	d.dir, err = identity.New(identity.Config{DB: identitytest.NewDB(), Sealer: identitytest.NewSealer(), TenantID: tenant, BaseURL: d.server.URL, Now: now})
+	db := authntest.NewDB()
+	d.dir, err = directory.New(directory.Config{DB: authntest.For[directory.Tx]{DB: db}, Now: now})
 	must(t, err)
-	d.verifier, err = identity.NewVerifier(identity.VerifierConfig{Directory: d.dir, HTTP: d.server.Client(), Now: now})
+	d.tokens, err = token.New(token.Config{
+		DB: authntest.For[token.Tx]{DB: db}, Sealer: authntest.NewSealer(), Directory: d.dir, TenantID: tenant, BaseURL: d.server.URL, Now: now,
+	})
+	must(t, err)
+	d.verifier, err = authn.New(authn.Config{Directory: d.dir, Tokens: d.tokens, DB: authntest.For[authn.Tx]{DB: db}, HTTP: d.server.Client(), Now: now})
 	must(t, err)
 	c := login.Config{
-		Directory: d.dir, Verifier: d.verifier, BaseURL: d.server.URL, Recorder: d.record,
+		Directory: d.dir, Tokens: d.tokens, Verifier: d.verifier, BaseURL: d.server.URL, Recorder: d.record,
 		OwnHost:  func(name string) bool { return name == "login.test" },
-		Audience: func(r string) bool { return slices.Contains(identity.Audiences("kv1.vault.test:8443", nil), r) },
+		Audience: func(r string) bool { return slices.Contains(audience.Of("kv1.vault.test:8443", nil), r) },
 	}
 	for _, f := range change {
 		f(&c)
@@ -105,7 +114,7 @@ func must(t testing.TB, err error) {
 // verify is what a vault does with a token.
 func (d *door) verify(t testing.TB, token, wantOID string) {
 	t.Helper()
-	caller, err := d.verifier.Verify(t.Context(), "Bearer "+token, identity.Audiences("kv1.vault.test:8443", nil), tenant)
+	caller, err := d.verifier.Verify(t.Context(), "Bearer "+token, audience.Of("kv1.vault.test:8443", nil), tenant)
 	if err != nil || caller.ObjectID != wantOID {
 		t.Errorf("the vault takes the caller for %q, %v; want %q", caller.ObjectID, err, wantOID)
 	}

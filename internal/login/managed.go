@@ -7,7 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"coffer/internal/identity"
+	"coffer/internal/directory"
+	"coffer/internal/token"
 )
 
 // managedBody is a managed identity's token: one body for the clients of all
@@ -38,7 +39,7 @@ var (
 // managedIdentity answers the App Service form. The header alone says who asks.
 func (s *Server) managedIdentity(w http.ResponseWriter, r *http.Request) {
 	event := s.event(r)
-	event.Credential = identity.IdentityHeader
+	event.Credential = directory.IdentityHeader
 	body, err := s.managedToken(r, &event)
 	if err == nil {
 		err = s.record(r, event)
@@ -56,7 +57,7 @@ func (s *Server) managedToken(r *http.Request, event *Event) (body managedBody, 
 	p, err := s.dir.ByIdentityHeader(r.Context(), r.Header.Get("X-IDENTITY-HEADER"))
 	switch err {
 	case nil:
-	case identity.WrongSecret, identity.ExpiredSecret, identity.DisabledClient:
+	case directory.WrongSecret, directory.ExpiredSecret, directory.DisabledClient:
 		return body, errHeader // which of them is the operator's to know
 	default:
 		return body, err
@@ -99,4 +100,4 @@ func seconds(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
 // lasts is a token's life in seconds, one less than it has: by the time that a
 // client counts from, some of it is gone.
-func lasts(t identity.Token) int64 { return int64(t.Expires.Sub(t.NotBefore)/time.Second) - 1 }
+func lasts(t token.Token) int64 { return int64(t.Expires.Sub(t.NotBefore)/time.Second) - 1 }

@@ -5,7 +5,8 @@ import (
 	"net/http"
 	"strconv"
 
-	"coffer/internal/identity"
+	"coffer/internal/directory"
+	"coffer/internal/guid"
 )
 
 // refusal is an OAuth error with the number that Entra ID gives it (contract
@@ -58,26 +59,26 @@ func denied(err error) *refusal {
 	if errors.As(err, &r) {
 		return r
 	}
-	var d identity.Denial
+	var d directory.Denial
 	if !errors.As(err, &d) {
 		return errInternal
 	}
 	switch d {
-	case identity.UnknownClient:
+	case directory.UnknownClient:
 		return errNoClient
-	case identity.DisabledClient:
+	case directory.DisabledClient:
 		return errDisabled
-	case identity.WrongSecret:
+	case directory.WrongSecret:
 		return errSecret
-	case identity.ExpiredSecret:
+	case directory.ExpiredSecret:
 		return errSecretEnded
-	case identity.BadSignature:
+	case directory.BadSignature:
 		return errSignature
-	case identity.BadTimes:
+	case directory.BadTimes:
 		return errTimes
-	case identity.BadAudience:
+	case directory.BadAudience:
 		return errAssertedTo
-	case identity.NotFederated:
+	case directory.NotFederated:
 		return errFederation
 	}
 	return errInternal
@@ -100,15 +101,15 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, why *refusal) {
 	s.reply(w, why.status, errorBody{
 		Error: why.code, Description: why.Error(), Codes: []int{why.number},
 		Timestamp: s.now().UTC().Format("2006-01-02 15:04:05Z"),
-		Trace:     identity.NewGUID(), Correlation: correlation(r),
+		Trace:     guid.New(), Correlation: correlation(r),
 	})
 }
 
 // correlation is the client's own id for the request if it is a GUID, else a
 // new one.
 func correlation(r *http.Request) string {
-	if id, ok := identity.ParseGUID(r.Header.Get("client-request-id")); ok {
+	if id, ok := guid.Parse(r.Header.Get("client-request-id")); ok {
 		return id
 	}
-	return identity.NewGUID()
+	return guid.New()
 }

@@ -12,14 +12,18 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"coffer/internal/identity"
+	"coffer/internal/authn"
+	"coffer/internal/directory"
+	"coffer/internal/guid"
 	"coffer/internal/throttle"
+	"coffer/internal/token"
 )
 
 // Config is what a Server is built from.
 type Config struct {
-	Directory *identity.Directory
-	Verifier  *identity.Verifier
+	Directory *directory.Directory
+	Tokens    *token.Service
+	Verifier  *authn.Verifier
 
 	// BaseURL is the address of this door, "https://login.example.net[:port]".
 	BaseURL string
@@ -42,15 +46,15 @@ type Config struct {
 type Event struct {
 	Time        time.Time
 	Issued      bool
-	Credential  identity.CredentialKind // how the client tried to prove itself; "" when it did not get so far
-	AppID       string                  // "" when the request named no GUID
-	ObjectID    string                  // "" unless the client proved itself
-	Audience    string                  // "" unless issued
-	TokenID     string                  // "" unless issued
-	Error       string                  // the OAuth error; "" when issued
-	Number      int                     // the AADSTS number; 0 when issued
-	Source      string                  // the peer's address
-	Correlation string                  // GUID, the client's own if it sent one
+	Credential  directory.CredentialKind // how the client tried to prove itself; "" when it did not get so far
+	AppID       string                   // "" when the request named no GUID
+	ObjectID    string                   // "" unless the client proved itself
+	Audience    string                   // "" unless issued
+	TokenID     string                   // "" unless issued
+	Error       string                   // the OAuth error; "" when issued
+	Number      int                      // the AADSTS number; 0 when issued
+	Source      string                   // the peer's address
+	Correlation string                   // GUID, the client's own if it sent one
 }
 
 // Recorder keeps what the token service did. An error of it keeps a token from
@@ -63,8 +67,9 @@ type Recorder interface {
 // RemoteAddr and its own name from Host; behind a proxy, what stands before it
 // corrects both.
 type Server struct {
-	dir      *identity.Directory
-	verifier *identity.Verifier
+	dir      *directory.Directory
+	tokens   *token.Service
+	verifier *authn.Verifier
 	base     string
 	ownHost  func(string) bool
 	audience func(string) bool
@@ -77,14 +82,14 @@ type Server struct {
 // New makes a Server.
 func New(c Config) (*Server, error) {
 	s := &Server{
-		dir: c.Directory, verifier: c.Verifier, ownHost: c.OwnHost, audience: c.Audience,
+		dir: c.Directory, tokens: c.Tokens, verifier: c.Verifier, ownHost: c.OwnHost, audience: c.Audience,
 		recorder: c.Recorder, now: c.Now, log: c.Log,
 	}
-	if c.Directory == nil || c.Verifier == nil || c.Audience == nil {
-		return nil, errors.New("login: Directory, Verifier and Audience are required")
+	if c.Directory == nil || c.Tokens == nil || c.Verifier == nil || c.Audience == nil {
+		return nil, errors.New("login: Directory, Tokens, Verifier and Audience are required")
 	}
 	var err error
-	if s.base, err = identity.ParseBaseURL(c.BaseURL); err != nil {
+	if s.base, err = token.ParseBaseURL(c.BaseURL); err != nil {
 		return nil, errors.New("login: BaseURL: " + err.Error())
 	}
 	if c.PerSec < 0 || c.Burst < 0 {
@@ -133,7 +138,7 @@ const (
 	unknown action = iota
 	discovery
 	keys
-	token
+	issueToken
 	deviceCode
 	userRealm
 	instance
@@ -150,8 +155,8 @@ var actions = map[string]struct {
 	"/.well-known/openid-configuration":      {discovery, v1},
 	"/discovery/v2.0/keys":                   {keys, v2},
 	"/discovery/keys":                        {keys, v1},
-	"/oauth2/v2.0/token":                     {token, v2},
-	"/oauth2/token":                          {token, v1},
+	"/oauth2/v2.0/token":                     {issueToken, v2},
+	"/oauth2/token":                          {issueToken, v1},
 	"/oauth2/v2.0/devicecode":                {deviceCode, v2},
 	"/oauth2/devicecode":                     {deviceCode, v1},
 }
@@ -177,7 +182,7 @@ func parsePath(path string) (route, bool) {
 		return route{action: userRealm, rest: path[len(userRealmPath):]}, true
 	}
 	tenant, rest, _ := strings.Cut(strings.TrimPrefix(p, "/"), "/")
-	if _, guid := identity.ParseGUID(tenant); !guid && tenant != "adfs" && tenant != "common" && tenant != "organizations" {
+	if _, ok := guid.Parse(tenant); !ok && tenant != "adfs" && tenant != "common" && tenant != "organizations" {
 		return route{}, false
 	}
 	r := route{tenant: tenant}
@@ -186,7 +191,7 @@ func parsePath(path string) (route, bool) {
 	if tenant == "adfs" {
 		// AD FS has no versions, but Python's asynchronous clients post to the
 		// second version's token endpoint whatever the tenant is called.
-		if r.form == v2 && r.action != token {
+		if r.form == v2 && r.action != issueToken {
 			r.action = unknown
 		}
 		r.form = adfs
@@ -213,7 +218,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	method := http.MethodGet
-	if rt.action == token || rt.action == deviceCode {
+	if rt.action == issueToken || rt.action == deviceCode {
 		method = http.MethodPost
 	}
 	if r.Method != method {
@@ -221,7 +226,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, errMethod)
 		return
 	}
-	if (rt.action == token || rt.action == managedIdentity) && !s.limits.Allow(r.RemoteAddr, s.now()) {
+	if (rt.action == issueToken || rt.action == managedIdentity) && !s.limits.Allow(r.RemoteAddr, s.now()) {
 		w.Header().Set("Retry-After", "1")
 		s.refuse(w, r, errTooMany)
 		return
@@ -231,7 +236,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.discovery(w, r, rt)
 	case keys:
 		s.keys(w, r)
-	case token:
+	case issueToken:
 		s.token(w, r, rt.form)
 	case deviceCode:
 		s.refuse(w, r, errGrantType)
@@ -248,7 +253,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) isTenant(t string) bool {
 	switch t {
-	case "", "adfs", "common", "organizations", s.dir.TenantID():
+	case "", "adfs", "common", "organizations", s.tokens.TenantID():
 		return true
 	}
 	return false

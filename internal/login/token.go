@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"strings"
 
-	"coffer/internal/identity"
+	"coffer/internal/directory"
+	"coffer/internal/guid"
+	"coffer/internal/token"
 )
 
 const (
@@ -52,7 +54,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, f form) {
 	s.reply(w, http.StatusOK, body)
 }
 
-func (s *Server) grant(w http.ResponseWriter, r *http.Request, f form, event *Event) (t identity.Token, audience string, err error) {
+func (s *Server) grant(w http.ResponseWriter, r *http.Request, f form, event *Event) (t token.Token, audience string, err error) {
 	fields, err := readForm(w, r)
 	if err != nil {
 		return t, "", err
@@ -84,8 +86,8 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, f form, event *Ev
 }
 
 // mint makes the token and completes the event.
-func (s *Server) mint(r *http.Request, p *identity.Principal, event *Event, audience string) (identity.Token, error) {
-	t, err := s.dir.Mint(r.Context(), p, event.Credential, audience)
+func (s *Server) mint(r *http.Request, p *directory.Principal, event *Event, audience string) (token.Token, error) {
+	t, err := s.tokens.Mint(r.Context(), p, event.Credential, audience)
 	if err == nil {
 		event.Issued, event.Audience, event.TokenID = true, audience, t.ID
 	}
@@ -94,7 +96,7 @@ func (s *Server) mint(r *http.Request, p *identity.Principal, event *Event, audi
 
 // client authenticates by client_secret, in the body or in HTTP Basic, or by
 // client_assertion.
-func (s *Server) client(r *http.Request, fields fields, event *Event) (*identity.Principal, error) {
+func (s *Server) client(r *http.Request, fields fields, event *Event) (*directory.Principal, error) {
 	var id, secret, assertion, kind string
 	var errs [4]error
 	id, errs[0] = fields.one("client_id", maxID)
@@ -118,8 +120,8 @@ func (s *Server) client(r *http.Request, fields fields, event *Event) (*identity
 		}
 		id, secret = name, pass
 	}
-	if guid, ok := identity.ParseGUID(id); ok {
-		event.AppID = guid
+	if parsed, ok := guid.Parse(id); ok {
+		event.AppID = parsed
 	}
 	switch {
 	case id == "":
@@ -127,7 +129,7 @@ func (s *Server) client(r *http.Request, fields fields, event *Event) (*identity
 	case secret != "" && assertion != "":
 		return nil, errTwice
 	case secret != "":
-		event.Credential = identity.Secret
+		event.Credential = directory.Secret
 		return s.dir.BySecret(r.Context(), id, secret)
 	case assertion == "":
 		return nil, errNoProof

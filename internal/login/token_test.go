@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"coffer/internal/identity"
+	"coffer/internal/guid"
 	"coffer/internal/login"
 )
 
@@ -85,7 +85,7 @@ func TestTokenRefusals(t *testing.T) {
 		error  string
 		number float64
 	}{
-		"unknown client":        {v2Token, d.form("client_id", identity.NewGUID()).Encode(), 400, "unauthorized_client", 700016},
+		"unknown client":        {v2Token, d.form("client_id", guid.New()).Encode(), 400, "unauthorized_client", 700016},
 		"client id not a GUID":  {v2Token, d.form("client_id", "admin").Encode(), 400, "unauthorized_client", 700016},
 		"disabled client":       {v2Token, d.form("client_id", off.AppID, "client_secret", offSecret).Encode(), 400, "unauthorized_client", 7000112},
 		"wrong secret":          {v2Token, d.form("client_secret", "wrong").Encode(), 401, "invalid_client", 7000215},
@@ -181,7 +181,7 @@ func TestClientSecretInBasic(t *testing.T) {
 	}
 	for name, a := range map[string]answer{
 		"secret in both":    basic(d.app.AppID, d.secret, d.form()),
-		"another client id": basic(d.app.AppID, d.secret, d.form("client_secret", "", "client_id", identity.NewGUID())),
+		"another client id": basic(d.app.AppID, d.secret, d.form("client_secret", "", "client_id", guid.New())),
 	} {
 		if a.status != 400 || a.body["error"] != "invalid_request" {
 			t.Errorf("%s: %s", name, a.text)

@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"time"
 
-	"coffer/internal/identity"
+	"coffer/internal/directory"
 	"coffer/internal/object"
+	"coffer/internal/token"
 )
 
 const (
@@ -40,8 +41,8 @@ const (
 	forgetAssertions  = `DELETE FROM assertions WHERE until < $1`
 )
 
-// InsertPrincipal implements identity.Tx.
-func (tx *Tx) InsertPrincipal(ctx context.Context, p *identity.Principal) error {
+// InsertPrincipal implements directory.Tx.
+func (tx *Tx) InsertPrincipal(ctx context.Context, p *directory.Principal) error {
 	name, err := toJSON(p.Name)
 	if err != nil {
 		return err
@@ -53,8 +54,8 @@ func (tx *Tx) InsertPrincipal(ctx context.Context, p *identity.Principal) error 
 	return tx.insert(ctx, "InsertPrincipal", insertPrincipal, p.ObjectID, app, name, string(p.Kind), p.Enabled, second(p.Created))
 }
 
-// UpdatePrincipal implements identity.Tx.
-func (tx *Tx) UpdatePrincipal(ctx context.Context, p *identity.Principal) error {
+// UpdatePrincipal implements directory.Tx.
+func (tx *Tx) UpdatePrincipal(ctx context.Context, p *directory.Principal) error {
 	name, err := toJSON(p.Name)
 	if err != nil {
 		return err
@@ -62,31 +63,31 @@ func (tx *Tx) UpdatePrincipal(ctx context.Context, p *identity.Principal) error 
 	return tx.change(ctx, object.ErrNotFound, "UpdatePrincipal", updatePrincipal, p.ObjectID, name, p.Enabled)
 }
 
-// Principal implements identity.Tx.
-func (tx *Tx) Principal(ctx context.Context, objectID string) (*identity.Principal, error) {
+// Principal implements directory.Tx.
+func (tx *Tx) Principal(ctx context.Context, objectID string) (*directory.Principal, error) {
 	return first(tx.principals(ctx, selectPrincipal, objectID))
 }
 
-// PrincipalByAppID implements identity.Tx.
-func (tx *Tx) PrincipalByAppID(ctx context.Context, appID string) (*identity.Principal, error) {
+// PrincipalByAppID implements directory.Tx.
+func (tx *Tx) PrincipalByAppID(ctx context.Context, appID string) (*directory.Principal, error) {
 	return first(tx.principals(ctx, principalByAppID, appID))
 }
 
-// Principals implements identity.Tx.
-func (tx *Tx) Principals(ctx context.Context, after string, limit int) ([]*identity.Principal, error) {
+// Principals implements directory.Tx.
+func (tx *Tx) Principals(ctx context.Context, after string, limit int) ([]*directory.Principal, error) {
 	return tx.principals(ctx, listPrincipals, after, limit)
 }
 
-func (tx *Tx) principals(ctx context.Context, query string, args ...any) (list []*identity.Principal, err error) {
+func (tx *Tx) principals(ctx context.Context, query string, args ...any) (list []*directory.Principal, err error) {
 	err = tx.rows(ctx, query, args, func(s scanner) error {
-		p := new(identity.Principal)
+		p := new(directory.Principal)
 		var app sql.NullString
 		var name, kind string
 		var created int64
 		if err := s.Scan(&p.ObjectID, &app, &name, &kind, &p.Enabled, &created); err != nil {
 			return err
 		}
-		p.AppID, p.Kind, p.Created = app.String, identity.Kind(kind), fromSecond(created)
+		p.AppID, p.Kind, p.Created = app.String, directory.Kind(kind), fromSecond(created)
 		list = append(list, p)
 		return fromJSON(name, &p.Name)
 	})
@@ -104,7 +105,7 @@ func first[T any](list []*T, err error) (*T, error) {
 	return list[0], nil
 }
 
-// DeletePrincipal implements identity.Tx. Its credentials, and its members if
+// DeletePrincipal implements directory.Tx. Its credentials, and its members if
 // it is a group, hang on its row; a member need not have one.
 func (tx *Tx) DeletePrincipal(ctx context.Context, objectID string) error {
 	if _, err := tx.exec(ctx, "DeletePrincipal", leaveGroups, objectID); err != nil {
@@ -122,9 +123,9 @@ type federation struct {
 	Audiences []string
 }
 
-// InsertCredential implements identity.Tx; object.ErrNotFound when there is no
+// InsertCredential implements directory.Tx; object.ErrNotFound when there is no
 // such principal.
-func (tx *Tx) InsertCredential(ctx context.Context, c *identity.Credential) error {
+func (tx *Tx) InsertCredential(ctx context.Context, c *directory.Credential) error {
 	fed, err := toJSON(federation{c.Issuer, c.Subject, c.Audiences})
 	if err != nil {
 		return err
@@ -133,19 +134,19 @@ func (tx *Tx) InsertCredential(ctx context.Context, c *identity.Credential) erro
 		c.Hint, second(c.Created), secondOrNull(c.Expires), blob(c.Certificate))
 }
 
-// Credentials implements identity.Tx.
-func (tx *Tx) Credentials(ctx context.Context, objectID string) ([]*identity.Credential, error) {
+// Credentials implements directory.Tx.
+func (tx *Tx) Credentials(ctx context.Context, objectID string) ([]*directory.Credential, error) {
 	return tx.credentials(ctx, listCredentials, objectID)
 }
 
-// CredentialByHash implements identity.Tx.
-func (tx *Tx) CredentialByHash(ctx context.Context, kind identity.CredentialKind, hash []byte) (*identity.Credential, error) {
+// CredentialByHash implements directory.Tx.
+func (tx *Tx) CredentialByHash(ctx context.Context, kind directory.CredentialKind, hash []byte) (*directory.Credential, error) {
 	return first(tx.credentials(ctx, credentialByHash, string(kind), blob(hash)))
 }
 
-func (tx *Tx) credentials(ctx context.Context, query string, args ...any) (list []*identity.Credential, err error) {
+func (tx *Tx) credentials(ctx context.Context, query string, args ...any) (list []*directory.Credential, err error) {
 	err = tx.rows(ctx, query, args, func(s scanner) error {
-		c := new(identity.Credential)
+		c := new(directory.Credential)
 		var kind, fed string
 		var created int64
 		var expires sql.NullInt64
@@ -156,7 +157,7 @@ func (tx *Tx) credentials(ctx context.Context, query string, args ...any) (list 
 		if err := fromJSON(fed, &f); err != nil {
 			return err
 		}
-		c.Kind, c.Created, c.Expires = identity.CredentialKind(kind), fromSecond(created), fromNullSecond(expires)
+		c.Kind, c.Created, c.Expires = directory.CredentialKind(kind), fromSecond(created), fromNullSecond(expires)
 		c.Issuer, c.Subject, c.Audiences = f.Issuer, f.Subject, f.Audiences
 		list = append(list, c)
 		return nil
@@ -164,31 +165,31 @@ func (tx *Tx) credentials(ctx context.Context, query string, args ...any) (list 
 	return list, err
 }
 
-// DeleteCredential implements identity.Tx.
+// DeleteCredential implements directory.Tx.
 func (tx *Tx) DeleteCredential(ctx context.Context, objectID, id string) error {
 	_, err := tx.exec(ctx, "DeleteCredential", deleteCredential, objectID, id)
 	return err
 }
 
-// InsertMembership implements identity.Tx; object.ErrNotFound when there is no
+// InsertMembership implements directory.Tx; object.ErrNotFound when there is no
 // such group.
-func (tx *Tx) InsertMembership(ctx context.Context, m identity.Membership) error {
+func (tx *Tx) InsertMembership(ctx context.Context, m directory.Membership) error {
 	_, err := tx.exec(ctx, "InsertMembership", insertMembership, m.GroupID, m.MemberID)
 	return err
 }
 
-// DeleteMembership implements identity.Tx.
-func (tx *Tx) DeleteMembership(ctx context.Context, m identity.Membership) error {
+// DeleteMembership implements directory.Tx.
+func (tx *Tx) DeleteMembership(ctx context.Context, m directory.Membership) error {
 	_, err := tx.exec(ctx, "DeleteMembership", deleteMembership, m.GroupID, m.MemberID)
 	return err
 }
 
-// GroupsOf implements identity.Tx.
+// GroupsOf implements directory.Tx.
 func (tx *Tx) GroupsOf(ctx context.Context, memberID string) ([]string, error) {
 	return tx.texts(ctx, groupsOf, memberID)
 }
 
-// MembersOf implements identity.Tx.
+// MembersOf implements directory.Tx.
 func (tx *Tx) MembersOf(ctx context.Context, groupID string) ([]string, error) {
 	return tx.texts(ctx, membersOf, groupID)
 }
@@ -204,15 +205,15 @@ func (tx *Tx) texts(ctx context.Context, query string, args ...any) (list []stri
 	return list, err
 }
 
-// InsertSigningKey implements identity.Tx.
-func (tx *Tx) InsertSigningKey(ctx context.Context, k *identity.SigningKey) error {
+// InsertSigningKey implements token.Tx.
+func (tx *Tx) InsertSigningKey(ctx context.Context, k *token.SigningKey) error {
 	return tx.insert(ctx, "InsertSigningKey", insertSigningKey, k.ID, blob(k.Private), blob(k.Public), second(k.Created), second(k.RetireAt))
 }
 
-// SigningKeys implements identity.Tx.
-func (tx *Tx) SigningKeys(ctx context.Context) (list []*identity.SigningKey, err error) {
+// SigningKeys implements token.Tx.
+func (tx *Tx) SigningKeys(ctx context.Context) (list []*token.SigningKey, err error) {
 	err = tx.rows(ctx, listSigningKeys, nil, func(s scanner) error {
-		k := new(identity.SigningKey)
+		k := new(token.SigningKey)
 		var created, retire int64
 		if err := s.Scan(&k.ID, &k.Private, &k.Public, &created, &retire); err != nil {
 			return err
@@ -224,19 +225,19 @@ func (tx *Tx) SigningKeys(ctx context.Context) (list []*identity.SigningKey, err
 	return list, err
 }
 
-// DeleteSigningKey implements identity.Tx.
+// DeleteSigningKey implements token.Tx.
 func (tx *Tx) DeleteSigningKey(ctx context.Context, id string) error {
 	_, err := tx.exec(ctx, "DeleteSigningKey", deleteSigningKey, id)
 	return err
 }
 
-// RememberAssertion implements identity.Tx.
+// RememberAssertion implements authn.Tx.
 func (tx *Tx) RememberAssertion(ctx context.Context, id string, until time.Time) (fresh bool, err error) {
 	n, err := tx.exec(ctx, "RememberAssertion", rememberAssertion, id, second(until))
 	return n == 1, err
 }
 
-// ForgetAssertions implements identity.Tx.
+// ForgetAssertions implements authn.Tx.
 func (tx *Tx) ForgetAssertions(ctx context.Context, before time.Time) error {
 	_, err := tx.exec(ctx, "ForgetAssertions", forgetAssertions, second(before))
 	return err

@@ -7,14 +7,16 @@ import (
 	"log/slog"
 
 	"coffer/internal/access"
+	"coffer/internal/authn"
 	"coffer/internal/certificate"
-	"coffer/internal/identity"
+	"coffer/internal/directory"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
+	"coffer/internal/token"
 	"coffer/internal/vault"
 )
 
@@ -163,13 +165,15 @@ func (f For[T]) Update(ctx context.Context, fn func(T) error) error {
 var (
 	_ access.Tx      = (*Tx)(nil)
 	_ certificate.Tx = (*Tx)(nil)
-	_ identity.Tx    = (*Tx)(nil)
 	_ issuance.Tx    = (*Tx)(nil)
 	_ jobs.Tx        = (*Tx)(nil)
 	_ key.Tx         = (*Tx)(nil)
 	_ seal.Tx        = (*Tx)(nil)
 	_ secret.Tx      = (*Tx)(nil)
 	_ vault.Tx       = (*Tx)(nil)
+	_ directory.Tx   = (*Tx)(nil)
+	_ token.Tx       = (*Tx)(nil)
+	_ authn.Tx       = (*Tx)(nil)
 
 	_ object.DB[*Tx]    = (*DB)(nil)
 	_ object.DB[key.Tx] = For[key.Tx]{}

@@ -4,8 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"coffer/internal/identity"
-	"coffer/internal/identity/identitytest"
+	"coffer/internal/authn/authntest"
 	"coffer/internal/object"
 	"coffer/internal/store"
 )
@@ -59,8 +58,8 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		})
 	}
 	t.Run("the directory", func(t *testing.T) {
-		identitytest.TestDB(t, func(t *testing.T) identitytest.DB {
-			return store.For[identity.Tx]{DB: Open(t, place(t))}
+		authntest.TestDB(t, func(t *testing.T) object.DB[authntest.Tx] {
+			return store.For[authntest.Tx]{DB: Open(t, place(t))}
 		})
 	})
 }

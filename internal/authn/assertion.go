@@ -1,0 +1,228 @@
+package authn
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json"
+
+	"coffer/internal/directory"
+	"coffer/internal/token"
+)
+
+// maxAssertionLife bounds how far ahead a certificate assertion may expire, and
+// with it how long its id must be remembered. Clients choose ten minutes.
+const maxAssertionLife = 24 * time.Hour
+
+// assertionAlgorithms are what clients sign assertions with (contract
+// identity.md, 5.6).
+var assertionAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
+
+// ByAssertion finds the application that a client id and a client_assertion
+// belong to, and by which kind of credential, or answers a Denial. A token whose
+// iss and sub are the client id itself is signed with one of the application's
+// certificates, for an audience that ours tells to be this server; any other is
+// a federated token.
+func (v *Verifier) ByAssertion(ctx context.Context, clientID, assertion string, ours func(audience string) bool) (*directory.Principal, directory.CredentialKind, error) {
+	p, creds, err := v.dir.Client(ctx, clientID)
+	if err != nil {
+		return nil, "", err
+	}
+	if p == nil {
+		return nil, "", directory.UnknownClient
+	}
+	if len(assertion) > maxToken {
+		return nil, "", directory.BadSignature
+	}
+	jws, err := jose.ParseSignedCompact(assertion, asymmetric)
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, "", directory.BadSignature
+	}
+	var peek struct {
+		Issuer  string `json:"iss"`
+		Subject string `json:"sub"`
+	}
+	if json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &peek) != nil {
+		return nil, "", directory.BadSignature
+	}
+	kind := directory.Federated
+	if strings.EqualFold(peek.Issuer, p.AppID) && strings.EqualFold(peek.Subject, p.AppID) {
+		kind = directory.Certificate
+		err = v.byCertificate(ctx, p, creds, jws, ours)
+	} else {
+		err = v.byFederation(ctx, creds, jws, peek.Issuer, peek.Subject)
+	}
+	switch {
+	case err != nil:
+		return nil, "", err
+	case !p.Enabled:
+		return nil, "", directory.DisabledClient
+	}
+	return p, kind, nil
+}
+
+func (v *Verifier) byCertificate(ctx context.Context, p *directory.Principal, creds []*directory.Credential, jws *jose.JSONWebSignature, ours func(string) bool) error {
+	header := jws.Signatures[0].Header
+	if !slices.Contains(assertionAlgorithms, jose.SignatureAlgorithm(header.Algorithm)) {
+		return directory.BadSignature
+	}
+	now := v.now()
+	cert := signerOf(header, creds, now)
+	if cert == nil {
+		return directory.BadSignature
+	}
+	payload, err := jws.Verify(cert.PublicKey)
+	if err != nil {
+		return directory.BadSignature
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return directory.BadSignature
+	}
+	life, err := c.times()
+	if err != nil || life.over(now, v.skew) || life.early(now, v.skew) || life.expires.After(now.Add(maxAssertionLife)) {
+		return directory.BadTimes
+	}
+	audience, err := c.texts("aud")
+	if err != nil || !slices.ContainsFunc(audience, ours) {
+		return directory.BadAudience
+	}
+	jti, err := c.text("jti")
+	if err != nil {
+		return directory.BadSignature
+	}
+	if jti == "" { // without an id the assertion is its own
+		jti = string(payload)
+	}
+	sum := sha256.Sum256([]byte(p.AppID + " " + jti))
+	return v.useAssertion(ctx, hex.EncodeToString(sum[:]), life.expires.Add(v.skew))
+}
+
+// useAssertion records an assertion's id, or answers BadTimes when it was used
+// before. It is on record before a token is minted: a crash between costs the
+// client a new assertion, never us a second use.
+func (v *Verifier) useAssertion(ctx context.Context, id string, until time.Time) error {
+	var fresh bool
+	err := v.db.Update(ctx, func(tx Tx) (err error) {
+		if err = tx.ForgetAssertions(ctx, v.now()); err != nil {
+			return err
+		}
+		fresh, err = tx.RememberAssertion(ctx, id, until)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("recording an assertion: %w", err)
+	}
+	if !fresh {
+		return directory.BadTimes
+	}
+	return nil
+}
+
+// signerOf finds the registered certificate that a header's thumbprint names:
+// x5t#S256 or x5t, in the standard or the URL alphabet, with or without
+// padding. x5c is not looked at: what is registered decides.
+func signerOf(h jose.Header, creds []*directory.Credential, now time.Time) *x509.Certificate {
+	s256, _ := h.ExtraHeaders["x5t#S256"].(string)
+	s1, _ := h.ExtraHeaders["x5t"].(string)
+	want256, want1 := anyBase64(s256), anyBase64(s1)
+	for _, c := range creds {
+		if c.Kind != directory.Certificate || c.Expired(now) {
+			continue
+		}
+		sum256, sum1 := sha256.Sum256(c.Certificate), sha1.Sum(c.Certificate)
+		// SHA-1 only names a certificate; what proves is the signature.
+		if !bytes.Equal(want256, sum256[:]) && !(s256 == "" && bytes.Equal(want1, sum1[:])) {
+			continue
+		}
+		if cert, err := x509.ParseCertificate(c.Certificate); err == nil && !now.Before(cert.NotBefore.Add(-token.DefaultSkew)) {
+			return cert
+		}
+	}
+	return nil
+}
+
+// anyBase64 decodes either alphabet, padded or not; nil when it is neither.
+func anyBase64(s string) []byte {
+	s = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(s, "="))
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// byFederation checks a token of another issuer. Nothing is fetched before a
+// registered credential names the issuer.
+func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credential, jws *jose.JSONWebSignature, issuer, subject string) error {
+	now := v.now()
+	var matching []*directory.Credential
+	for _, c := range creds {
+		if c.Kind == directory.Federated && c.Issuer == issuer && c.Subject == subject && !c.Expired(now) {
+			matching = append(matching, c)
+		}
+	}
+	if len(matching) == 0 || v.client == nil {
+		return directory.NotFederated
+	}
+	header := jws.Signatures[0].Header
+	i := v.issuer(issuer)
+	if i == nil {
+		i = v.foreignIssuer(issuer)
+	}
+	if !slices.Contains(i.algorithms, jose.SignatureAlgorithm(header.Algorithm)) {
+		return directory.BadSignature
+	}
+	x5t, _ := header.ExtraHeaders["x5t"].(string)
+	public, err := i.key(ctx, header.KeyID, x5t)
+	if err != nil {
+		return err
+	}
+	if public == nil {
+		return directory.BadSignature
+	}
+	payload, err := jws.Verify(public)
+	if err != nil {
+		return directory.BadSignature
+	}
+	c, err := parseClaims(payload)
+	if err != nil {
+		return directory.BadSignature
+	}
+	life, err := c.times()
+	if err != nil || life.over(now, v.skew) || life.early(now, v.skew) {
+		return directory.BadTimes
+	}
+	audience, err := c.texts("aud")
+	if err != nil {
+		return directory.BadSignature
+	}
+	if !slices.ContainsFunc(matching, func(f *directory.Credential) bool { return intersect(audience, f.Audiences) }) {
+		return directory.NotFederated
+	}
+	return nil
+}
+
+// foreignIssuer is an issuer that only federated credentials name. It may sign
+// with any algorithm that is not symmetric; its bearer tokens are not accepted.
+func (v *Verifier) foreignIssuer(url string) *issuer {
+	keys, ok := v.foreign.Get(url)
+	if !ok {
+		keys = v.newKeySet(url, "")
+		v.foreign.Set(url, keys)
+	}
+	return &issuer{url: url, algorithms: asymmetric, key: func(ctx context.Context, kid, x5t string) (crypto.PublicKey, error) {
+		return keys.find(ctx, kid, x5t), nil
+	}}
+}

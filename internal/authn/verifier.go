@@ -1,0 +1,366 @@
+package authn
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json"
+
+	"coffer/internal/access"
+	"coffer/internal/audience"
+	"coffer/internal/directory"
+	"coffer/internal/guid"
+	"coffer/internal/object"
+	"coffer/internal/recent"
+	"coffer/internal/token"
+)
+
+const (
+	// maxToken bounds a compact token. Entra's with 200 groups have about 10 KB.
+	maxToken = 16 << 10
+	// maxVerified bounds the tokens that are remembered as verified; one takes
+	// about a kilobyte.
+	maxVerified = 10_000
+	// maxForeign bounds the issuers of federated credentials whose keys are held.
+	maxForeign = 100
+	// maxOverages bounds the principals that a log line about their groups was
+	// written for.
+	maxOverages = 1000
+)
+
+// Config is what a Verifier is built from.
+type Config struct {
+	Directory *directory.Directory // who is in the tenant
+	Tokens    *token.Service       // whose tokens are good beside those of Issuers
+	DB        object.DB[Tx]        // remembers the assertions that were used
+	Issuers   []Issuer             // at most 50
+	Skew      time.Duration        // zero: 5 minutes; at most an hour
+
+	// HTTP fetches the keys of issuers, over https and without redirects. The
+	// rule of which addresses may be dialled is in its transport. nil: no keys
+	// are fetched, so that only the directory's tokens are good.
+	HTTP *http.Client
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: silent
+}
+
+// Verifier turns bearer tokens into callers. It is safe for concurrent use.
+type Verifier struct {
+	dir     *directory.Directory
+	db      object.DB[Tx]
+	issuers []*issuer // in order of configuration, the built-in one first
+	skew    time.Duration
+	client  *http.Client
+	now     func() time.Time
+	log     *slog.Logger
+
+	verified *recent.Map[[sha256.Size]byte, *verified]
+	foreign  *recent.Map[string, *keySet] // by issuer
+	overages *recent.Map[string, bool]
+}
+
+// New makes a Verifier; it fetches nothing yet.
+func New(c Config) (*Verifier, error) {
+	v := &Verifier{
+		dir: c.Directory, db: c.DB, skew: c.Skew, now: c.Now, log: c.Log,
+		verified: recent.New[[sha256.Size]byte, *verified](maxVerified / 2),
+		foreign:  recent.New[string, *keySet](maxForeign / 2),
+		overages: recent.New[string, bool](maxOverages / 2),
+	}
+	if v.skew == 0 {
+		v.skew = token.DefaultSkew
+	}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	if v.log == nil {
+		v.log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case c.Directory == nil || c.Tokens == nil || c.DB == nil:
+		return nil, errors.New("authn: Directory, Tokens and DB are required")
+	case v.skew < 0 || v.skew > time.Hour:
+		return nil, errors.New("authn: Skew is 0 to 1 hour")
+	case len(c.Issuers) > maxIssuers:
+		return nil, fmt.Errorf("authn: more than %d issuers", maxIssuers)
+	case len(c.Issuers) > 0 && c.HTTP == nil:
+		return nil, errors.New("authn: Issuers need HTTP")
+	}
+	if c.HTTP != nil {
+		v.client = direct(c.HTTP)
+	}
+	v.issuers = append(v.issuers, builtIn(c.Tokens))
+	var errs []error
+	for n, i := range c.Issuers {
+		keys := v.newKeySet(i.URL, i.JWKSURI)
+		made, err := newIssuer(i, keys)
+		if err == nil && v.issuer(i.URL) != nil {
+			err = errors.New("url: named twice")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("authn: issuers[%d].%w", n, err))
+			continue
+		}
+		v.issuers = append(v.issuers, made)
+	}
+	return v, errors.Join(errs...)
+}
+
+func (v *Verifier) newKeySet(issuer, jwksURI string) *keySet {
+	return &keySet{issuer: issuer, jwksURI: jwksURI, client: v.client, now: v.now, log: v.log}
+}
+
+func (v *Verifier) issuer(url string) *issuer {
+	for _, i := range v.issuers {
+		if i.url == url {
+			return i
+		}
+	}
+	return nil
+}
+
+// verified is a token whose signature and claims are good. What time and the
+// directory can change is looked at again at every use.
+type verified struct {
+	issuer   *issuer
+	kid, x5t string
+	key      crypto.PublicKey
+	audience []string
+	times    times
+	caller   access.Caller // Groups are those of the token
+	overage  bool
+}
+
+// Verify answers who sent an Authorization header. audiences are those that the
+// request's host stands for, its resource first (see Audiences); tenant is that
+// of the vault. A token that is not good is a *Refusal; any other error means
+// that it could not be decided now.
+func (v *Verifier) Verify(ctx context.Context, authorization string, audiences []string, tenant string) (access.Caller, error) {
+	token, refusal := bearer(authorization)
+	if refusal != nil {
+		return access.Caller{}, refusal
+	}
+	sum := sha256.Sum256([]byte(token))
+	t, ok := v.verified.Get(sum)
+	if ok {
+		key, err := t.issuer.key(ctx, t.kid, t.x5t)
+		if err != nil {
+			return access.Caller{}, err
+		}
+		ok = key == t.key // else the issuer has changed its keys
+	}
+	if !ok {
+		var err error
+		if t, err = v.check(ctx, token); err != nil {
+			return access.Caller{}, err
+		}
+	}
+	switch now := v.now(); {
+	case t.times.over(now, v.skew):
+		return access.Caller{}, &Refusal{Expired, "Error validating token: IDX10223."}
+	case t.times.early(now, v.skew):
+		return access.Caller{}, &Refusal{NotYetValid, "Error validating token: IDX10222."}
+	}
+	if !ok {
+		v.verified.Set(sum, t)
+	}
+	if !t.serves(audiences) {
+		return access.Caller{}, wrongAudience(audiences, t.audience)
+	}
+	if !strings.EqualFold(t.issuer.tenant, tenant) {
+		return access.Caller{}, v.wrongIssuer(t.issuer.url, tenant)
+	}
+	return v.admit(ctx, t)
+}
+
+// bearer takes the token out of the header value.
+func bearer(authorization string) (string, *Refusal) {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(authorization), " ")
+	token = strings.TrimLeft(token, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", &Refusal{NoToken, "Request is missing a Bearer or PoP token."}
+	}
+	if len(token) > maxToken {
+		return "", malformed("it is too long")
+	}
+	return token, nil
+}
+
+// check verifies the signature and reads the claims. Nothing but iss is looked
+// at before the signature is good, and only that issuer's keys are tried.
+func (v *Verifier) check(ctx context.Context, token string) (*verified, error) {
+	jws, err := jose.ParseSignedCompact(token, asymmetric)
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, malformed("it is not a compact JWS with an accepted algorithm")
+	}
+	var peek struct {
+		Issuer string `json:"iss"`
+	}
+	if json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &peek) != nil {
+		return nil, malformed("its payload is not a JSON object")
+	}
+	i := v.issuer(peek.Issuer)
+	if i == nil {
+		return nil, v.wrongIssuer(peek.Issuer, "")
+	}
+	header := jws.Signatures[0].Header
+	if !slices.Contains(i.algorithms, jose.SignatureAlgorithm(header.Algorithm)) {
+		return nil, malformed("its issuer may not use this algorithm")
+	}
+	t := &verified{issuer: i, kid: header.KeyID}
+	t.x5t, _ = header.ExtraHeaders["x5t"].(string)
+	if t.key, err = i.key(ctx, t.kid, t.x5t); err != nil {
+		return nil, err
+	}
+	if t.key == nil {
+		first, _, _ := strings.Cut(token, ".")
+		return nil, &Refusal{UnknownKey, "Unable to resolve the key used for signature validation. EncodedJwtHeader: '" + quoted(first, 1024) + "'."}
+	}
+	payload, err := jws.Verify(t.key)
+	if err != nil {
+		return nil, &Refusal{WrongSigner, "The signature of the token is invalid."}
+	}
+	c, err := parseClaims(payload)
+	if err == nil {
+		err = t.read(c)
+	}
+	if err != nil {
+		return nil, malformed(err.Error())
+	}
+	if tid, err := c.text("tid"); err != nil || i.entra && tid == "" || tid != "" && !strings.EqualFold(tid, i.tenant) {
+		return nil, v.wrongIssuer(i.url, "")
+	}
+	return t, nil
+}
+
+// read fills t from claims that were signed.
+func (t *verified) read(c claims) (err error) {
+	if t.times, err = c.times(); err != nil {
+		return err
+	}
+	if t.audience, err = c.texts("aud"); err != nil {
+		return err
+	}
+	subject, app, groups := []string{"sub"}, []string{"azp", "client_id"}, t.issuer.claims.Groups
+	if m := t.issuer.claims; m.ObjectID != "" {
+		subject = []string{m.ObjectID}
+	}
+	if m := t.issuer.claims; m.AppID != "" {
+		app = []string{m.AppID}
+	}
+	if t.issuer.entra {
+		subject, app, groups = []string{"oid", "sub"}, []string{"appid", "azp"}, "groups"
+	}
+	var errs [7]error
+	caller := access.Caller{TenantID: t.issuer.tenant, Issuer: t.issuer.url}
+	var oid, scope, kind string
+	oid, errs[0] = c.text(subject...)
+	caller.AppID, errs[1] = c.text(app...)
+	scope, errs[2] = c.text("scp")
+	kind, errs[3] = c.text("idtyp")
+	caller.UPN, errs[4] = c.text("upn", "unique_name", "preferred_username")
+	caller.TokenID, errs[5] = c.text("uti", "jti")
+	caller.Groups, errs[6] = c.texts(groups)
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	if oid == "" {
+		return errors.New(subject[0] + " is required")
+	}
+	caller.ObjectID = t.issuer.objectID(oid)
+	if id, ok := guid.Parse(caller.AppID); ok {
+		caller.AppID = id
+	}
+	for n, g := range caller.Groups {
+		caller.Groups[n] = t.issuer.objectID(g)
+	}
+	caller.TokenGroups = len(caller.Groups)
+	caller.AppID, caller.UPN, caller.TokenID = quoted(caller.AppID, 128), quoted(caller.UPN, 256), quoted(caller.TokenID, 128)
+	caller.Delegated = scope != "" && kind != "app"
+	t.caller, t.overage = caller, c.overage()
+	return nil
+}
+
+// objectID gives the object id that a subject or group of this issuer has here.
+func (i *issuer) objectID(subject string) string {
+	if id, ok := guid.Parse(subject); ok {
+		return id
+	}
+	return guid.OfSubject(i.url, subject)
+}
+
+// serves reports whether the token was made for one of the audiences. The
+// public cloud's names count for the directory's own tokens only: a token that
+// another issuer made for them opens real vaults too, and should not be
+// collected here unless the operator says so (contract identity.md, 8 and 10).
+func (t *verified) serves(audiences []string) bool {
+	if t.issuer.builtIn {
+		return intersect(t.audience, audiences)
+	}
+	if intersect(t.audience, t.issuer.audiences) {
+		return true
+	}
+	return slices.ContainsFunc(t.audience, func(a string) bool {
+		return slices.Contains(audiences, a) && !slices.Contains(audience.Public, a)
+	})
+}
+
+func wrongAudience(expected, found []string) *Refusal {
+	first := audience.VaultResource
+	if len(expected) > 0 {
+		first = expected[0]
+	}
+	return &Refusal{WrongAudience, "Invalid audience. Expected " + first + " or " + audience.VaultAppID + ", found: " +
+		quoted(strings.Join(found, ", "), 256) + "."}
+}
+
+// wrongIssuer names the issuers of a tenant; of all when tenant is "".
+func (v *Verifier) wrongIssuer(found, tenant string) *Refusal {
+	var expected []string
+	for _, i := range v.issuers {
+		if tenant == "" || strings.EqualFold(i.tenant, tenant) {
+			expected = append(expected, i.url)
+		}
+	}
+	return &Refusal{WrongIssuer, "Invalid issuer. Expected one of " + strings.Join(expected, ", ") + ", found " + quoted(found, 256) + "."}
+}
+
+// admit asks the directory. Its own tokens are good while their principal is
+// there and enabled. An external issuer names users and its own workloads, but
+// not the principals that prove themselves here. Groups come from the directory
+// when it knows the caller, else from the token (contract access-control.md, 3).
+func (v *Verifier) admit(ctx context.Context, t *verified) (access.Caller, error) {
+	s, err := v.dir.Standing(ctx, t.caller.ObjectID)
+	if err != nil {
+		return access.Caller{}, fmt.Errorf("looking up the caller: %w", err)
+	}
+	caller := t.caller
+	p := s.Principal
+	if t.issuer.builtIn && p == nil || p != nil && (!p.Enabled || p.Kind == directory.Group || !t.issuer.builtIn && p.Kind != directory.User) {
+		return access.Caller{}, &Refusal{Barred, "The principal of the token is disabled or unknown."}
+	}
+	if p != nil || len(s.Groups) > 0 {
+		caller.Groups = slices.Clone(s.Groups)
+		return caller, nil
+	}
+	if t.overage {
+		caller.Groups, caller.TokenGroups = nil, 0
+		if _, logged := v.overages.Get(caller.ObjectID); !logged {
+			v.overages.Set(caller.ObjectID, true)
+			v.log.WarnContext(ctx, "the token leaves out the caller's groups because there are too many; none are counted",
+				"oid", caller.ObjectID, "iss", caller.Issuer)
+		}
+	}
+	caller.Groups = slices.Clone(caller.Groups)
+	return caller, nil
+}

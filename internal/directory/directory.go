@@ -1,0 +1,178 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"coffer/internal/fault"
+	"coffer/internal/guid"
+	"coffer/internal/object"
+	"coffer/internal/recent"
+)
+
+// Config is what a Directory is built from.
+type Config struct {
+	DB  object.DB[Tx]
+	Now func() time.Time // nil: time.Now
+}
+
+// Directory holds the tenant's principals. It is safe for concurrent use.
+type Directory struct {
+	db  object.DB[Tx]
+	now func() time.Time
+
+	changes   atomic.Uint64 // counts this process's changes to principals and groups
+	standings *recent.Map[string, Standing]
+}
+
+// Bounds of the directory.
+const (
+	maxName        = 120 // characters of a principal's name
+	maxCredentials = 20  // of one principal
+	maxGroups      = 1000
+	maxPage        = 1000
+	maxStandings   = 20_000
+)
+
+// New makes a Directory; it reads nothing yet.
+func New(c Config) (*Directory, error) {
+	if c.DB == nil {
+		return nil, errors.New("directory: DB is required")
+	}
+	d := &Directory{db: c.DB, now: c.Now, standings: recent.New[string, Standing](maxStandings / 2)}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	return d, nil
+}
+
+// CreateApplication adds a service principal with a client id of its own.
+func (d *Directory) CreateApplication(ctx context.Context, name string) (*Principal, error) {
+	return d.create(ctx, name, ServicePrincipal)
+}
+
+// managedName is what Azure allows for a user-assigned identity; the name is a
+// segment of the identity's resource id.
+var managedName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{2,119}$`)
+
+// CreateManagedIdentity adds a managed identity.
+func (d *Directory) CreateManagedIdentity(ctx context.Context, name string) (*Principal, error) {
+	if !managedName.MatchString(name) {
+		return nil, fault.InvalidField("name", "A managed identity's name has 3 to 120 letters, digits, hyphens and underscores, and begins with a letter or digit.")
+	}
+	return d.create(ctx, name, ManagedIdentity)
+}
+
+// CreateGroup adds a group without members.
+func (d *Directory) CreateGroup(ctx context.Context, name string) (*Principal, error) {
+	return d.create(ctx, name, Group)
+}
+
+func (d *Directory) create(ctx context.Context, name string, kind Kind) (*Principal, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	p := &Principal{ObjectID: guid.New(), Name: name, Kind: kind, Enabled: true, Created: object.Second(d.now())}
+	if kind != Group {
+		p.AppID = guid.New()
+	}
+	if err := d.update(ctx, func(tx Tx) error { return tx.InsertPrincipal(ctx, p) }); err != nil {
+		return nil, fmt.Errorf("creating a %s: %w", kind, err)
+	}
+	return p, nil
+}
+
+func checkName(name string) error {
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxName || !utf8.ValidString(name) || strings.TrimSpace(name) != name ||
+		strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fault.InvalidField("name", fmt.Sprintf("A name has 1 to %d printable characters.", maxName))
+	}
+	return nil
+}
+
+// Principal finds by object id or client id.
+func (d *Directory) Principal(ctx context.Context, id string) (p *Principal, err error) {
+	err = d.db.View(ctx, func(tx Tx) error {
+		p, err = find(ctx, tx, id)
+		return err
+	})
+	return p, err
+}
+
+// find answers a fault when there is no such principal.
+func find(ctx context.Context, tx Tx, id string) (*Principal, error) {
+	parsed, ok := guid.Parse(id)
+	if !ok {
+		return nil, fault.InvalidField("id", "It must be the GUID of a principal.")
+	}
+	p, err := tx.Principal(ctx, parsed)
+	if errors.Is(err, object.ErrNotFound) {
+		p, err = tx.PrincipalByAppID(ctx, parsed)
+	}
+	if errors.Is(err, object.ErrNotFound) {
+		return nil, &fault.Error{Kind: fault.NotFound, Msg: "The directory has no principal " + parsed + "."}
+	}
+	return p, err
+}
+
+// List lists at most limit (1 to 1000) principals in order of object id, after
+// the given one.
+func (d *Directory) List(ctx context.Context, after string, limit int) (ps []*Principal, err error) {
+	if limit < 1 || limit > maxPage {
+		return nil, fault.InvalidField("limit", fmt.Sprintf("It is 1 to %d.", maxPage))
+	}
+	err = d.db.View(ctx, func(tx Tx) error {
+		ps, err = tx.Principals(ctx, after, limit)
+		return err
+	})
+	return ps, err
+}
+
+// Enable lets a principal in again.
+func (d *Directory) Enable(ctx context.Context, id string) error { return d.setEnabled(ctx, id, true) }
+
+// Disable keeps a principal out, with the tokens that it has: at once in this
+// process, within StandingTTL in others.
+func (d *Directory) Disable(ctx context.Context, id string) error {
+	return d.setEnabled(ctx, id, false)
+}
+
+func (d *Directory) setEnabled(ctx context.Context, id string, enabled bool) error {
+	return d.update(ctx, func(tx Tx) error {
+		p, err := find(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		p.Enabled = enabled
+		return tx.UpdatePrincipal(ctx, p)
+	})
+}
+
+// Delete removes a principal for ever, with its credentials and memberships.
+// Its tokens end as those of a disabled one do.
+func (d *Directory) Delete(ctx context.Context, id string) error {
+	return d.update(ctx, func(tx Tx) error {
+		p, err := find(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return tx.DeletePrincipal(ctx, p.ObjectID)
+	})
+}
+
+// update runs fn in a transaction and drops what this process remembers of
+// principals, also after a failure: a commit whose answer was lost may have
+// happened.
+func (d *Directory) update(ctx context.Context, fn func(Tx) error) error {
+	err := d.db.Update(ctx, fn)
+	d.changes.Add(1)
+	d.standings.Clear()
+	return err
+}

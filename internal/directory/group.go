@@ -1,0 +1,174 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"coffer/internal/fault"
+	"coffer/internal/guid"
+	"coffer/internal/object"
+)
+
+// AddMember puts a principal or another group into a group. The member may be
+// any GUID: users of an external issuer have no row here.
+func (d *Directory) AddMember(ctx context.Context, group, member string) error {
+	m, err := membership(group, member)
+	if err != nil {
+		return err
+	}
+	return d.update(ctx, func(tx Tx) error {
+		if err := isGroup(ctx, tx, m.GroupID); err != nil {
+			return err
+		}
+		groups, err := closure(ctx, tx, m.MemberID)
+		if err != nil {
+			return err
+		}
+		if len(groups) >= maxGroups {
+			return &fault.Error{Kind: fault.Conflict, Msg: "The member is in as many groups as are counted."}
+		}
+		return tx.InsertMembership(ctx, m)
+	})
+}
+
+// RemoveMember takes a member out of a group; none there is not an error.
+func (d *Directory) RemoveMember(ctx context.Context, group, member string) error {
+	m, err := membership(group, member)
+	if err != nil {
+		return err
+	}
+	return d.update(ctx, func(tx Tx) error {
+		if err := isGroup(ctx, tx, m.GroupID); err != nil {
+			return err
+		}
+		return tx.DeleteMembership(ctx, m)
+	})
+}
+
+// Members lists a group's direct members.
+func (d *Directory) Members(ctx context.Context, group string) (ids []string, err error) {
+	err = d.db.View(ctx, func(tx Tx) error {
+		p, err := find(ctx, tx, group)
+		if err != nil {
+			return err
+		}
+		ids, err = tx.MembersOf(ctx, p.ObjectID)
+		return err
+	})
+	return ids, err
+}
+
+// Groups lists the groups that a principal is in, also through other groups:
+// at most 1000, nearest first.
+func (d *Directory) Groups(ctx context.Context, objectID string) (ids []string, err error) {
+	err = d.db.View(ctx, func(tx Tx) error {
+		ids, err = closure(ctx, tx, objectID)
+		return err
+	})
+	return ids, err
+}
+
+func membership(group, member string) (m Membership, err error) {
+	var ok bool
+	if m.GroupID, ok = guid.Parse(group); !ok {
+		return m, fault.InvalidField("group", "It must be a GUID.")
+	}
+	if m.MemberID, ok = guid.Parse(member); !ok {
+		return m, fault.InvalidField("member", "It must be a GUID.")
+	}
+	if m.GroupID == m.MemberID {
+		return m, fault.InvalidField("member", "A group is not its own member.")
+	}
+	return m, nil
+}
+
+func isGroup(ctx context.Context, tx Tx, id string) error {
+	p, err := find(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if p.Kind != Group || p.ObjectID != id {
+		return fault.InvalidField("group", "The principal is not a group.")
+	}
+	return nil
+}
+
+// closure walks from a member to its groups and to theirs, breadth first. Each
+// group counts once, so that circles end; beyond maxGroups none are added.
+func closure(ctx context.Context, tx Tx, objectID string) ([]string, error) {
+	var all []string
+	seen := map[string]bool{objectID: true}
+	for next := []string{objectID}; len(next) > 0; next = next[1:] {
+		groups, err := tx.GroupsOf(ctx, next[0])
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range groups {
+			if !seen[g] && len(all) < maxGroups {
+				seen[g] = true
+				all = append(all, g)
+				next = append(next, g)
+			}
+		}
+	}
+	return all, nil
+}
+
+// StandingTTL is how long a process may go on with what it read of a principal:
+// what another replica disables ends within it.
+const StandingTTL = 5 * time.Second
+
+// Standing is what the directory holds of an object id.
+type Standing struct {
+	Principal *Principal // nil: not in the directory
+	Groups    []string   // disabled groups give nothing and are left out
+	at        time.Time
+}
+
+// Standing reads, or remembers for StandingTTL, the standing of an object id.
+// A change by this process is seen by every call that begins after it.
+func (d *Directory) Standing(ctx context.Context, objectID string) (Standing, error) {
+	now, changes := d.now(), d.changes.Load()
+	if s, ok := d.standings.Get(objectID); ok && now.Sub(s.at) < StandingTTL && !now.Before(s.at) {
+		return s, nil
+	}
+	var s Standing
+	err := d.db.View(ctx, func(tx Tx) (err error) {
+		s, err = readStanding(ctx, tx, objectID)
+		return err
+	})
+	if err != nil {
+		return Standing{}, err
+	}
+	s.at = now
+	if d.changes.Load() == changes {
+		d.standings.Set(objectID, s)
+		if d.changes.Load() != changes { // a change came between: what was set may be old
+			d.standings.Clear()
+		}
+	}
+	return s, nil
+}
+
+func readStanding(ctx context.Context, tx Tx, objectID string) (s Standing, err error) {
+	s.Principal, err = tx.Principal(ctx, objectID)
+	if err != nil && !errors.Is(err, object.ErrNotFound) {
+		return s, err
+	}
+	if err != nil {
+		s.Principal = nil
+	}
+	groups, err := closure(ctx, tx, objectID)
+	if err != nil {
+		return s, err
+	}
+	for _, id := range groups {
+		if g, err := tx.Principal(ctx, id); err == nil && g.Enabled {
+			s.Groups = append(s.Groups, id)
+		} else if err != nil && !errors.Is(err, object.ErrNotFound) {
+			return s, err
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,2 @@
+// Package recent is a bounded map of what was read or checked last.
+package recent
