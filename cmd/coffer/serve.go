@@ -75,10 +75,10 @@ type initCmd struct {
 	URLFile  string   `help:"File with PostgreSQL's connection string." name:"postgres-url-file" type:"path" placeholder:"FILE"`
 	Seal     string   `help:"File with the passphrase that seals the root key (or set $$COFFER_PASSPHRASE)." name:"passphrase-file" type:"path" placeholder:"FILE"`
 	Module   string   `help:"PKCS#11 library of an HSM that keeps the keys of HSM types." name:"hsm-module" type:"path" placeholder:"FILE"`
-	Token    string   `help:"Label of its token." name:"hsm-token" placeholder:"LABEL"`
-	Serial   string   `help:"Serial number of its token, where labels repeat." name:"hsm-serial" placeholder:"NUMBER"`
-	PINFile  string   `help:"File with the token's PIN (or set $$COFFER_HSM_PIN)." name:"hsm-pin-file" type:"path" placeholder:"FILE"`
-	RootHSM  bool     `help:"Keep the root key in the token too." name:"root-key-in-hsm"`
+	Token    string   `help:"Token label of the HSM." name:"hsm-token" placeholder:"LABEL"`
+	Serial   string   `help:"Serial number of the HSM, where labels repeat." name:"hsm-serial" placeholder:"NUMBER"`
+	PINFile  string   `help:"File with the HSM's PIN (or set $$COFFER_HSM_PIN)." name:"hsm-pin-file" type:"path" placeholder:"FILE"`
+	RootHSM  bool     `help:"Keep the root key in the HSM too." name:"root-key-in-hsm"`
 	TLSCert  string   `help:"PEM file with the listener's certificate (default: Coffer's own CA)." name:"tls-certificate" type:"path" placeholder:"FILE"`
 	TLSKey   string   `help:"PEM file with its key." name:"tls-key" type:"path" placeholder:"FILE"`
 	Names    []string `help:"Further names and addresses in the listener's own certificate." name:"tls-name" placeholder:"NAME"`
@@ -118,7 +118,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	}
 	root := "in " + c.Data + ": keep a copy apart from the database's"
 	if c.RootHSM {
-		root = "in the token " + c.Token + ": back the HSM up with its maker's tools"
+		root = "in the HSM " + c.Token + ": back the HSM up with its maker's tools"
 	}
 	fmt.Fprintf(s.out, "configuration  %s\nroot key       %s\nadministrator  %s (client id %s; its secret is there, for its owner only)\n",
 		path, root, filepath.Join(c.Data, administratorFile), who.ClientID)
@@ -145,7 +145,7 @@ func initialize(settings *config.Config, path string, log *slog.Logger) error {
 	rootKey := daemon.RootKeyPath(settings)
 	err := daemon.Create(settings, time.Now(), log)
 	if errors.Is(err, fs.ErrExist) && settings.RootKey.HSM {
-		return fmt.Errorf("%w: if it is another vault's, use another token; if the first start was interrupted,"+
+		return fmt.Errorf("%w: if it is another vault's, use another HSM; if the first start was interrupted,"+
 			" remove it (its label is coffer-root) with the HSM's own tools and try again;"+
 			" if the configuration was lost, write it again, with the tenant of the vault", err)
 	}
@@ -162,11 +162,11 @@ func initialize(settings *config.Config, path string, log *slog.Logger) error {
 	return nil
 }
 
-// forgetRootKey removes a root key that has sealed nothing. One in the token stays:
+// forgetRootKey removes a root key that has sealed nothing. One in the HSM stays:
 // only its owner should be able to remove such a thing.
 func forgetRootKey(settings *config.Config) error {
 	if settings.RootKey.HSM {
-		return fmt.Errorf("the new root key (its label is coffer-root) stays in the token %q: remove it with the HSM's own tools", settings.HSM.Token)
+		return fmt.Errorf("the new root key (its label is coffer-root) stays in the HSM %q: remove it with the HSM's own tools", settings.HSM.Token)
 	}
 	return os.Remove(daemon.RootKeyPath(settings))
 }

@@ -6,7 +6,7 @@
 // The tests take all they need from the environment that "coffer dev --env-file"
 // writes, LIMITED_CLIENT_ID and LIMITED_CLIENT_SECRET: an application that may
 // list certificates, use keys that it may not read, and nothing else, and
-// PREMIUM_VAULT_URL: a vault with keys in a token. The script run starts them.
+// PREMIUM_VAULT_URL: a vault with keys in an HSM. The script run starts them.
 //
 // Citations such as "certificates.md, 8.7" are to the wire contract.
 package conformance

@@ -29,7 +29,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys"
 )
 
-// openPremium gives a test the clients of the premium vault, whose keys of HSM types are in a token.
+// openPremium gives a test the clients of the premium vault, whose keys of HSM types are in an HSM.
 func openPremium(t *testing.T) *vault {
 	t.Helper()
 	cred, err := credential()
@@ -47,7 +47,7 @@ func (v *vault) sign(name string, algorithm azkeys.SignatureAlgorithm, digest []
 	return signed.Result
 }
 
-func TestRSAKeyInTheTokenSignsAndDecrypts(t *testing.T) {
+func TestRSAKeyInTheHSMSignsAndDecrypts(t *testing.T) {
 	t.Parallel()
 	v := openPremium(t)
 	ctx, name := t.Context(), v.keyName()
@@ -73,7 +73,7 @@ func TestRSAKeyInTheTokenSignsAndDecrypts(t *testing.T) {
 	}
 }
 
-func TestECKeyInTheTokenSigns(t *testing.T) {
+func TestECKeyInTheHSMSigns(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		curve     elliptic.Curve
@@ -114,7 +114,7 @@ func unhex(t *testing.T, text string) []byte {
 	return b
 }
 
-// importSecret puts a symmetric key into the token, of which the test knows the bytes.
+// importSecret puts a symmetric key into the HSM, of which the test knows the bytes.
 func (v *vault) importSecret(raw []byte, operations ...azkeys.KeyOperation) string {
 	v.t.Helper()
 	name := v.keyName()
@@ -125,7 +125,7 @@ func (v *vault) importSecret(raw []byte, operations ...azkeys.KeyOperation) stri
 	return name
 }
 
-func TestSymmetricKeyInTheTokenEncryptsAsOthersDo(t *testing.T) {
+func TestSymmetricKeyInTheHSMEncryptsAsOthersDo(t *testing.T) {
 	t.Parallel()
 	for _, bits := range []int{128, 192, 256} {
 		t.Run(fmt.Sprint(bits), func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestSymmetricKeyInTheTokenEncryptsAsOthersDo(t *testing.T) {
 }
 
 // The vectors of RFC 3394, section 4.1, and RFC 5649, section 6.
-func TestSymmetricKeyInTheTokenWrapsAsTheStandardsSay(t *testing.T) {
+func TestSymmetricKeyInTheHSMWrapsAsTheStandardsSay(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		algorithm            azkeys.EncryptionAlgorithm
@@ -192,7 +192,7 @@ func TestSymmetricKeyInTheTokenWrapsAsTheStandardsSay(t *testing.T) {
 	}
 }
 
-func TestSymmetricKeyInTheTokenAuthenticates(t *testing.T) {
+func TestSymmetricKeyInTheHSMAuthenticates(t *testing.T) {
 	t.Parallel()
 	v := openPremium(t)
 	raw, digest := random(32), sha256.Sum256([]byte("to be signed"))
@@ -202,8 +202,8 @@ func TestSymmetricKeyInTheTokenAuthenticates(t *testing.T) {
 	equal(t, "HS256", v.sign(name, "HS256", digest[:]), mac.Sum(nil))
 }
 
-// A key that another token's tools wrapped for a key of this one (keys.md, 9.2).
-func TestOwnKeyIsBroughtIntoTheToken(t *testing.T) {
+// A key that another HSM's tools wrapped for a key of this one (keys.md, 9.2).
+func TestOwnKeyIsBroughtIntoTheHSM(t *testing.T) {
 	t.Parallel()
 	v := openPremium(t)
 	ctx, name := t.Context(), v.keyName()
@@ -234,7 +234,7 @@ func TestOwnKeyIsBroughtIntoTheToken(t *testing.T) {
 	}
 }
 
-func TestServerSignsWithAKeyInTheToken(t *testing.T) {
+func TestServerSignsWithAKeyInTheHSM(t *testing.T) {
 	t.Parallel()
 	serve(openPremium(t), azcertificates.KeyTypeECHSM)
 }

@@ -1,4 +1,4 @@
-"""Keys in the token of a premium vault (keys.md, 8.3 and 9.2; certificates.md, 5), judged by Python's cryptography."""
+"""Keys in the HSM of a premium vault (keys.md, 8.3 and 9.2; certificates.md, 5), judged by Python's cryptography."""
 
 import hashlib
 import hmac
@@ -117,7 +117,7 @@ def refusal(attempt, *args, **kwargs):
 
 
 @pytest.mark.parametrize("size", [2048, 3072, 4096])
-def test_rsa_key_in_the_token_signs_and_decrypts(keys, remote, key_name, size):
+def test_rsa_key_in_the_hsm_signs_and_decrypts(keys, remote, key_name, size):
     made = keys.create_rsa_key(key_name, size=size, hardware_protected=True)
     assert public(made).key_size == size
     assert made.properties.hsm_platform not in (None, "0")
@@ -138,7 +138,7 @@ def test_rsa_key_in_the_token_signs_and_decrypts(keys, remote, key_name, size):
 
 
 @pytest.mark.parametrize("curve", CURVES)
-def test_ec_key_in_the_token_signs(keys, remote, key_name, curve):
+def test_ec_key_in_the_hsm_signs(keys, remote, key_name, curve):
     made = keys.create_ec_key(key_name, curve=curve, hardware_protected=True)
     assert_signs(remote(made), public(made), CURVES[curve][1])
     rotated = keys.rotate_key(key_name)
@@ -148,7 +148,7 @@ def test_ec_key_in_the_token_signs(keys, remote, key_name, curve):
 
 
 def imported(keys, name, raw):
-    """A symmetric key in the token of which the test knows the bytes."""
+    """A symmetric key in the HSM of which the test knows the bytes."""
     made = keys.import_key(name, JsonWebKey(kty="oct-HSM", k=raw), hardware_protected=True)
     assert (made.key_type, made.key.k) == ("oct-HSM", None)
     return made
@@ -160,7 +160,7 @@ def cbc(raw, iv, plain):
 
 
 @pytest.mark.parametrize("size", [128, 192, 256])
-def test_symmetric_key_in_the_token_encrypts_as_others_do(keys, remote, key_name, size):
+def test_symmetric_key_in_the_hsm_encrypts_as_others_do(keys, remote, key_name, size):
     raw, iv = os.urandom(size // 8), os.urandom(16)
     client = remote(imported(keys, key_name, raw))
 
@@ -193,7 +193,7 @@ def test_symmetric_key_in_the_token_encrypts_as_others_do(keys, remote, key_name
 
 
 @pytest.mark.parametrize("size", [128, 192, 256])
-def test_symmetric_key_is_made_in_the_token(keys, remote, key_name, size):
+def test_symmetric_key_is_made_in_the_hsm(keys, remote, key_name, size):
     made = keys.create_oct_key(key_name, size=size, hardware_protected=True)
     assert (made.key_type, made.key.k) == ("oct-HSM", None)
     sealed = remote(made).encrypt(EncryptionAlgorithm(f"A{size}GCM"), PLAIN)
@@ -206,7 +206,7 @@ def test_symmetric_key_is_made_in_the_token(keys, remote, key_name, size):
 
 
 @pytest.mark.parametrize("bits", [256, 384, 512])
-def test_symmetric_key_in_the_token_authenticates_as_others_do(keys, remote, key_name, bits):
+def test_symmetric_key_in_the_hsm_authenticates_as_others_do(keys, remote, key_name, bits):
     raw = os.urandom(bits // 8)
     jwk = JsonWebKey(kty="oct-HSM", k=raw, key_ops=["sign", "verify"])
     client = remote(keys.import_key(key_name, jwk, hardware_protected=True))
@@ -218,7 +218,7 @@ def test_symmetric_key_in_the_token_authenticates_as_others_do(keys, remote, key
 
 
 def jwk_of(private):
-    """A private key as clients import it into the token."""
+    """A private key as clients import it into the HSM."""
     p = private.private_numbers()
     if isinstance(private, rsa.RSAPrivateKey):
         values = {"d": p.d, "p": p.p, "q": p.q, "dp": p.dmp1, "dq": p.dmq1, "qi": p.iqmp}
@@ -230,7 +230,7 @@ def jwk_of(private):
 
 
 def transfer(kek, plain):
-    """What the tools of a token's maker make of a key that is to be brought along (keys.md, 9.2)."""
+    """What the tools of an HSM's maker make of a key that is to be brought along (keys.md, 9.2)."""
     aes = os.urandom(32)
     oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
     wrapped = public(kek).encrypt(aes, oaep) + keywrap.aes_key_wrap_with_padding(aes, plain)
@@ -251,8 +251,8 @@ def pkcs8(private):
 
 
 @pytest.mark.parametrize("kind", ["RSA", *CURVES])
-def test_own_key_is_brought_into_the_token(keys, remote, new_key_name, kind):
-    """In the clear, and wrapped for a key of the token."""
+def test_own_key_is_brought_into_the_hsm(keys, remote, new_key_name, kind):
+    """In the clear, and wrapped for a key of the HSM."""
     private = outside.rsa_key() if kind == "RSA" else outside.ec_key(CURVES[kind][0])
     kek = keys.create_rsa_key(new_key_name(), hardware_protected=True, key_operations=["import"])
     kty, algorithm = ("RSA-HSM", "PS256") if kind == "RSA" else ("EC-HSM", CURVES[kind][1])
@@ -263,7 +263,7 @@ def test_own_key_is_brought_into_the_token(keys, remote, new_key_name, kind):
         assert_signs(remote(made), private.public_key(), algorithm)
 
 
-def test_own_symmetric_key_is_brought_into_the_token(keys, remote, new_key_name):
+def test_own_symmetric_key_is_brought_into_the_hsm(keys, remote, new_key_name):
     raw = os.urandom(32)
     kek = keys.create_rsa_key(new_key_name(), hardware_protected=True, key_operations=["import"])
     made = keys.import_key(new_key_name(), JsonWebKey(kty="oct-HSM", t=transfer(kek, raw)), hardware_protected=True)
@@ -276,7 +276,7 @@ def test_own_symmetric_key_is_brought_into_the_token(keys, remote, new_key_name)
         assert refusal(keys.import_key, new_key_name(), jwk, hardware_protected=True) == (400, "BadParameter")
 
 
-def test_key_in_the_token_is_deleted_recovered_and_purged_and_has_no_backup(keys, remote, key_name):
+def test_key_in_the_hsm_is_deleted_recovered_and_purged_and_has_no_backup(keys, remote, key_name):
     made = keys.create_ec_key(key_name, hardware_protected=True)
     assert refusal(keys.backup_key, key_name)[0] == 400
     keys.begin_delete_key(key_name).wait()
@@ -297,7 +297,7 @@ def test_key_in_the_token_is_deleted_recovered_and_purged_and_has_no_backup(keys
         ("EC-HSM", {}, vaultkeys.P256Key, "ECDSA+SHA256"),
     ],
 )
-def test_server_with_a_certificate_whose_key_is_in_the_token(
+def test_server_with_a_certificate_whose_key_is_in_the_hsm(
     certificates, secrets, credential, name, tmp_path, key_type, fields, kind, offered
 ):
     made = create(certificates, name, small(key_type=key_type, exportable=False, san_dns_names=[HOST], **fields))
@@ -310,7 +310,7 @@ def test_server_with_a_certificate_whose_key_is_in_the_token(
         serve(leaf, kind(client, leaf.public_key()), "tls1_3", offered, tmp_path)
 
 
-def test_request_is_signed_in_the_token_and_merged(certificates, authority, keys, name):
+def test_request_is_signed_in_the_hsm_and_merged(certificates, authority, keys, name):
     operation = begin_unknown(certificates, name, key_type="EC-HSM", exportable=False)
     leaf = authority.sign_request(operation.csr)
     merged = certificates.merge_certificate(name, [outside.der(leaf), outside.der(authority.intermediate)])
@@ -320,6 +320,6 @@ def test_request_is_signed_in_the_token_and_merged(certificates, authority, keys
     assert_signs(keys.get_cryptography_client(name), leaf.public_key(), "ES256")
 
 
-def test_key_in_the_token_cannot_be_exportable(certificates, name):
+def test_key_in_the_hsm_cannot_be_exportable(certificates, name):
     policy = small(key_type="RSA-HSM", key_curve_name=None, exportable=True)
     assert refusal(certificates.begin_create_certificate, name, policy) == (400, "BadParameter")

@@ -61,16 +61,16 @@ func (c *Config) Check() error {
 	h := c.HSM
 	switch {
 	case h.Module == "" && h != HSM{}:
-		bad("hsm.module", "is the path of the token's PKCS#11 library; without it there is no HSM")
+		bad("hsm.module", "is the path of the HSM's PKCS#11 library; without it there is no HSM")
 	case h.Module != "" && h.Token == "":
-		bad("hsm.token", "must be the label of the token")
+		bad("hsm.token", "must be the token label of the HSM")
 	}
 	if h.Sessions < 0 || h.Sessions > maxHSMSessions {
 		bad("hsm.sessions", "must be 0 to %d", maxHSMSessions)
 	}
 	if c.RootKey.HSM {
 		if h.Module == "" {
-			bad("root_key.hsm", "needs a token in hsm")
+			bad("root_key.hsm", "needs an HSM in hsm")
 		}
 		if c.RootKey.Path != "" || c.RootKey.PassphraseFile != "" {
 			bad("root_key.hsm", "goes without path and passphrase_file: there is no file")

@@ -54,14 +54,14 @@ type Store struct {
 type RootKey struct {
 	Path           string `yaml:"path,omitempty"`            // zero: root.key in the data folder
 	PassphraseFile string `yaml:"passphrase_file,omitempty"` // zero: $COFFER_PASSPHRASE; without either the file is not sealed by a passphrase
-	HSM            bool   `yaml:"hsm,omitempty"`             // the root key is in the token of hsm, and there is no file
+	HSM            bool   `yaml:"hsm,omitempty"`             // the root key is in the HSM of hsm, and there is no file
 }
 
-// HSM names the PKCS#11 token that keeps keys of HSM types. Zero: there is none.
+// HSM names the PKCS#11 HSM that keeps keys of HSM types. Zero: there is none.
 type HSM struct {
 	Module   string `yaml:"module,omitempty"`   // the maker's PKCS#11 library
-	Token    string `yaml:"token,omitempty"`    // the token's label
-	Serial   string `yaml:"serial,omitempty"`   // the token's serial number, where labels repeat; zero: any
+	Token    string `yaml:"token,omitempty"`    // the HSM's label (PKCS#11: token label)
+	Serial   string `yaml:"serial,omitempty"`   // its serial number, where labels repeat; zero: any
 	PINFile  string `yaml:"pin_file,omitempty"` // zero: $COFFER_HSM_PIN; read at each login
 	Sessions int    `yaml:"sessions,omitempty"` // most operations at one time; zero: 16
 }

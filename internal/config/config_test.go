@@ -55,11 +55,11 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"store.url_file: goes with driver postgres only", func(c *Config) { c.Store.URLFile = "x" }},
 		{"store.path: goes with driver sqlite only", func(c *Config) { c.Store = Store{Driver: "postgres", Path: "x"} }},
 		{"", func(c *Config) { c.HSM = HSM{Module: "x", Token: "y", Serial: "1", PINFile: "p", Sessions: 1024} }},
-		{"hsm.module: is the path of the token's PKCS#11 library; without it there is no HSM", func(c *Config) { c.HSM.PINFile = "p" }},
-		{"hsm.token: must be the label of the token", func(c *Config) { c.HSM.Module = "x" }},
+		{"hsm.module: is the path of the HSM's PKCS#11 library; without it there is no HSM", func(c *Config) { c.HSM.PINFile = "p" }},
+		{"hsm.token: must be the token label of the HSM", func(c *Config) { c.HSM.Module = "x" }},
 		{"hsm.sessions: must be 0 to 1024", func(c *Config) { c.HSM = HSM{Module: "x", Token: "y", Sessions: 1025} }},
 		{"", func(c *Config) { c.HSM, c.RootKey.HSM = HSM{Module: "x", Token: "y"}, true }},
-		{"root_key.hsm: needs a token in hsm", func(c *Config) { c.RootKey.HSM = true }},
+		{"root_key.hsm: needs an HSM in hsm", func(c *Config) { c.RootKey.HSM = true }},
 		{"root_key.hsm: goes without path and passphrase_file: there is no file", func(c *Config) {
 			c.HSM, c.RootKey = HSM{Module: "x", Token: "y"}, RootKey{Path: "p", HSM: true}
 		}},

@@ -21,7 +21,7 @@ func (c *Config) Passphrase() (string, error) {
 	return c.secret("root_key.passphrase_file", c.RootKey.PassphraseFile, "COFFER_PASSPHRASE", false)
 }
 
-// HSMPIN opens the token. It is read anew each time, so that a changed PIN needs no
+// HSMPIN opens the HSM. It is read anew each time, so that a changed PIN needs no
 // restart.
 func (c *Config) HSMPIN() (string, error) {
 	return c.secret("hsm.pin_file", c.HSM.PINFile, "COFFER_HSM_PIN", true)

@@ -21,13 +21,13 @@ import (
 func TestWrongConfigsAreErrors(t *testing.T) {
 	k := newHSM(t)
 	for claim, change := range map[string]func(*Config){
-		"cannot be loaded":    func(c *Config) { c.Module = k.dir + "/nowhere.so" },
-		"not a PKCS#11":       func(c *Config) { c.Module = "libc.so.6" },
-		"path of the PKCS#11": func(c *Config) { c.Module = "" },
-		"label of the token":  func(c *Config) { c.Token = "" },
-		"source of the PIN":   func(c *Config) { c.PIN = nil },
-		"at most 1024":        func(c *Config) { c.Sessions = 1025 },
-		"must be at most":     func(c *Config) { c.Sessions = -1 },
+		"cannot be loaded":       func(c *Config) { c.Module = k.dir + "/nowhere.so" },
+		"not a PKCS#11":          func(c *Config) { c.Module = "libc.so.6" },
+		"path of the PKCS#11":    func(c *Config) { c.Module = "" },
+		"token label of the HSM": func(c *Config) { c.Token = "" },
+		"source of the PIN":      func(c *Config) { c.PIN = nil },
+		"at most 1024":           func(c *Config) { c.Sessions = 1025 },
+		"must be at most":        func(c *Config) { c.Sessions = -1 },
 	} {
 		c := k.config()
 		change(&c)

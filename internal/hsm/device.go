@@ -84,7 +84,7 @@ func Open(cfg Config) (*Device, error) {
 func open(cfg Config, mod *module, release func() error) (*Device, error) {
 	switch {
 	case cfg.Token == "":
-		return nil, errors.New("hsm: the label of the token is missing")
+		return nil, errors.New("hsm: the token label of the HSM is missing")
 	case cfg.PIN == nil:
 		return nil, errors.New("hsm: the source of the PIN is missing")
 	case cfg.Sessions < 0 || cfg.Sessions > maxSessions:
