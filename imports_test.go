@@ -43,6 +43,7 @@ var layers = map[string][]string{
 	"secret":      {"object", "fault", "seal", "vault", "access", "backup"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
 	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "access", "jobs", "backup", "key", "secret", "issuance"},
+	"management":  {"object", "fault", "vault", "audit", "access"},
 	// adapters
 	"store":             {"*"},
 	"keyvault":          {"*"},

@@ -2,13 +2,9 @@ package access
 
 import (
 	"context"
-	"errors"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/vault"
 )
@@ -25,8 +21,9 @@ type Tx interface {
 	Assignments(ctx context.Context) ([]Assignment, error)
 }
 
-// Assignments keeps the role assignments of the installation. What it read is
-// used for vault.MaxAge; a change made through this process counts at once.
+// Assignments keeps the role assignments of the installation as decisions need
+// them. What it read is used for vault.MaxAge; a change made through this process
+// counts at once, by Forget.
 type Assignments struct {
 	db  object.DB[Tx]
 	now func() time.Time
@@ -75,64 +72,11 @@ func (s *Assignments) Rules(ctx context.Context, v *vault.Vault) (Rules, error) 
 	return Rules{Vault: v, Assignments: list}, err
 }
 
-// Assign gives a role to a principal at a scope. role is the name or GUID of a
-// built-in role.
-func (s *Assignments) Assign(ctx context.Context, id, role, principal, scope, condition string) (Assignment, error) {
-	r, ok := RoleByName(role)
-	if !ok {
-		return Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "role", Msg: "There is no role '" + role + "'."}
-	}
-	if scope != "/" && !strings.HasPrefix(scope, "/") {
-		return Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "scope", Msg: "A scope begins with '/'."}
-	}
-	if condition != "" {
-		if _, err := ParseCondition(condition); err != nil {
-			return Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "condition", Msg: err.Error()}
-		}
-	}
-	a := Assignment{ID: id, Scope: scope, RoleID: r.ID, PrincipalID: principal, Condition: condition}
-	err := s.update(ctx, func(tx Tx) error { return tx.InsertAssignment(ctx, a) })
-	if errors.Is(err, object.ErrExists) {
-		return Assignment{}, &fault.Error{Kind: fault.Conflict, Msg: "The role assignment already exists."}
-	}
-	return a, err
-}
-
-// Unassign takes a role assignment away.
-func (s *Assignments) Unassign(ctx context.Context, id string) error {
-	err := s.update(ctx, func(tx Tx) error { return tx.DeleteAssignment(ctx, id) })
-	if errors.Is(err, object.ErrNotFound) {
-		return &fault.Error{Kind: fault.NotFound, Msg: "There is no role assignment '" + id + "'."}
-	}
-	return err
-}
-
-// DropBelow removes every assignment at a vault and below it: with the vault go
-// the rights on it (contract access-control.md, 6.2).
-func (s *Assignments) DropBelow(ctx context.Context, resourceID string) error {
-	return s.update(ctx, func(tx Tx) error {
-		list, err := tx.Assignments(ctx)
-		if err != nil {
-			return err
-		}
-		for _, a := range slices.Backward(list) {
-			scope := strings.ToLower(a.Scope)
-			base := strings.ToLower(resourceID)
-			if scope == base || strings.HasPrefix(scope, base+"/") {
-				if err := tx.DeleteAssignment(ctx, a.ID); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-func (s *Assignments) update(ctx context.Context, fn func(Tx) error) error {
-	err := s.db.Update(ctx, fn)
+// Forget drops what is kept: after a change of any assignment, before it is
+// answered.
+func (s *Assignments) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
 	s.until = time.Time{}
-	return err
 }

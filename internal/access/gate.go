@@ -52,6 +52,8 @@ type Grant struct {
 	action     Action
 	vault      *vault.Vault
 	name       object.Name
+	resource   string
+	assignment Assignment
 	publicOnly bool
 }
 
@@ -70,6 +72,13 @@ func (g Grant) Action() Action { return g.action }
 // Name is the object that it was allowed on, as the caller wrote it; zero for
 // the vault as a whole.
 func (g Grant) Name() object.Name { return g.name }
+
+// Resource is the id of what a management action was allowed on, as the caller
+// wrote it; "" on the data plane.
+func (g Grant) Resource() string { return g.resource }
+
+// Assignment is the role assignment whose writing or deletion was allowed.
+func (g Grant) Assignment() Assignment { return g.assignment }
 
 // PublicOnly tells that the caller may only read the key, which includes using
 // its public half: encrypting, wrapping and verifying are for asymmetric keys
@@ -133,7 +142,10 @@ func (g *Gate) Allow(ctx context.Context, a *Attempt) (Grant, error) {
 			return Grant{}, err
 		}
 	}
-	return Grant{attempt: a, caller: a.caller, action: a.action, vault: rules.Vault, name: a.target.Name, publicOnly: d.PublicOnly}, nil
+	return Grant{
+		attempt: a, caller: a.caller, action: a.action, vault: rules.Vault, name: a.target.Name,
+		resource: a.target.Resource, assignment: a.target.Assignment, publicOnly: d.PublicOnly,
+	}, nil
 }
 
 // rulesFor reads the rules, and the spelling where a condition may depend on it.

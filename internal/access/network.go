@@ -41,6 +41,12 @@ func allowed(rules []string, addr netip.Addr) bool {
 	return false
 }
 
+// IsIPRule tells whether a text can be a rule of a vault's firewall.
+func IsIPRule(s string) bool {
+	_, ok := parseRule(s)
+	return ok
+}
+
 // parseRule reads an address or a prefix. IPv4 written as IPv6 counts as IPv4.
 func parseRule(s string) (netip.Prefix, bool) {
 	const mapped = 96 // bits before the IPv4 address (RFC 4291, section 2.5.5.2)

@@ -13,24 +13,20 @@ import (
 	"coffer/internal/audit"
 	"coffer/internal/directory"
 	"coffer/internal/fault"
-	"coffer/internal/vault"
+	"coffer/internal/management"
 )
 
 // Config is what a Service is made of; every field is required.
 type Config struct {
-	Vaults      *vault.Service
-	Assignments *access.Assignments
-	Directory   *directory.Directory
-	Gate        *access.Gate
-	Recorder    *access.Recorder
-	TenantID    string
+	Management *management.Service
+	Directory  *directory.Directory
+	Gate       *access.Gate
+	Recorder   *access.Recorder
 
 	// Rotate makes a new root key and wraps every data key with it.
 	Rotate func(ctx context.Context) (Rotated, error)
 	// Backup writes a copy of the database to a file on this machine.
 	Backup func(ctx context.Context, path string) error
-	// Forget drops what is kept in memory of a vault that is gone.
-	Forget func(v *vault.Vault)
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -42,54 +38,72 @@ type Service struct {
 	calls map[string]call
 }
 
-// call is one call: which action it attempts, and what it does with the grant.
+// call is one call: which action it attempts, on what, and what it does with the
+// grant.
 type call struct {
 	action access.Action
-	run    func(ctx context.Context, g access.Grant, in json.RawMessage) (any, error)
+	run    func(ctx context.Context, a *access.Attempt, in json.RawMessage) (any, error)
 }
 
 // New makes the Service.
 func New(cfg Config) *Service {
 	s := &Service{cfg: cfg}
 	s.calls = map[string]call{
-		VaultCreate:  on(access.VaultCreate, s.createVault),
-		VaultList:    on(access.VaultList, s.listVaults),
-		VaultShow:    on(access.VaultGet, s.showVault),
-		VaultUpdate:  on(access.VaultUpdate, s.updateVault),
-		VaultDelete:  on(access.VaultDelete, s.deleteVault),
-		PolicySet:    on(access.AccessPolicySet, s.setPolicy),
-		PolicyRemove: on(access.AccessPolicyRemove, s.removePolicy),
-		RoleAssign:   on(access.RoleAssignmentCreate, s.assign),
-		RoleUnassign: on(access.RoleAssignmentDelete, s.unassign),
-		RoleList:     on(access.RoleAssignmentList, s.assignments),
+		VaultCreate:  on(s, access.VaultCreate, NewVault.target, s.createVault),
+		VaultList:    on(s, access.VaultList, everything, s.listVaults),
+		VaultShow:    on(s, access.VaultGet, ByName.target, s.showVault),
+		VaultUpdate:  on(s, access.VaultUpdate, VaultChange.target, s.updateVault),
+		VaultDelete:  on(s, access.VaultDelete, ByName.target, s.deleteVault),
+		PolicySet:    on(s, access.AccessPolicySet, Policy.target, s.setPolicy),
+		PolicyRemove: on(s, access.AccessPolicyRemove, Policy.target, s.removePolicy),
+		RoleAssign:   on(s, access.RoleAssignmentCreate, NewAssignment.target, s.assign),
+		RoleUnassign: on(s, access.RoleAssignmentDelete, ByID.assignment, s.unassign),
+		RoleList:     on(s, access.RoleAssignmentList, ByName.scope, s.assignments),
 
-		IdentityCreate:   on(access.PrincipalCreate, s.createIdentity),
-		IdentityList:     on(access.PrincipalList, s.listIdentities),
-		IdentityShow:     on(access.PrincipalGet, s.showIdentity),
-		IdentityEnable:   on(access.PrincipalEnable, s.enable),
-		IdentityDisable:  on(access.PrincipalDisable, s.disable),
-		IdentityDelete:   on(access.PrincipalDelete, s.deleteIdentity),
-		SecretAdd:        on(access.CredentialAdd, s.addSecret),
-		HeaderAdd:        on(access.CredentialAdd, s.addHeader),
-		CertificateAdd:   on(access.CredentialAdd, s.addCertificate),
-		FederatedAdd:     on(access.CredentialAdd, s.addFederated),
-		CredentialRemove: on(access.CredentialRemove, s.forget),
-		MemberAdd:        on(access.MemberAdd, s.join),
-		MemberRemove:     on(access.MemberRemove, s.leave),
+		IdentityCreate:   on(s, access.PrincipalCreate, everything, s.createIdentity),
+		IdentityList:     on(s, access.PrincipalList, everything, s.listIdentities),
+		IdentityShow:     on(s, access.PrincipalGet, everything, s.showIdentity),
+		IdentityEnable:   on(s, access.PrincipalEnable, everything, s.enable),
+		IdentityDisable:  on(s, access.PrincipalDisable, everything, s.disable),
+		IdentityDelete:   on(s, access.PrincipalDelete, everything, s.deleteIdentity),
+		SecretAdd:        on(s, access.CredentialAdd, everything, s.addSecret),
+		HeaderAdd:        on(s, access.CredentialAdd, everything, s.addHeader),
+		CertificateAdd:   on(s, access.CredentialAdd, everything, s.addCertificate),
+		FederatedAdd:     on(s, access.CredentialAdd, everything, s.addFederated),
+		CredentialRemove: on(s, access.CredentialRemove, everything, s.forget),
+		MemberAdd:        on(s, access.MemberAdd, everything, s.join),
+		MemberRemove:     on(s, access.MemberRemove, everything, s.leave),
 
-		Rotate: on(access.RootKeyRotate, func(ctx context.Context, _ access.Grant, _ None) (Rotated, error) { return cfg.Rotate(ctx) }),
-		Backup: on(access.InstallationBackup, func(ctx context.Context, _ access.Grant, f ToFile) (None, error) {
+		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, _ access.Grant, _ None) (Rotated, error) { return cfg.Rotate(ctx) }),
+		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, _ access.Grant, f ToFile) (None, error) {
 			return None{}, cfg.Backup(ctx, f.Path)
 		}),
 	}
 	return s
 }
 
-func on[In, Out any](action access.Action, do func(context.Context, access.Grant, In) (Out, error)) call {
-	return call{action, func(ctx context.Context, g access.Grant, raw json.RawMessage) (any, error) {
+// everything is the target of calls on the installation as a whole.
+func everything[In any](In, context.Context, *Service) (access.Target, error) {
+	return access.Target{Resource: "/"}, nil
+}
+
+// on makes a call of its three parts: what the input says that it is on, and what is
+// done with the grant for that.
+func on[In, Out any](s *Service, action access.Action, target func(In, context.Context, *Service) (access.Target, error),
+	do func(context.Context, access.Grant, In) (Out, error)) call {
+	return call{action, func(ctx context.Context, a *access.Attempt, raw json.RawMessage) (any, error) {
 		var in In
 		if err := json.Unmarshal(raw, &in); err != nil {
 			return nil, &fault.Error{Kind: fault.Invalid, Msg: "The input of the call cannot be read."}
+		}
+		t, err := target(in, ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		a.OnResource(action, t)
+		g, err := s.cfg.Gate.Allow(ctx, a)
+		if err != nil {
+			return nil, err
 		}
 		return do(ctx, g, in)
 	}}
@@ -104,20 +118,12 @@ func (s *Service) Call(ctx context.Context, operator, name string, in json.RawMe
 	}
 	attempt := s.cfg.Recorder.Begin(s.cfg.Now())
 	attempt.Authenticated(access.Operator(operator))
-	attempt.OnResource(c.action, access.Target{Resource: "/"})
-	out, err := s.attempt(ctx, attempt, c, in)
+	attempt.OnResource(c.action, access.Target{Resource: "/"}) // until the input says more
+	out, err := c.run(ctx, attempt, in)
 	if recordErr := attempt.Finish(outcome(err)); recordErr != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "The outcome cannot be recorded; it may have taken effect.", Err: recordErr}
 	}
 	return out, err
-}
-
-func (s *Service) attempt(ctx context.Context, a *access.Attempt, c call, in json.RawMessage) (any, error) {
-	g, err := s.cfg.Gate.Allow(ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	return c.run(ctx, g, in)
 }
 
 func outcome(err error) audit.Outcome {

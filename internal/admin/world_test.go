@@ -17,6 +17,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/directory"
+	"coffer/internal/management"
 	"coffer/internal/store"
 	"coffer/internal/vault"
 )
@@ -30,6 +31,7 @@ const (
 type world struct {
 	t       *testing.T
 	service *Service
+	db      *store.DB
 	dir     string
 	full    atomic.Bool // the audit log cannot be written
 	log     bytes.Buffer
@@ -73,15 +75,19 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	registry := vault.NewRegistry(store.For[vault.Tx]{DB: db}, time.Now)
+	rules, err := management.NewService(management.Config{
+		DB: store.For[management.Tx]{DB: db}, TenantID: tenant, Changed: func() {}, Deleted: func(*vault.Vault) {}, Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.db = db
 	w.service = New(Config{
-		Vaults:      vault.NewService(store.For[vault.Tx]{DB: db}, registry, time.Now),
-		Assignments: access.NewAssignments(store.For[access.Tx]{DB: db}, time.Now),
-		Directory:   dir, TenantID: tenant,
-		Gate: access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
+		Management: rules,
+		Directory:  dir,
+		Gate:       access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
 		Rotate: func(context.Context) (Rotated, error) { return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil },
 		Backup: db.Backup,
-		Forget: func(*vault.Vault) {},
 		Now:    time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	return w

@@ -40,12 +40,12 @@ func newHardware(t testing.TB) *hardware {
 	t.Helper()
 	device := &keytest.HSM{}
 	w := newWorld(t, func(c *certificate.Config) { c.Device = device })
-	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now)
-	home, err := vault.NewService(store.For[vault.Tx]{DB: w.db}, registry, w.now).Update(t.Context(), "home", func(v *vault.Vault) error {
+	home, err := w.home.Changed(w.now(), func(v *vault.Vault) error {
 		v.SKU = vault.Premium
 		return nil
 	})
 	w.must(err)
+	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error { return tx.UpdateVault(t.Context(), home) }))
 	w.home = home
 	return &hardware{w, device, key.Custody{
 		Sealer: w.sealer, Device: device, Now: w.now, Wake: func() {}, Logger: slog.New(slog.DiscardHandler),

@@ -74,15 +74,11 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 		t.Fatal(err)
 	}
 	w.sealer = seal.NewSealer(root, store.For[seal.Tx]{DB: w.db}, w.now)
-	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now)
-	vaults := vault.NewService(store.For[vault.Tx]{DB: w.db}, registry, w.now)
 	for _, v := range []struct {
 		to           **vault.Vault
 		name, tenant string
 	}{{&w.home, "home", "tenant-1"}, {&w.near, "near", "tenant-1"}, {&w.far, "far", "tenant-2"}} {
-		if *v.to, err = vaults.Create(t.Context(), vault.Vault{Name: v.name, TenantID: v.tenant}); err != nil {
-			t.Fatal(err)
-		}
+		*v.to = storetest.NewVault(t, w.db, vault.Vault{Name: v.name, TenantID: v.tenant}, w.now())
 		// The data key is made now, so that tests which count writes do not see it.
 		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, nil); err != nil {
 			t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/keyvault"
 	"coffer/internal/login"
+	"coffer/internal/management"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/servercert"
@@ -203,10 +204,18 @@ func (d *Daemon) assemble(address string) error {
 	if err := d.domain(); err != nil {
 		return err
 	}
+	resources, err := management.NewService(management.Config{
+		DB: store.For[management.Tx]{DB: d.db}, TenantID: d.settings.Tenant,
+		Changed: func() { d.vaults.Forget(); assignments.Forget() },
+		Deleted: func(v *vault.Vault) { d.sealer.Forget(v.ID) },
+		Now:     d.now,
+	})
+	if err != nil {
+		return err
+	}
 	d.admin = admin.New(admin.Config{
-		Vaults:      vault.NewService(store.For[vault.Tx]{DB: d.db}, d.vaults, d.now),
-		Assignments: assignments, Directory: dir, Gate: d.gate, Recorder: d.recorder, TenantID: d.settings.Tenant,
-		Rotate: d.rotate, Backup: d.db.Backup, Forget: func(v *vault.Vault) { d.sealer.Forget(v.ID) },
+		Management: resources, Directory: dir, Gate: d.gate, Recorder: d.recorder,
+		Rotate: d.rotate, Backup: d.db.Backup,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {

@@ -754,8 +754,7 @@ func TestADeletedVaultLeavesNothingInTheHSM(t *testing.T) {
 	w := newHardware(t)
 	w.made("a", "EC-HSM")
 	w.made("b", "oct-HSM")
-	vaults := vault.NewService(store.For[vault.Tx]{DB: w.db}, vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now), w.now)
-	w.must(vaults.Delete(t.Context(), w.premium.Name))
+	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error { return tx.DeleteVault(t.Context(), w.premium.ID) }))
 	if len(w.hsm.IDs()) != 2 {
 		t.Error("the keys went before the commit, or with it")
 	}
@@ -771,13 +770,14 @@ func TestReadersDoNotUseSymmetricKeys(t *testing.T) {
 	v.RBAC = true
 	const reader, ann = "21090545-7ca7-4776-b22c-e363652d74d2", "11111111-1111-1111-1111-111111111111"
 	rules := access.NewAssignments(store.For[access.Tx]{DB: w.db}, w.now)
-	_, err := rules.Assign(t.Context(), "22222222-2222-2222-2222-222222222222", reader, ann, v.ResourceID(), "")
-	w.must(err)
+	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
+		return tx.InsertAssignment(t.Context(), access.Assignment{ID: "22222222-2222-2222-2222-222222222222", RoleID: reader, PrincipalID: ann, Scope: v.ResourceID()})
+	}))
 	given := accesstest.Over(t, rules)
 	for name, want := range map[string]bool{"rsa": true, "oct": false} {
 		g := given.GiveTo(access.Caller{TenantID: v.TenantID, ObjectID: ann}, &v, access.KeyWrap, object.MustName(name))
 		alg := map[string]string{"rsa": "RSA-OAEP", "oct": "A256KW"}[name]
-		_, err = w.useWith(g, "", key.WrapKey, alg, make([]byte, 16), nil)
+		_, err := w.useWith(g, "", key.WrapKey, alg, make([]byte, 16), nil)
 		if want && err != nil || !want && !fault.Is(err, fault.Forbidden) {
 			t.Errorf("a reader wraps with %s: %v", name, err)
 		}

@@ -85,8 +85,6 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 		t.Fatal(err)
 	}
 	w.sealer = seal.NewSealer(root, store.For[seal.Tx]{DB: w.db}, w.now)
-	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, w.now)
-	vaults := vault.NewService(store.For[vault.Tx]{DB: w.db}, registry, w.now)
 	for _, v := range []struct {
 		to   **vault.Vault
 		made vault.Vault
@@ -97,9 +95,7 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 		{&w.premium, vault.Vault{Name: "premium", TenantID: "tenant-1", SKU: vault.Premium}},
 		{&w.protected, vault.Vault{Name: "protected", TenantID: "tenant-1", RetentionDays: 7, PurgeProtection: true}},
 	} {
-		if *v.to, err = vaults.Create(t.Context(), v.made); err != nil {
-			t.Fatal(err)
-		}
+		*v.to = storetest.NewVault(t, w.db, v.made, w.now())
 		// The data key is made now, so that tests which count writes do not see it.
 		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, nil); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"coffer/internal/access"
+	"coffer/internal/store"
 )
 
 // Under roles, who may read a key may use its public half: encrypt, wrap and
@@ -19,7 +22,10 @@ func TestReadersUseThePublicHalf(t *testing.T) {
 	}
 	const officer, reader = "14b46e9e-c2b7-41b4-b07b-48a6ebf60603", "21090545-7ca7-4776-b22c-e363652d74d2"
 	for id, role := range map[string]string{annID: officer, benID: reader} {
-		if _, err := w.assignments.Assign(t.Context(), id, role, id, scope, ""); err != nil {
+		err := w.db.Update(t.Context(), func(tx *store.Tx) error {
+			return tx.InsertAssignment(t.Context(), access.Assignment{ID: id, RoleID: role, PrincipalID: id, Scope: scope})
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
