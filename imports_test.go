@@ -2,12 +2,18 @@
 package coffer_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -60,43 +66,94 @@ var wiring = []string{"internal/daemon", "cmd/coffer", "bench"}
 
 var adapters = []string{"store", "keyvault", "login", "admin"}
 
+// listed is a package as go list tells it.
 type listed struct {
 	ImportPath string
 	Imports    []string
 }
 
+// path is the package below the module: internal/key.
+func (p listed) path() string { return strings.TrimPrefix(p.ImportPath, "coffer/") }
+
+// isTest tells packages for tests (storetest, accesstest) and this one.
+func (p listed) isTest() bool {
+	return strings.HasSuffix(p.ImportPath, "test") || p.ImportPath == "coffer"
+}
+
+// builds are all the ways in which files are chosen: by tag, and by system.
+// TestBuildConstraintsAreKnown keeps it complete.
+var builds = [][]string{{"GOFLAGS="}, {"GOFLAGS=-tags=hsm", "CGO_ENABLED=1"}, {"GOFLAGS=", "GOOS=darwin", "CGO_ENABLED=0"}}
+
+// packages lists the packages of ours with what they import in any build.
+var packages = sync.OnceValues(func() ([]listed, error) {
+	imports := map[string][]string{}
+	for _, env := range builds {
+		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+		cmd.Env = append(os.Environ(), env...)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("go list with %v: %w", env, err)
+		}
+		for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+			var p listed
+			if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			imports[p.ImportPath] = append(imports[p.ImportPath], p.Imports...)
+		}
+	}
+	var all []listed
+	for _, path := range slices.Sorted(maps.Keys(imports)) {
+		slices.Sort(imports[path])
+		all = append(all, listed{path, slices.Compact(imports[path])})
+	}
+	return all, nil
+})
+
+func TestBuildConstraintsAreKnown(t *testing.T) {
+	constraint := regexp.MustCompile(`(?m)^//go:build (.*)$`)
+	sources(t, []string{".go"}, func(path string, text []byte) {
+		for _, m := range constraint.FindAllSubmatch(text, -1) {
+			switch c := string(m[1]); c {
+			case "hsm", "!hsm", "linux", "!linux":
+			default:
+				t.Errorf("%s is built when %q: add a build to the table of builds", path, c)
+			}
+		}
+		for _, system := range []string{"windows", "darwin", "unix", "amd64", "arm64"} {
+			if name := strings.TrimSuffix(strings.TrimSuffix(path, ".go"), "_test"); strings.HasSuffix(name, "_"+system) {
+				t.Errorf("%s is built for %s only: add a build to the table of builds", path, system)
+			}
+		}
+	})
+}
+
 func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	all, err := packages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	dec := json.NewDecoder(strings.NewReader(string(out)))
 	seen := 0
-	for {
-		var p listed
-		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		path := strings.TrimPrefix(p.ImportPath, "coffer/")
-		if slices.Contains(wiring, path) || strings.HasSuffix(path, "test") || path == "coffer" {
+	for _, p := range all {
+		if slices.Contains(wiring, p.path()) || p.isTest() {
 			continue
 		}
 		seen++
-		name := strings.TrimPrefix(path, "internal/")
-		allowed, ok := layers[name]
+		allowed, ok := layers[strings.TrimPrefix(p.path(), "internal/")]
 		if !ok {
-			t.Errorf("%s is not in the table of imports: give it a place there and in docs/architecture.md", path)
+			t.Errorf("%s is not in the table of imports: give it a place there and in docs/architecture.md", p.path())
 			continue
 		}
 		for _, i := range p.Imports {
 			if of, ours := strings.CutPrefix(i, "coffer/internal/"); ours && !permitted(allowed, of) {
-				t.Errorf("%s must not import %s: the table of imports allows it %v", path, of, allowed)
+				t.Errorf("%s must not import %s: the table of imports allows it %v", p.path(), of, allowed)
 			}
 		}
 	}
-	if seen < len(layers) {
+	if seen != len(layers) {
 		t.Errorf("go list showed %d packages, the table has %d", seen, len(layers))
 	}
 }
