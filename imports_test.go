@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"pkcs12/rc2": {},
 	"bundle":     {"pkcs12", "pkcs12/ber"},
 	// mechanisms
+	"datadir":   {},
 	"recent":    {},
 	"audience":  {},
 	"seal":      {"object"},

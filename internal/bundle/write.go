@@ -35,3 +35,20 @@ func WritePEM(keyPKCS8 []byte, certificates [][]byte) string {
 	}
 	return string(out)
 }
+
+// ToPEM gives what WritePKCS12 wrote in the form of WritePEM.
+func ToPEM(pfx string) (string, error) {
+	der, err := base64.StdEncoding.DecodeString(pfx)
+	if err != nil {
+		return "", err
+	}
+	content, err := pkcs12.Decode(der, "")
+	if err != nil {
+		return "", err
+	}
+	var certificates [][]byte
+	for _, c := range content.Certificates {
+		certificates = append(certificates, c.DER)
+	}
+	return WritePEM(content.KeyPKCS8, certificates), nil
+}

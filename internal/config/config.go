@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -269,4 +271,9 @@ func (c *Config) Logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// Trusts reports whether a caller passes the firewall of every vault.
+func (c *Config) Trusts(objectID string) bool {
+	return slices.ContainsFunc(c.TrustedCallers, func(id string) bool { return strings.EqualFold(id, objectID) })
 }

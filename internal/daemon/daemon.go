@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"coffer/internal/access"
 	"coffer/internal/admin"
 	"coffer/internal/audience"
@@ -21,6 +23,7 @@ import (
 	"coffer/internal/authn"
 	"coffer/internal/certificate"
 	"coffer/internal/config"
+	"coffer/internal/datadir"
 	"coffer/internal/directory"
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
@@ -32,6 +35,7 @@ import (
 	"coffer/internal/secret"
 	"coffer/internal/servercert"
 	"coffer/internal/store"
+	"coffer/internal/throttle"
 	"coffer/internal/token"
 	"coffer/internal/vault"
 )
@@ -72,7 +76,7 @@ var ErrNotInitialized = errors.New("there is no vault here yet: run 'coffer init
 // Create makes what a vault needs before its first start: the data folder and the
 // root key. An existing root key is an error (fs.ErrExist).
 func Create(settings *config.Config, now time.Time, log *slog.Logger) error {
-	if err := privateDir(settings.DataDir()); err != nil {
+	if err := datadir.Make(settings.DataDir()); err != nil {
 		return err
 	}
 	return createRoot(settings, now, log)
@@ -125,7 +129,7 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if d.hsm != nil {
 		d.checkHSM(ctx)
 	}
-	if err := privateDir(c.DataDir()); err != nil {
+	if err := datadir.Make(c.DataDir()); err != nil {
 		return err
 	}
 	sc := store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: d.log}
@@ -146,7 +150,7 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 		}
 	}
 	records := c.InData(c.Audit.Path, "audit.jsonl")
-	if d.lock, err = hold(records + ".lock"); err != nil {
+	if d.lock, err = lockAudit(records + ".lock"); err != nil {
 		return err
 	}
 	d.audit, err = audit.Open(audit.Config{
@@ -197,7 +201,7 @@ func (d *Daemon) assemble(address string) error {
 	d.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: d.db}, d.now)
 	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, d.now)
 	d.recorder = access.NewRecorder(d.audit)
-	d.gate = access.NewGate(access.GateConfig{Rules: &rules{assignments, d.db}, TenantID: d.settings.Tenant, Trusted: d.trusted})
+	d.gate = access.NewGate(access.GateConfig{Rules: &rules{assignments, d.db}, TenantID: d.settings.Tenant, Trusted: func(c access.Caller) bool { return d.settings.Trusts(c.ObjectID) }})
 	d.background = access.NewBackground(access.BackgroundConfig{
 		Gate: d.gate, Recorder: d.recorder, Vault: d.vaultByID, URL: d.vaultURL, Now: d.now, Logger: d.log,
 	})
@@ -253,7 +257,7 @@ func (d *Daemon) domain() error {
 		return err
 	}
 	d.secrets, err = secret.NewService(secret.Config{
-		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: pfxToPEM,
+		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: certificate.SecretToPEM,
 		Generation: d.db.Generation,
 	})
 	if err != nil {
@@ -321,7 +325,7 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 		Audiences:          func(host string) []string { return audience.Of(host, nil) },
 		Suffixes:           []string{d.settings.Suffix},
 		DefaultVault:       d.settings.DefaultVault,
-		Names:              d.names(),
+		Names:              d.hosts().Names,
 		ServiceVersion:     ServiceVersion,
 		AllowNewerVersions: d.settings.AllowNewerAPIVersions,
 		Ready:              d.ready,
@@ -332,9 +336,9 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 	}
 	door, err := login.New(login.Config{
 		Directory: dir, Tokens: tokens, Verifier: verifier, BaseURL: base,
-		OwnHost:  d.serves,
-		Audience: d.audience,
-		Recorder: tokenRecorder{d.recorder},
+		OwnHost:  d.hosts().Have,
+		Audience: d.hosts().Serve,
+		Recorder: login.Attempts{Recorder: d.recorder},
 		Now:      d.now, Log: d.log,
 	})
 	if err != nil {
@@ -342,7 +346,7 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 	}
 	d.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if door.Serves(r.URL.Path) {
-			d.logged(door, w, r)
+			door.ServeHTTP(w, r)
 			return
 		}
 		data.ServeHTTP(w, r)
@@ -385,23 +389,22 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Get},
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:  slog.NewLogLogger(d.log.Handler(), slog.LevelDebug), // strangers break off handshakes
+		ErrorLog:  slog.NewLogLogger(d.log.Handler(), slog.LevelDebug), // clients break off handshakes
 	}
 	// Requests end first, then what they use: a request may wait for a job.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	background := newGroup(
-		func() error { return d.runner.Run(work) },
-		func() error { return d.tls.Run(work) },
-		func() error { return d.purge(work) },
-		func() error { return d.admin.Serve(work, sock) },
-	)
+	background, failed := errgroup.WithContext(work)
+	background.Go(func() error { return d.runner.Run(work) })
+	background.Go(func() error { return d.tls.Run(work) })
+	background.Go(func() error { return d.purge(work) })
+	background.Go(func() error { return d.admin.Serve(work, sock) })
 	served := make(chan error, 1)
 	all, perAddress := d.settings.MaxConnections()
-	go func() { served <- srv.ServeTLS(limited(d.listener, all, perAddress), "", "") }()
+	go func() { served <- srv.ServeTLS(throttle.Listen(d.listener, all, perAddress), "", "") }()
 	select {
 	case err = <-served:
-	case err = <-background.failed:
+	case <-failed.Done(): // Wait says why
 	case <-ctx.Done():
 		d.log.Info("stopping: finishing what is in flight")
 	}
@@ -412,7 +415,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		_ = srv.Close()
 	}
 	stop()
-	return errors.Join(err, background.wait())
+	return errors.Join(err, background.Wait())
 }
 
 // Close gives everything back; it may follow a failed Open.

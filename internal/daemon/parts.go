@@ -2,32 +2,22 @@ package daemon
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/admin"
 	"coffer/internal/audience"
-	"coffer/internal/audit"
 	"coffer/internal/authn"
-	"coffer/internal/bundle"
 	"coffer/internal/certificate"
 	"coffer/internal/directory"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
-	"coffer/internal/login"
 	"coffer/internal/object"
-	"coffer/internal/pkcs12"
-	"coffer/internal/seal"
 	"coffer/internal/store"
 	"coffer/internal/token"
 	"coffer/internal/vault"
@@ -40,23 +30,6 @@ const ServiceVersion = "1.9.1.0"
 // issuers are the drivers, by provider in lower case.
 func issuers() map[string]issuance.Issuer {
 	return map[string]issuance.Issuer{strings.ToLower(issuance.Self): selfsigned.Issuer{}}
-}
-
-// pfxToPEM is the other form of a managed secret (contract secrets.md, 5.2).
-func pfxToPEM(pfx seal.Value) (seal.Value, error) {
-	der, err := base64.StdEncoding.DecodeString(string(pfx.Reveal()))
-	if err != nil {
-		return seal.Value{}, err
-	}
-	b, err := pkcs12.Decode(der, "")
-	if err != nil {
-		return seal.Value{}, err
-	}
-	var certs [][]byte
-	for _, c := range b.Certificates {
-		certs = append(certs, c.DER)
-	}
-	return seal.NewValue([]byte(bundle.WritePEM(b.KeyPKCS8, certs))), nil
 }
 
 // rules are what the gate decides by.
@@ -103,36 +76,17 @@ func (d *Daemon) verifier(dir *directory.Directory, tokens *token.Service) (*aut
 	return authn.New(cfg)
 }
 
-func (d *Daemon) trusted(c access.Caller) bool {
-	return slices.ContainsFunc(d.settings.TrustedCallers, func(id string) bool { return strings.EqualFold(id, c.ObjectID) })
-}
-
-// names are the further DNS names under which clients may reach the default
-// vault.
-func (d *Daemon) names() []string {
-	names := []string{hostOf(d.settings.URL)}
+// hosts are the names of this server. Clients may reach the default vault under
+// the further ones.
+func (d *Daemon) hosts() audience.Hosts {
+	h := audience.Hosts{Suffix: d.settings.Suffix}
+	if own := hostOf(d.settings.URL); own != "" {
+		h.Names = append(h.Names, own)
+	}
 	for _, n := range d.settings.TLS.Names {
-		names = append(names, strings.ToLower(n))
+		h.Names = append(h.Names, strings.ToLower(n))
 	}
-	return names
-}
-
-// serves reports whether a host name belongs to this server.
-func (d *Daemon) serves(host string) bool {
-	s := d.settings.Suffix
-	return host == "localhost" || host == s || strings.HasSuffix(host, "."+s) || slices.Contains(d.names(), host)
-}
-
-// audience reports whether tokens for a resource open vaults of this server.
-func (d *Daemon) audience(resource string) bool {
-	if slices.Contains(audience.Of("localhost", nil), resource) {
-		return true
-	}
-	u, err := url.Parse(resource)
-	if err != nil || u.Scheme != "https" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return false
-	}
-	return strings.EqualFold(u.Hostname(), d.settings.Suffix)
+	return h
 }
 
 func hostOf(base string) string {
@@ -177,72 +131,4 @@ func (d *Daemon) purge(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// logged serves a request of the login door and logs it: one event, as the data
-// plane does by itself.
-func (d *Daemon) logged(door http.Handler, w http.ResponseWriter, r *http.Request) {
-	began := d.now()
-	sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-	door.ServeHTTP(sw, r)
-	level := slog.LevelInfo
-	if sw.status >= http.StatusInternalServerError {
-		level = slog.LevelError
-	}
-	d.log.LogAttrs(r.Context(), level, "request", slog.String("door", "login"), slog.String("method", r.Method),
-		slog.Int("status", sw.status), slog.Duration("duration", d.now().Sub(began)), slog.String("path", r.URL.Path))
-}
-
-// statusWriter notes the status of an answer.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// tokenRecorder records refused tokens; successful ones are as frequent as
-// requests (contract observability.md, 3.5: off by default).
-type tokenRecorder struct{ attempts *access.Recorder }
-
-func (t tokenRecorder) RecordToken(_ context.Context, ev login.Event) error {
-	if ev.Issued {
-		return t.attempts.Healthy()
-	}
-	a := t.attempts.Begin(ev.Time)
-	a.OnResource(access.TokenRefuse, access.Target{})
-	a.Authenticated(access.Caller{ObjectID: ev.ObjectID, AppID: ev.AppID})
-	a.Arrived(audit.Request{Address: ev.Source, CorrelationID: ev.Correlation}, netip.Addr{}, "")
-	return a.Finish(audit.Outcome{Status: http.StatusUnauthorized, ErrorCode: ev.Error, Message: fmt.Sprintf("AADSTS%d", ev.Number)})
-}
-
-// group runs functions until they return.
-type group struct {
-	failed chan error // the first failure
-	wg     sync.WaitGroup
-	mu     sync.Mutex
-	errs   []error
-}
-
-func newGroup(fns ...func() error) *group {
-	g := &group{failed: make(chan error, len(fns))}
-	for _, fn := range fns {
-		g.wg.Go(func() {
-			if err := fn(); err != nil {
-				g.mu.Lock()
-				g.errs = append(g.errs, err)
-				g.mu.Unlock()
-				g.failed <- err
-			}
-		})
-	}
-	return g
-}
-
-func (g *group) wait() error {
-	g.wg.Wait()
-	return errors.Join(g.errs...)
 }

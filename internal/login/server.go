@@ -205,9 +205,12 @@ func (s *Server) Serves(path string) bool {
 	return ok
 }
 
-// ServeHTTP answers one request. The order is the same for every endpoint:
-// path, tenant, method, and for what hands out tokens the rate of the source.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request and logs it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.logged(w, r, s.answer) }
+
+// answer has one order for every endpoint: path, tenant, method, and for what
+// hands out tokens the rate of the source.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	rt, ok := parsePath(r.URL.Path)
 	switch {
 	case !ok || rt.action == unknown:

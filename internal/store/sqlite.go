@@ -15,6 +15,7 @@ import (
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"coffer/internal/datadir"
 	"coffer/internal/object"
 )
 
@@ -54,7 +55,10 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	lock, err := lockFile(path + ".lock")
+	lock, err := datadir.Lock(path + ".lock")
+	if held, ok := errors.AsType[*datadir.HeldError](err); ok {
+		return nil, fmt.Errorf("%w: %w", ErrInUse, held)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package daemon
+package throttle
 
 import (
 	"net"
@@ -6,28 +6,28 @@ import (
 	"sync"
 )
 
-// limited is a listener that accepts no more than n connections at a time, and no
-// more than share of them from one address: a stranger must not keep everyone else
-// out.
-func limited(l net.Listener, n, share int) net.Listener {
-	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{}),
-		share: share, sources: map[netip.Addr]int{}}
+// Listen makes a listener of l that accepts no more than all connections at a time,
+// and no more than perAddress of them from one address: one client must not keep
+// everyone else out.
+func Listen(l net.Listener, all, perAddress int) net.Listener {
+	return &listener{Listener: l, slots: make(chan struct{}, all), closed: make(chan struct{}),
+		perAddress: perAddress, sources: map[netip.Addr]int{}}
 }
 
-type limitedListener struct {
+type listener struct {
 	net.Listener
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
 
-	share   int
-	mu      sync.Mutex
-	sources map[netip.Addr]int // guarded by mu; connections of an address
+	perAddress int
+	mu         sync.Mutex
+	sources    map[netip.Addr]int // guarded by mu; connections of an address
 }
 
 // Accept waits for a slot. It ends with Close even when there is none: a server
 // that stops waits for Accept before it closes what is idle.
-func (l *limitedListener) Accept() (net.Conn, error) {
+func (l *listener) Accept() (net.Conn, error) {
 	for {
 		if c, err := l.accept(); c != nil || err != nil {
 			return c, err
@@ -36,7 +36,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 }
 
 // accept is Accept, with nothing to show for a connection that was one too many.
-func (l *limitedListener) accept() (net.Conn, error) {
+func (l *listener) accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
 	case <-l.closed:
@@ -47,17 +47,17 @@ func (l *limitedListener) accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	from := sourceOf(c)
+	from := addressOf(c)
 	if !l.enter(from) {
 		<-l.slots
 		_ = c.Close()
 		return nil, nil
 	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { l.leave(from); <-l.slots })}, nil
+	return &conn{Conn: c, release: sync.OnceFunc(func() { l.leave(from); <-l.slots })}, nil
 }
 
-// sourceOf is the address of the peer; the zero one when it has none.
-func sourceOf(c net.Conn) netip.Addr {
+// addressOf is the address of the peer; the zero one when it has none.
+func addressOf(c net.Conn) netip.Addr {
 	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
 	if err != nil {
 		return netip.Addr{}
@@ -65,17 +65,17 @@ func sourceOf(c net.Conn) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-func (l *limitedListener) enter(from netip.Addr) bool {
+func (l *listener) enter(from netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.sources[from] >= l.share {
+	if l.sources[from] >= l.perAddress {
 		return false
 	}
 	l.sources[from]++
 	return true
 }
 
-func (l *limitedListener) leave(from netip.Addr) {
+func (l *listener) leave(from netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sources[from]--; l.sources[from] <= 0 {
@@ -83,17 +83,17 @@ func (l *limitedListener) leave(from netip.Addr) {
 	}
 }
 
-func (l *limitedListener) Close() error {
+func (l *listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
 }
 
-type limitedConn struct {
+type conn struct {
 	net.Conn
 	release func()
 }
 
-func (c *limitedConn) Close() error {
+func (c *conn) Close() error {
 	defer c.release()
 	return c.Conn.Close()
 }

@@ -1,4 +1,4 @@
-package daemon
+package throttle
 
 import (
 	"context"
@@ -8,6 +8,65 @@ import (
 	"testing"
 	"time"
 )
+
+// TestOneAddressGetsAShareOfTheConnections: the fifth of eight slots' quarter is
+// closed at once, and a slot that is given back can be used again.
+func TestOneAddressGetsAShareOfTheConnections(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Listen(inner, 8, 2)
+	accepted := make(chan net.Conn, 8)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	closed := func(c net.Conn) bool {
+		if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Read(make([]byte, 1))
+		ne, ok := err.(net.Error)
+		return err != nil && !(ok && ne.Timeout())
+	}
+	dial()
+	dial()
+	first := <-accepted
+	<-accepted
+	if !closed(dial()) {
+		t.Fatal("a third connection of one address was let in")
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dial()
+	select {
+	case <-accepted:
+	case <-time.After(5 * time.Second):
+		t.Fatal("a slot that was given back is not used")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, open := <-accepted; open {
+		t.Error("the listener still accepts")
+	}
+}
 
 // dial connects to l from an address of this machine.
 func dial(t *testing.T, l net.Listener, from string) net.Conn {
@@ -27,7 +86,7 @@ func loopback(t *testing.T, n int) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return limited(l, n, max(n/4, 1))
+	return Listen(l, n, max(n/4, 1))
 }
 
 // TestSlotsAreGivenBackOnce: all addresses together have n connections, and a
@@ -49,7 +108,7 @@ func TestSlotsAreGivenBackOnce(t *testing.T) {
 		dial(t, l, from)
 	}
 	first, second := <-accepted, <-accepted
-	if n := len(l.(*limitedListener).slots); n != 2 {
+	if n := len(l.(*listener).slots); n != 2 {
 		t.Errorf("two connections take %d slots", n)
 	}
 	for range 2 {
@@ -58,7 +117,7 @@ func TestSlotsAreGivenBackOnce(t *testing.T) {
 		}
 	}
 	third := <-accepted
-	if n := len(l.(*limitedListener).slots); n != 2 {
+	if n := len(l.(*listener).slots); n != 2 {
 		t.Errorf("%d slots are taken after one was given back", n)
 	}
 	if err := errors.Join(second.Close(), third.Close()); err != nil {
