@@ -58,6 +58,9 @@ type Attempt struct {
 	also          []audit.Also
 }
 
+// Everywhere is the resource id of the installation as a whole.
+const Everywhere = "/"
+
 // Target is what an attempt is on.
 type Target struct {
 	// Vault is the vault, or the one that an object is in; nil on the management
@@ -65,8 +68,8 @@ type Target struct {
 	Vault *vault.Vault
 	// Name is the object in it, as the caller wrote it; zero for the vault.
 	Name object.Name
-	// Resource is the id of what a management action is on, "/" for the
-	// installation. Data actions leave it empty.
+	// Resource is the id of what a management action is on. Data actions leave it
+	// empty.
 	Resource string
 	// Assignment is the role assignment that is written or deleted, and
 	// PrincipalType what it names: "User", "Group", "ServicePrincipal".

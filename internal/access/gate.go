@@ -93,6 +93,15 @@ func (g Grant) Must(a ...Action) {
 	}
 }
 
+// MustEverywhere is Must, of a grant on the installation as a whole: what is in no
+// vault is no matter of a right on one.
+func (g Grant) MustEverywhere(a ...Action) {
+	g.Must(a...)
+	if g.resource != Everywhere {
+		panic(fmt.Sprintf("access: a grant for %q on %q where one on everything is needed", g.action, g.resource))
+	}
+}
+
 // CheckNetwork asks the firewall of the attempt's vault. It comes before whatever
 // reads a route; Allow asks by itself when nobody has. The error is a
 // *fault.Error.

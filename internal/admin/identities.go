@@ -2,60 +2,24 @@ package admin
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/directory"
 	"coffer/internal/fault"
-	"coffer/internal/guid"
 )
 
-// find looks a principal up by object id, client id or name.
-func (s *Service) find(ctx context.Context, text string) (*directory.Principal, error) {
-	if _, ok := guid.Parse(text); ok {
-		return s.cfg.Directory.Principal(ctx, text)
+// find resolves what a person wrote, and names it in the record of a call.
+func (s *Service) find(ctx context.Context, g access.Grant, text string) (*directory.Principal, error) {
+	p, err := s.cfg.Directory.Resolve(ctx, text)
+	if err == nil {
+		g.Attempt().Concerns("identities/" + p.ObjectID)
 	}
-	var found *directory.Principal
-	err := s.each(ctx, func(p *directory.Principal) error {
-		if p.Name != text {
-			return nil
-		}
-		if found != nil {
-			return &fault.Error{Kind: fault.Conflict, Msg: "Several identities are named '" + text + "': give the object id."}
-		}
-		found = p
-		return nil
-	})
-	if err == nil && found == nil {
-		err = &fault.Error{Kind: fault.NotFound, Msg: "There is no identity '" + text + "'."}
-	}
-	return found, err
-}
-
-// each walks the directory.
-func (s *Service) each(ctx context.Context, fn func(*directory.Principal) error) error {
-	const page = 500
-	after := ""
-	for {
-		list, err := s.cfg.Directory.List(ctx, after, page)
-		if err != nil {
-			return err
-		}
-		for _, p := range list {
-			if err := fn(p); err != nil {
-				return err
-			}
-		}
-		if len(list) < page {
-			return nil
-		}
-		after = list[len(list)-1].ObjectID
-	}
+	return p, err
 }
 
 func (s *Service) createIdentity(ctx context.Context, g access.Grant, in NewIdentity) (IdentityView, error) {
-	create := map[string]func(context.Context, string) (*directory.Principal, error){
+	create := map[string]func(context.Context, access.Grant, string) (*directory.Principal, error){
 		"application": s.cfg.Directory.CreateApplication,
 		"managed":     s.cfg.Directory.CreateManagedIdentity,
 		"group":       s.cfg.Directory.CreateGroup,
@@ -63,43 +27,47 @@ func (s *Service) createIdentity(ctx context.Context, g access.Grant, in NewIden
 	if create == nil {
 		return IdentityView{}, &fault.Error{Kind: fault.Invalid, Field: "kind", Msg: "A kind is application, managed or group."}
 	}
-	p, err := create(ctx, in.Name)
+	p, err := create(ctx, g, in.Name)
 	if err != nil {
 		return IdentityView{}, err
 	}
-	regarding(g, p)
+	g.Attempt().Concerns("identities/" + p.ObjectID)
 	return viewIdentity(p), nil
 }
 
 func (s *Service) listIdentities(ctx context.Context, g access.Grant, _ None) ([]IdentityView, error) {
+	const page = 500
 	views := []IdentityView{}
-	err := s.each(ctx, func(p *directory.Principal) error {
-		views = append(views, viewIdentity(p))
-		return nil
-	})
-	return views, err
+	for after := ""; ; {
+		list, err := s.cfg.Directory.List(ctx, g, after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list {
+			views = append(views, viewIdentity(p))
+		}
+		if len(list) < page {
+			return views, nil
+		}
+		after = list[len(list)-1].ObjectID
+	}
 }
 
 func (s *Service) showIdentity(ctx context.Context, g access.Grant, in ByID) (IdentityView, error) {
-	p, err := s.find(ctx, in.ID)
+	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return IdentityView{}, err
 	}
-	view := viewIdentity(p)
-	creds, err := s.cfg.Directory.Credentials(ctx, p.ObjectID)
+	d, err := s.cfg.Directory.Detail(ctx, g, p.ObjectID)
 	if err != nil {
-		return view, err
+		return IdentityView{}, err
 	}
-	for _, c := range creds {
+	view := viewIdentity(d.Principal)
+	for _, c := range d.Credentials {
 		view.Credentials = append(view.Credentials, viewCredential(c))
 	}
-	if p.Kind == directory.Group {
-		if view.Members, err = s.cfg.Directory.Members(ctx, p.ObjectID); err != nil {
-			return view, err
-		}
-	}
-	view.Groups, err = s.cfg.Directory.Groups(ctx, p.ObjectID)
-	return view, err
+	view.Members, view.Groups = d.Members, d.Groups
+	return view, nil
 }
 
 func (s *Service) enable(ctx context.Context, g access.Grant, in ByID) (IdentityView, error) {
@@ -110,25 +78,23 @@ func (s *Service) disable(ctx context.Context, g access.Grant, in ByID) (Identit
 	return s.switched(ctx, g, in.ID, s.cfg.Directory.Disable)
 }
 
-func (s *Service) switched(ctx context.Context, g access.Grant, id string, do func(context.Context, string) error) (IdentityView, error) {
-	p, err := s.find(ctx, id)
+func (s *Service) switched(ctx context.Context, g access.Grant, id string, do func(context.Context, access.Grant, string) error) (IdentityView, error) {
+	p, err := s.find(ctx, g, id)
 	if err != nil {
 		return IdentityView{}, err
 	}
-	regarding(g, p)
-	if err := do(ctx, p.ObjectID); err != nil {
+	if err := do(ctx, g, p.ObjectID); err != nil {
 		return IdentityView{}, err
 	}
 	return s.showIdentity(ctx, g, ByID{p.ObjectID})
 }
 
 func (s *Service) deleteIdentity(ctx context.Context, g access.Grant, in ByID) (None, error) {
-	p, err := s.find(ctx, in.ID)
+	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return None{}, err
 	}
-	regarding(g, p)
-	return None{}, s.cfg.Directory.Delete(ctx, p.ObjectID)
+	return None{}, s.cfg.Directory.Delete(ctx, g, p.ObjectID)
 }
 
 func (s *Service) addSecret(ctx context.Context, g access.Grant, in NewSecret) (SecretView, error) {
@@ -139,13 +105,12 @@ func (s *Service) addHeader(ctx context.Context, g access.Grant, in NewSecret) (
 	return s.random(ctx, g, in, s.cfg.Directory.AddIdentityHeader)
 }
 
-func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, string, time.Time) (*directory.Credential, string, error)) (SecretView, error) {
-	p, err := s.find(ctx, in.ID)
+func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, access.Grant, string, time.Time) (*directory.Credential, string, error)) (SecretView, error) {
+	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return SecretView{}, err
 	}
-	regarding(g, p)
-	c, value, err := add(ctx, p.ObjectID, in.Expires)
+	c, value, err := add(ctx, g, p.ObjectID, in.Expires)
 	if err != nil {
 		return SecretView{}, err
 	}
@@ -153,12 +118,11 @@ func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add 
 }
 
 func (s *Service) addCertificate(ctx context.Context, g access.Grant, in NewCertificate) (CredentialView, error) {
-	p, err := s.find(ctx, in.ID)
+	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return CredentialView{}, err
 	}
-	regarding(g, p)
-	c, err := s.cfg.Directory.AddCertificate(ctx, p.ObjectID, []byte(in.PEM))
+	c, err := s.cfg.Directory.AddCertificate(ctx, g, p.ObjectID, []byte(in.PEM))
 	if err != nil {
 		return CredentialView{}, err
 	}
@@ -166,12 +130,11 @@ func (s *Service) addCertificate(ctx context.Context, g access.Grant, in NewCert
 }
 
 func (s *Service) addFederated(ctx context.Context, g access.Grant, in NewFederated) (CredentialView, error) {
-	p, err := s.find(ctx, in.ID)
+	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return CredentialView{}, err
 	}
-	regarding(g, p)
-	c, err := s.cfg.Directory.AddFederated(ctx, p.ObjectID, in.Issuer, in.Subject, in.Audiences)
+	c, err := s.cfg.Directory.AddFederated(ctx, g, p.ObjectID, in.Issuer, in.Subject, in.Audiences)
 	if err != nil {
 		return CredentialView{}, err
 	}
@@ -179,20 +142,11 @@ func (s *Service) addFederated(ctx context.Context, g access.Grant, in NewFedera
 }
 
 func (s *Service) forget(ctx context.Context, g access.Grant, in Forget) (None, error) {
-	p, err := s.find(ctx, in.ID)
+	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return None{}, err
 	}
-	regarding(g, p)
-	creds, err := s.cfg.Directory.Credentials(ctx, p.ObjectID)
-	if err != nil {
-		return None{}, err
-	}
-	// A mistyped id must not read like a removal.
-	if !slices.ContainsFunc(creds, func(c *directory.Credential) bool { return c.ID == in.Credential }) {
-		return None{}, &fault.Error{Kind: fault.NotFound, Msg: "The identity has no credential '" + in.Credential + "'."}
-	}
-	return None{}, s.cfg.Directory.RemoveCredential(ctx, p.ObjectID, in.Credential)
+	return None{}, s.cfg.Directory.RemoveCredential(ctx, g, p.ObjectID, in.Credential)
 }
 
 func (s *Service) join(ctx context.Context, g access.Grant, in Membership) (None, error) {
@@ -203,20 +157,14 @@ func (s *Service) leave(ctx context.Context, g access.Grant, in Membership) (Non
 	return s.member(ctx, g, in, s.cfg.Directory.RemoveMember)
 }
 
-func (s *Service) member(ctx context.Context, g access.Grant, in Membership, do func(ctx context.Context, group, member string) error) (None, error) {
-	group, err := s.find(ctx, in.Group)
+func (s *Service) member(ctx context.Context, g access.Grant, in Membership, do func(ctx context.Context, g access.Grant, group, member string) error) (None, error) {
+	group, err := s.find(ctx, g, in.Group)
 	if err != nil {
 		return None{}, err
 	}
-	regarding(g, group)
 	member, err := s.objectID(ctx, in.Member) // users of an external issuer have no row here
 	if err != nil {
 		return None{}, err
 	}
-	return None{}, do(ctx, group.ObjectID, member)
-}
-
-// regarding names the identity of a call in its record.
-func regarding(g access.Grant, p *directory.Principal) {
-	g.Attempt().Concerns("identities/" + p.ObjectID)
+	return None{}, do(ctx, g, group.ObjectID, member)
 }

@@ -24,9 +24,9 @@ type Config struct {
 	Recorder   *access.Recorder
 
 	// Rotate makes a new root key and wraps every data key with it.
-	Rotate func(ctx context.Context) (Rotated, error)
+	Rotate func(ctx context.Context, g access.Grant) (Rotated, error)
 	// Backup writes a copy of the database to a file on this machine.
-	Backup func(ctx context.Context, path string) error
+	Backup func(ctx context.Context, g access.Grant, path string) error
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -74,9 +74,9 @@ func New(cfg Config) *Service {
 		MemberAdd:        on(s, access.MemberAdd, everything, s.join),
 		MemberRemove:     on(s, access.MemberRemove, everything, s.leave),
 
-		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, _ access.Grant, _ None) (Rotated, error) { return cfg.Rotate(ctx) }),
-		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, _ access.Grant, f ToFile) (None, error) {
-			return None{}, cfg.Backup(ctx, f.Path)
+		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, g access.Grant, _ None) (Rotated, error) { return cfg.Rotate(ctx, g) }),
+		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, g access.Grant, f ToFile) (None, error) {
+			return None{}, cfg.Backup(ctx, g, f.Path)
 		}),
 	}
 	return s
@@ -84,7 +84,7 @@ func New(cfg Config) *Service {
 
 // everything is the target of calls on the installation as a whole.
 func everything[In any](In, context.Context, *Service) (access.Target, error) {
-	return access.Target{Resource: "/"}, nil
+	return access.Target{Resource: access.Everywhere}, nil
 }
 
 // on makes a call of its three parts: what the input says that it is on, and what is
@@ -118,7 +118,7 @@ func (s *Service) Call(ctx context.Context, operator, name string, in json.RawMe
 	}
 	attempt := s.cfg.Recorder.Begin(s.cfg.Now())
 	attempt.Authenticated(access.Operator(operator))
-	attempt.OnResource(c.action, access.Target{Resource: "/"}) // until the input says more
+	attempt.OnResource(c.action, access.Target{Resource: access.Everywhere}) // until the input says more
 	out, err := c.run(ctx, attempt, in)
 	if recordErr := attempt.Finish(outcome(err)); recordErr != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "The outcome cannot be recorded; it may have taken effect.", Err: recordErr}

@@ -83,7 +83,7 @@ func (s *Service) removePolicy(ctx context.Context, g access.Grant, in Policy) (
 // objectID is the object id that the text means: a principal of the directory,
 // or a GUID that only an external issuer knows.
 func (s *Service) objectID(ctx context.Context, text string) (string, error) {
-	p, err := s.find(ctx, text)
+	p, err := s.cfg.Directory.Resolve(ctx, text)
 	if err == nil {
 		return p.ObjectID, nil
 	}
@@ -136,13 +136,13 @@ func (in ByID) assignment(context.Context, *Service) (access.Target, error) {
 	if guid, ok := guid.Parse(id); ok {
 		id = guid
 	}
-	return access.Target{Resource: "/", Assignment: access.Assignment{ID: id}}, nil
+	return access.Target{Resource: access.Everywhere, Assignment: access.Assignment{ID: id}}, nil
 }
 
 // scope is a vault, or everything.
 func (in ByName) scope(context.Context, *Service) (access.Target, error) {
 	if in.Name == "" {
-		return access.Target{Resource: "/"}, nil
+		return access.Target{Resource: access.Everywhere}, nil
 	}
 	return onVault(in.Name)
 }

@@ -86,8 +86,10 @@ func newWorld(t *testing.T) *world {
 		Management: rules,
 		Directory:  dir,
 		Gate:       access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
-		Rotate: func(context.Context) (Rotated, error) { return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil },
-		Backup: db.Backup,
+		Rotate: func(context.Context, access.Grant) (Rotated, error) {
+			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil
+		},
+		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },
 		Now:    time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	return w

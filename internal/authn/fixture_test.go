@@ -25,6 +25,7 @@ import (
 	"coffer/internal/authn"
 	"coffer/internal/authn/authntest"
 	"coffer/internal/directory"
+	"coffer/internal/directory/directorytest"
 	"coffer/internal/seal"
 	"coffer/internal/token"
 )
@@ -64,7 +65,7 @@ type world struct {
 
 // replica is one process over the database.
 type replica struct {
-	dir    *directory.Directory
+	dir    *directorytest.Directory
 	tokens *token.Service
 }
 
@@ -86,12 +87,12 @@ func (w *world) another(t testing.TB) replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return replica{d, s}
+	return replica{directorytest.New(t, d), s}
 }
 
 // config is a Verifier's of a replica.
 func (w *world) config(r replica) authn.Config {
-	return authn.Config{Directory: r.dir, Tokens: r.tokens, DB: authntest.For[authn.Tx]{DB: w.db}, Now: w.clock.now}
+	return authn.Config{Directory: r.dir.Directory, Tokens: r.tokens, DB: authntest.For[authn.Tx]{DB: w.db}, Now: w.clock.now}
 }
 
 func (w *world) verifier(t testing.TB, r replica, issuers ...*foreign) *authn.Verifier {

@@ -14,6 +14,7 @@ import (
 	"coffer/internal/audience"
 	"coffer/internal/authn"
 	"coffer/internal/directory"
+	"coffer/internal/directory/directorytest"
 )
 
 const resource = "https://vault.test:8443"
@@ -161,9 +162,9 @@ func TestRememberedTokenStillExpires(t *testing.T) {
 }
 
 func TestDisabledPrincipalIsOutAtOnceHereAndWithinFiveSecondsElsewhere(t *testing.T) {
-	for name, end := range map[string]func(*directory.Directory, context.Context, string) error{
-		"disabled": (*directory.Directory).Disable,
-		"deleted":  (*directory.Directory).Delete,
+	for name, end := range map[string]func(*directorytest.Directory, context.Context, string) error{
+		"disabled": (*directorytest.Directory).Disable,
+		"deleted":  (*directorytest.Directory).Delete,
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

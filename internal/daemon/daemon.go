@@ -219,7 +219,7 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.admin = admin.New(admin.Config{
 		Management: resources, Directory: dir, Gate: d.gate, Recorder: d.recorder,
-		Rotate: d.rotate, Backup: d.db.Backup,
+		Rotate: d.rotate, Backup: d.backup,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {

@@ -99,7 +99,8 @@ func hostOf(base string) string {
 
 // rotate replaces the root key without stopping. At every line a crash leaves
 // each data key with its root key in the file, or in the token.
-func (d *Daemon) rotate(ctx context.Context) (admin.Rotated, error) {
+func (d *Daemon) rotate(ctx context.Context, g access.Grant) (admin.Rotated, error) {
+	g.MustEverywhere(access.RootKeyRotate)
 	d.rotating.Lock() // another rotation must not retire the key that this one uses
 	defer d.rotating.Unlock()
 	if err := d.root.Rotate(d.now()); err != nil {
@@ -110,6 +111,12 @@ func (d *Daemon) rotate(ctx context.Context) (admin.Rotated, error) {
 		return admin.Rotated{}, fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
 	}
 	return admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}, d.root.Retire()
+}
+
+// backup copies the database to a file of this machine.
+func (d *Daemon) backup(ctx context.Context, g access.Grant, path string) error {
+	g.MustEverywhere(access.InstallationBackup)
+	return d.db.Backup(ctx, path)
 }
 
 // purge removes what has been deleted long enough, at the start and then every

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/admin"
 	"coffer/internal/config"
 	"coffer/internal/jobs"
@@ -156,7 +158,10 @@ func TestRotationSurvivesACrash(t *testing.T) {
 			_, err := d.sealer.Rewrap(context.Background())
 			return errors.Join(d.root.Rotate(time.Now()), err)
 		}},
-		{"not at all", func(d *Daemon) error { _, err := d.rotate(context.Background()); return err }},
+		{"not at all", func(d *Daemon) error {
+			_, err := d.rotate(context.Background(), accesstest.New(t).Everywhere(access.RootKeyRotate))
+			return err
+		}},
 	} {
 		settings := newSettings(t)
 		d := open(t, settings, io.Discard)
@@ -174,7 +179,7 @@ func TestRotationSurvivesACrash(t *testing.T) {
 			if v, err := d.sealer.Open(t.Context(), place, box); err != nil || string(v.Reveal()) != "kept" {
 				t.Errorf("%s: %v", c.what, err)
 			}
-			r, err := d.rotate(t.Context())
+			r, err := d.rotate(t.Context(), accesstest.New(t).Everywhere(access.RootKeyRotate))
 			if err != nil || r.DataKeys != 1 || r.RootKey == first {
 				t.Errorf("%s: the next rotation: %+v, %v", c.what, r, err)
 			}

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"time"
 
+	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/guid"
 	"coffer/internal/object"
@@ -46,22 +47,10 @@ const (
 // credential says otherwise (contract identity.md, 7).
 const defaultFederatedAudience = "api://AzureADTokenExchange"
 
-// Credentials lists a principal's credentials, oldest first.
-func (d *Directory) Credentials(ctx context.Context, id string) (cs []*Credential, err error) {
-	err = d.db.View(ctx, func(tx Tx) error {
-		p, err := find(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		cs, err = tx.Credentials(ctx, p.ObjectID)
-		return err
-	})
-	return cs, err
-}
-
 // AddSecret gives an application a client secret: printable 7-bit text with 256
 // random bits. It is returned this once and not kept. A zero expires is never.
-func (d *Directory) AddSecret(ctx context.Context, id string, expires time.Time) (*Credential, string, error) {
+func (d *Directory) AddSecret(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, string, error) {
+	g.MustEverywhere(access.CredentialAdd)
 	return d.addRandom(ctx, id, Secret, expires, ServicePrincipal)
 }
 
@@ -70,7 +59,8 @@ func (d *Directory) AddSecret(ctx context.Context, id string, expires time.Time)
 // an application forward its client id to the managed-identity endpoint, which
 // takes no other identity's. It is returned this once and not kept. A zero
 // expires is never.
-func (d *Directory) AddIdentityHeader(ctx context.Context, id string, expires time.Time) (*Credential, string, error) {
+func (d *Directory) AddIdentityHeader(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, string, error) {
+	g.MustEverywhere(access.CredentialAdd)
 	return d.addRandom(ctx, id, IdentityHeader, expires, ManagedIdentity, ServicePrincipal)
 }
 
@@ -100,7 +90,8 @@ func hashSecret(text string) []byte {
 // AddCertificate registers a certificate, DER or PEM, whose key will sign the
 // application's assertions: RSA of at least 2048 bits or EC P-256. Who issued
 // it does not matter; it is good until its own end.
-func (d *Directory) AddCertificate(ctx context.Context, id string, certificate []byte) (*Credential, error) {
+func (d *Directory) AddCertificate(ctx context.Context, g access.Grant, id string, certificate []byte) (*Credential, error) {
+	g.MustEverywhere(access.CredentialAdd)
 	cert, fail := parseCertificate(certificate)
 	if cert == nil {
 		return nil, fault.InvalidField("certificate", fail)
@@ -148,7 +139,8 @@ func parseCertificate(b []byte) (cert *x509.Certificate, fail string) {
 // AddFederated lets tokens of another issuer stand for the application: those
 // of exactly this issuer and subject that were made for one of the audiences
 // (none: api://AzureADTokenExchange).
-func (d *Directory) AddFederated(ctx context.Context, id, issuer, subject string, audiences []string) (*Credential, error) {
+func (d *Directory) AddFederated(ctx context.Context, g access.Grant, id, issuer, subject string, audiences []string) (*Credential, error) {
+	g.MustEverywhere(access.CredentialAdd)
 	if err := CheckIssuerURL(issuer); err != nil {
 		return nil, fault.InvalidField("issuer", "It must be an https URL without query and fragment.")
 	}
@@ -179,13 +171,22 @@ func CheckIssuerURL(s string) error {
 	return nil
 }
 
-// RemoveCredential withdraws a credential; absent is not an error. Tokens that
-// it obtained live on until they expire.
-func (d *Directory) RemoveCredential(ctx context.Context, id, credentialID string) error {
+// RemoveCredential withdraws a credential; a *fault.Error of kind NotFound when the
+// principal has none of that id, for a mistyped id must not read like a removal.
+// Tokens that it obtained live on until they expire.
+func (d *Directory) RemoveCredential(ctx context.Context, g access.Grant, id, credentialID string) error {
+	g.MustEverywhere(access.CredentialRemove)
 	return d.update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
+		}
+		have, err := tx.Credentials(ctx, p.ObjectID)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(have, func(c *Credential) bool { return c.ID == credentialID }) {
+			return &fault.Error{Kind: fault.NotFound, Msg: "The identity has no credential '" + credentialID + "'."}
 		}
 		return tx.DeleteCredential(ctx, p.ObjectID, credentialID)
 	})

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/guid"
 	"coffer/internal/object"
@@ -54,7 +55,8 @@ func New(c Config) (*Directory, error) {
 }
 
 // CreateApplication adds a service principal with a client id of its own.
-func (d *Directory) CreateApplication(ctx context.Context, name string) (*Principal, error) {
+func (d *Directory) CreateApplication(ctx context.Context, g access.Grant, name string) (*Principal, error) {
+	g.MustEverywhere(access.PrincipalCreate)
 	return d.create(ctx, name, ServicePrincipal)
 }
 
@@ -63,7 +65,8 @@ func (d *Directory) CreateApplication(ctx context.Context, name string) (*Princi
 var managedName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{2,119}$`)
 
 // CreateManagedIdentity adds a managed identity.
-func (d *Directory) CreateManagedIdentity(ctx context.Context, name string) (*Principal, error) {
+func (d *Directory) CreateManagedIdentity(ctx context.Context, g access.Grant, name string) (*Principal, error) {
+	g.MustEverywhere(access.PrincipalCreate)
 	if !managedName.MatchString(name) {
 		return nil, fault.InvalidField("name", "A managed identity's name has 3 to 120 letters, digits, hyphens and underscores, and begins with a letter or digit.")
 	}
@@ -71,7 +74,8 @@ func (d *Directory) CreateManagedIdentity(ctx context.Context, name string) (*Pr
 }
 
 // CreateGroup adds a group without members.
-func (d *Directory) CreateGroup(ctx context.Context, name string) (*Principal, error) {
+func (d *Directory) CreateGroup(ctx context.Context, g access.Grant, name string) (*Principal, error) {
+	g.MustEverywhere(access.PrincipalCreate)
 	return d.create(ctx, name, Group)
 }
 
@@ -97,15 +101,6 @@ func checkName(name string) error {
 	return nil
 }
 
-// Principal finds by object id or client id.
-func (d *Directory) Principal(ctx context.Context, id string) (p *Principal, err error) {
-	err = d.db.View(ctx, func(tx Tx) error {
-		p, err = find(ctx, tx, id)
-		return err
-	})
-	return p, err
-}
-
 // find answers a fault when there is no such principal.
 func find(ctx context.Context, tx Tx, id string) (*Principal, error) {
 	parsed, ok := guid.Parse(id)
@@ -122,25 +117,16 @@ func find(ctx context.Context, tx Tx, id string) (*Principal, error) {
 	return p, err
 }
 
-// List lists at most limit (1 to 1000) principals in order of object id, after
-// the given one.
-func (d *Directory) List(ctx context.Context, after string, limit int) (ps []*Principal, err error) {
-	if limit < 1 || limit > maxPage {
-		return nil, fault.InvalidField("limit", fmt.Sprintf("It is 1 to %d.", maxPage))
-	}
-	err = d.db.View(ctx, func(tx Tx) error {
-		ps, err = tx.Principals(ctx, after, limit)
-		return err
-	})
-	return ps, err
-}
-
 // Enable lets a principal in again.
-func (d *Directory) Enable(ctx context.Context, id string) error { return d.setEnabled(ctx, id, true) }
+func (d *Directory) Enable(ctx context.Context, g access.Grant, id string) error {
+	g.MustEverywhere(access.PrincipalEnable)
+	return d.setEnabled(ctx, id, true)
+}
 
 // Disable keeps a principal out, with the tokens that it has: at once in this
 // process, within StandingTTL in others.
-func (d *Directory) Disable(ctx context.Context, id string) error {
+func (d *Directory) Disable(ctx context.Context, g access.Grant, id string) error {
+	g.MustEverywhere(access.PrincipalDisable)
 	return d.setEnabled(ctx, id, false)
 }
 
@@ -157,7 +143,8 @@ func (d *Directory) setEnabled(ctx context.Context, id string, enabled bool) err
 
 // Delete removes a principal for ever, with its credentials and memberships.
 // Its tokens end as those of a disabled one do.
-func (d *Directory) Delete(ctx context.Context, id string) error {
+func (d *Directory) Delete(ctx context.Context, g access.Grant, id string) error {
+	g.MustEverywhere(access.PrincipalDelete)
 	return d.update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {

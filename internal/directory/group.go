@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/guid"
 	"coffer/internal/object"
@@ -12,7 +13,8 @@ import (
 
 // AddMember puts a principal or another group into a group. The member may be
 // any GUID: users of an external issuer have no row here.
-func (d *Directory) AddMember(ctx context.Context, group, member string) error {
+func (d *Directory) AddMember(ctx context.Context, g access.Grant, group, member string) error {
+	g.MustEverywhere(access.MemberAdd)
 	m, err := membership(group, member)
 	if err != nil {
 		return err
@@ -33,7 +35,8 @@ func (d *Directory) AddMember(ctx context.Context, group, member string) error {
 }
 
 // RemoveMember takes a member out of a group; none there is not an error.
-func (d *Directory) RemoveMember(ctx context.Context, group, member string) error {
+func (d *Directory) RemoveMember(ctx context.Context, g access.Grant, group, member string) error {
+	g.MustEverywhere(access.MemberRemove)
 	m, err := membership(group, member)
 	if err != nil {
 		return err
@@ -44,29 +47,6 @@ func (d *Directory) RemoveMember(ctx context.Context, group, member string) erro
 		}
 		return tx.DeleteMembership(ctx, m)
 	})
-}
-
-// Members lists a group's direct members.
-func (d *Directory) Members(ctx context.Context, group string) (ids []string, err error) {
-	err = d.db.View(ctx, func(tx Tx) error {
-		p, err := find(ctx, tx, group)
-		if err != nil {
-			return err
-		}
-		ids, err = tx.MembersOf(ctx, p.ObjectID)
-		return err
-	})
-	return ids, err
-}
-
-// Groups lists the groups that a principal is in, also through other groups:
-// at most 1000, nearest first.
-func (d *Directory) Groups(ctx context.Context, objectID string) (ids []string, err error) {
-	err = d.db.View(ctx, func(tx Tx) error {
-		ids, err = closure(ctx, tx, objectID)
-		return err
-	})
-	return ids, err
 }
 
 func membership(group, member string) (m Membership, err error) {

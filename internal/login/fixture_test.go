@@ -19,6 +19,7 @@ import (
 	"coffer/internal/authn"
 	"coffer/internal/authn/authntest"
 	"coffer/internal/directory"
+	"coffer/internal/directory/directorytest"
 	"coffer/internal/login"
 	"coffer/internal/token"
 )
@@ -31,7 +32,7 @@ const (
 // door is a running token service.
 type door struct {
 	server   *httptest.Server
-	dir      *directory.Directory
+	dir      *directorytest.Directory
 	tokens   *token.Service
 	verifier *authn.Verifier
 	login    *login.Server
@@ -77,18 +78,18 @@ func newDoor(t testing.TB, change ...func(*login.Config)) *door {
 	d.server.StartTLS()
 	t.Cleanup(d.server.Close)
 	now := func() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())) }
-	var err error
 	db := authntest.NewDB()
-	d.dir, err = directory.New(directory.Config{DB: authntest.For[directory.Tx]{DB: db}, Now: now})
+	dir, err := directory.New(directory.Config{DB: authntest.For[directory.Tx]{DB: db}, Now: now})
 	must(t, err)
+	d.dir = directorytest.New(t, dir)
 	d.tokens, err = token.New(token.Config{
-		DB: authntest.For[token.Tx]{DB: db}, Sealer: authntest.NewSealer(), Directory: d.dir, TenantID: tenant, BaseURL: d.server.URL, Now: now,
+		DB: authntest.For[token.Tx]{DB: db}, Sealer: authntest.NewSealer(), Directory: dir, TenantID: tenant, BaseURL: d.server.URL, Now: now,
 	})
 	must(t, err)
-	d.verifier, err = authn.New(authn.Config{Directory: d.dir, Tokens: d.tokens, DB: authntest.For[authn.Tx]{DB: db}, HTTP: d.server.Client(), Now: now})
+	d.verifier, err = authn.New(authn.Config{Directory: dir, Tokens: d.tokens, DB: authntest.For[authn.Tx]{DB: db}, HTTP: d.server.Client(), Now: now})
 	must(t, err)
 	c := login.Config{
-		Directory: d.dir, Tokens: d.tokens, Verifier: d.verifier, BaseURL: d.server.URL, Recorder: d.record,
+		Directory: dir, Tokens: d.tokens, Verifier: d.verifier, BaseURL: d.server.URL, Recorder: d.record,
 		OwnHost:  func(name string) bool { return name == "login.test" },
 		Audience: func(r string) bool { return slices.Contains(audience.Of("kv1.vault.test:8443", nil), r) },
 	}
