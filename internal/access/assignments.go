@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ type Tx interface {
 	DeleteAssignment(ctx context.Context, id string) error
 	// Assignments lists all of the installation, by id.
 	Assignments(ctx context.Context) ([]Assignment, error)
+	// Spelling is the name of an object, live or deleted, in the casing of its
+	// creation; object.ErrNotFound when there is none.
+	Spelling(ctx context.Context, v object.VaultID, f object.Family, n object.Name) (object.Name, error)
 }
 
 // Assignments keeps the role assignments of the installation as decisions need
@@ -70,6 +74,19 @@ func (s *Assignments) Rules(ctx context.Context, v *vault.Vault) (Rules, error) 
 	}
 	list, err := s.List(ctx)
 	return Rules{Vault: v, Assignments: list}, err
+}
+
+// Spelling is a name in the casing of the object's creation; as it is asked when
+// there is no such object.
+func (s *Assignments) Spelling(ctx context.Context, v *vault.Vault, f object.Family, n object.Name) (spelling object.Name, err error) {
+	err = s.db.View(ctx, func(tx Tx) error {
+		spelling, err = tx.Spelling(ctx, v.ID, f, n)
+		return err
+	})
+	if errors.Is(err, object.ErrNotFound) {
+		return n, nil
+	}
+	return spelling, err
 }
 
 // Forget drops what is kept: after a change of any assignment, before it is

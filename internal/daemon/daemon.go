@@ -201,7 +201,7 @@ func (d *Daemon) assemble(address string) error {
 	d.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: d.db}, d.now)
 	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, d.now)
 	d.recorder = access.NewRecorder(d.audit)
-	d.gate = access.NewGate(access.GateConfig{Rules: &rules{assignments, d.db}, TenantID: d.settings.Tenant, Trusted: func(c access.Caller) bool { return d.settings.Trusts(c.ObjectID) }})
+	d.gate = access.NewGate(access.GateConfig{Rules: assignments, TenantID: d.settings.Tenant, Trusted: func(c access.Caller) bool { return d.settings.Trusts(c.ObjectID) }})
 	d.background = access.NewBackground(access.BackgroundConfig{
 		Gate: d.gate, Recorder: d.recorder, Vault: d.vaultByID, URL: d.vaultURL, Now: d.now, Logger: d.log,
 	})

@@ -17,10 +17,8 @@ import (
 	"coffer/internal/directory"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
-	"coffer/internal/object"
 	"coffer/internal/store"
 	"coffer/internal/token"
-	"coffer/internal/vault"
 )
 
 // ServiceVersion is what x-ms-keyvault-service-version shows: four dotted
@@ -30,35 +28,6 @@ const ServiceVersion = "1.9.1.0"
 // issuers are the drivers, by provider in lower case.
 func issuers() map[string]issuance.Issuer {
 	return map[string]issuance.Issuer{strings.ToLower(issuance.Self): selfsigned.Issuer{}}
-}
-
-// rules are what the gate decides by.
-type rules struct {
-	*access.Assignments
-	db *store.DB
-}
-
-// Spelling is the casing in which an object's name was first written.
-func (r *rules) Spelling(ctx context.Context, v *vault.Vault, f object.Family, n object.Name) (object.Name, error) {
-	var h object.Head
-	err := r.db.View(ctx, func(tx *store.Tx) (err error) {
-		switch f {
-		case object.Certificates:
-			var c *certificate.Certificate
-			if c, err = tx.Certificate(ctx, v.ID, n); err == nil {
-				h = c.Head
-			}
-		case object.Keys:
-			h, err = tx.KeyHead(ctx, v.ID, n)
-		case object.Secrets:
-			h, err = tx.SecretHead(ctx, v.ID, n)
-		}
-		return err
-	})
-	if errors.Is(err, object.ErrNotFound) {
-		return n, nil
-	}
-	return h.Name, err
 }
 
 func (d *Daemon) verifier(dir *directory.Directory, tokens *token.Service) (*authn.Verifier, error) {

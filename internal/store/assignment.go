@@ -15,6 +15,12 @@ const (
 	listAssignments  = `SELECT id, scope, role_id, principal_id, condition FROM role_assignments ORDER BY id`
 )
 
+var spellings = map[object.Family]string{
+	object.Certificates: `SELECT display FROM certificates WHERE vault = $1 AND name = $2`,
+	object.Keys:         `SELECT display FROM keys WHERE vault = $1 AND name = $2`,
+	object.Secrets:      `SELECT display FROM secrets WHERE vault = $1 AND name = $2`,
+}
+
 // InsertAssignment stores a role assignment; object.ErrExists when the id is
 // taken, or the same principal has the same role at the same scope already,
 // whatever the casing of the scope.
@@ -44,4 +50,13 @@ func (tx *Tx) Assignments(ctx context.Context) (list []access.Assignment, err er
 		return fromJSON(condition, &list[len(list)-1].Condition)
 	})
 	return list, err
+}
+
+// Spelling implements access.Tx.
+func (tx *Tx) Spelling(ctx context.Context, v object.VaultID, f object.Family, n object.Name) (object.Name, error) {
+	var display string
+	if err := tx.row(ctx, spellings[f], []any{string(v), n.Key()}, &display); err != nil {
+		return object.Name{}, err
+	}
+	return storedName(display)
 }

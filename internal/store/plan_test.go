@@ -32,6 +32,9 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 		}
 		queries[name], indices[name] = query, index
 	}
+	for f, query := range spellings {
+		queries["spelling of "+string(f)] = query
+	}
 	indices["listKeys"] = " keys_listed (vault=? AND listed=? AND name>?)"
 	indices["listDeletedKeys"] = " keys_deleted (vault=? AND name>?)"
 	indices["dueKeys"] = " keys_purge "

@@ -36,6 +36,7 @@ func certificates(s *suite) {
 	s.view(func(tx *store.Tx) {
 		got, err := tx.Certificate(s.ctx, v, object.MustName("WEB-1"))
 		same(s, got, err, c) // in the casing of the first use
+		s.spelled(tx, v, object.Certificates, "WEB-1", web.String())
 		_, _, err = tx.CurrentCertificate(s.ctx, v, web)
 		s.wantErr(err, object.ErrNotFound) // there is no version yet
 	})

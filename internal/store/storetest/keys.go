@@ -161,6 +161,18 @@ func secrets(s *suite) {
 	})
 }
 
+// spelled wants the casing in which the object's name was first written; "" when
+// there is no such object.
+func (s *suite) spelled(tx *store.Tx, v object.VaultID, f object.Family, name, want string) {
+	s.Helper()
+	got, err := tx.Spelling(s.ctx, v, f, object.MustName(name))
+	if want == "" {
+		s.wantErr(err, object.ErrNotFound)
+		return
+	}
+	same(s, got.String(), err, want)
+}
+
 // ownSecrets: those of their own are listed when they are deleted and found when
 // they are due; those of certificates are neither.
 func ownSecrets(s *suite) {
@@ -190,6 +202,10 @@ func ownSecrets(s *suite) {
 		return secret.Listed{Head: h, Version: *closedBox(newSecret(v, h.Name, h.Current))}
 	}
 	s.view(func(tx *store.Tx) {
+		s.spelled(tx, v, object.Secrets, "a", "A") // deleted, too
+		s.spelled(tx, next, object.Secrets, "A", "a")
+		s.spelled(tx, next, object.Secrets, "b", "")
+		s.spelled(tx, v, object.Keys, "a", "")
 		list, err := tx.DeletedSecrets(s.ctx, v, object.Page{Limit: 25})
 		same(s, list, err, []secret.Listed{listed("a"), listed("d")})
 		list, err = tx.DeletedSecrets(s.ctx, v, object.Page{Limit: 1})
