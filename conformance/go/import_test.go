@@ -236,7 +236,7 @@ func TestImportIsRefused(t *testing.T) {
 	v, ca := open(t), newAuthority(t)
 	key, chain := material(t, -day, day*90)
 	oldKey, old := material(t, -9*day, -day)
-	stranger := ca.issue(t, newKey(t, elliptic.P256()).Public(), -day, day)
+	unrelated := ca.issue(t, newKey(t, elliptic.P256()).Public(), -day, day)
 	base64Of := base64.StdEncoding.EncodeToString
 	for what, test := range map[string]struct {
 		value, password string
@@ -250,7 +250,7 @@ func TestImportIsRefused(t *testing.T) {
 		"nothing":         {"", "", nil, ""},
 		"PEM without key": {string(pemOf("CERTIFICATE", chain...)), "", asPEM(), "rivate key is not specified"},
 		"key of another": {
-			string(slices.Concat(pemOf("PRIVATE KEY", key), pemOf("CERTIFICATE", stranger))), "", asPEM(), "does not match",
+			string(slices.Concat(pemOf("PRIVATE KEY", key), pemOf("CERTIFICATE", unrelated))), "", asPEM(), "does not match",
 		},
 		"expired": {base64Of(pfx(t, oldKey, old, "")), "", nil, "expired"},
 		"RSA policy for an EC key": {base64Of(pfx(t, key, chain, "")), "", &azcertificates.CertificatePolicy{

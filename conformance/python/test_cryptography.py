@@ -26,7 +26,7 @@ def digest(algorithm):
 
 
 @pytest.fixture
-def stranger(limited_credential):
+def remote_only(limited_credential):
     """Opens a client that may use the key and not read it."""
     opened = []
 
@@ -51,9 +51,9 @@ def assert_signatures_fit(algorithms, *clients):
                 assert (name, client.verify(algorithm, value, broken).is_valid) == (name, False)
 
 
-def test_what_one_client_encrypts_another_decrypts(keys, stranger, key_name):
+def test_what_one_client_encrypts_another_decrypts(keys, remote_only, key_name):
     made = keys.create_rsa_key(key_name)
-    local, reader, remote = CryptographyClient.from_jwk(made.key), keys.get_cryptography_client(key_name), stranger(made)
+    local, reader, remote = CryptographyClient.from_jwk(made.key), keys.get_cryptography_client(key_name), remote_only(made)
     for name in ENCRYPTIONS:
         for client in (local, reader, remote):
             sealed = client.encrypt(EncryptionAlgorithm(name), PLAIN).ciphertext
@@ -63,22 +63,22 @@ def test_what_one_client_encrypts_another_decrypts(keys, stranger, key_name):
                 assert opener.unwrap_key(KeyWrapAlgorithm(name), wrapped).key == PLAIN
 
 
-def test_what_one_client_signs_with_rsa_all_verify(keys, stranger, key_name):
+def test_what_one_client_signs_with_rsa_all_verify(keys, remote_only, key_name):
     made = keys.create_rsa_key(key_name)
     local, reader = CryptographyClient.from_jwk(made.key), keys.get_cryptography_client(key_name)
-    assert_signatures_fit(RSA_SIGNATURES, reader, local, stranger(made), keys.get_cryptography_client(key_name))
+    assert_signatures_fit(RSA_SIGNATURES, reader, local, remote_only(made), keys.get_cryptography_client(key_name))
 
 
 @pytest.mark.parametrize("curve", EC_SIGNATURES)
-def test_what_one_client_signs_on_a_curve_all_verify(keys, stranger, key_name, curve):
+def test_what_one_client_signs_on_a_curve_all_verify(keys, remote_only, key_name, curve):
     made = keys.create_ec_key(key_name, curve=curve)
     local, reader = CryptographyClient.from_jwk(made.key), keys.get_cryptography_client(key_name)
-    assert_signatures_fit([EC_SIGNATURES[curve]], reader, local, stranger(made))
+    assert_signatures_fit([EC_SIGNATURES[curve]], reader, local, remote_only(made))
 
 
-def test_plaintext_that_is_too_long_is_refused(keys, stranger, key_name):
+def test_plaintext_that_is_too_long_is_refused(keys, remote_only, key_name):
     """2048 bits less what the padding takes (keys.md, 8.1)."""
-    client = stranger(keys.create_rsa_key(key_name))
+    client = remote_only(keys.create_rsa_key(key_name))
     for name, most in (("RSA1_5", 245), ("RSA-OAEP", 214), ("RSA-OAEP-256", 190)):
         assert client.encrypt(EncryptionAlgorithm(name), bytes(most)).ciphertext
         with pytest.raises(HttpResponseError) as refused:
@@ -86,9 +86,9 @@ def test_plaintext_that_is_too_long_is_refused(keys, stranger, key_name):
         assert (refused.value.status_code, refused.value.error.code) == (400, "BadParameter")
 
 
-def test_an_expired_key_opens_and_verifies_what_it_closed_and_signed(keys, stranger, key_name):
+def test_an_expired_key_opens_and_verifies_what_it_closed_and_signed(keys, remote_only, key_name):
     made = keys.create_rsa_key(key_name)
-    client, value = stranger(made), digest("RS256")
+    client, value = remote_only(made), digest("RS256")
     sealed = client.encrypt(EncryptionAlgorithm.rsa_oaep_256, PLAIN).ciphertext
     wrapped = client.wrap_key(KeyWrapAlgorithm.rsa_oaep_256, PLAIN).encrypted_key
     signature = client.sign(SignatureAlgorithm.rs256, value).signature

@@ -114,9 +114,9 @@ def test_leaf_needs_nothing_but_the_key(certificates, authority, name):
 
 def test_leaf_of_another_key_is_refused(certificates, authority, name):
     operation = begin_unknown(certificates, name)
-    stranger = authority.issue(outside.ec_key().public_key())
+    unrelated = authority.issue(outside.ec_key().public_key())
     with pytest.raises(HttpResponseError) as refused:
-        certificates.merge_certificate(name, [der(stranger)])
+        certificates.merge_certificate(name, [der(unrelated)])
     assert (refused.value.status_code, refused.value.error.code) == (400, "BadParameter")
     assert "does not match the public part of the specified private key" in refused.value.message
     # The operation still waits, for the same key.

@@ -114,6 +114,6 @@ def test_nginx_serves_with_the_pfx_of_a_merged_certificate(certificates, secrets
     root.write_bytes(outside.pem(authority.root))
     with nginx(folder, "hello from nginx") as port:
         reached = curl(port, "--cacert", root)
-        stranger = curl(port)
+        without_ca = curl(port)
     assert (reached.returncode, reached.stdout) == (0, "hello from nginx\n200"), reached.stderr
-    assert stranger.returncode == CANNOT_VERIFY, stranger.stderr
+    assert without_ca.returncode == CANNOT_VERIFY, without_ca.stderr

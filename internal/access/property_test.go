@@ -123,7 +123,7 @@ func TestAnswersAreWhole(t *testing.T) {
 				t.Fatal("allowed and refused")
 			}
 			if !strings.EqualFold(q.c.TenantID, q.rules.Vault.TenantID) {
-				t.Fatal("a stranger is let in")
+				t.Fatal("an unrelated caller is let in")
 			}
 		} else if d.Refusal == nil || d.Refusal.Kind != fault.Forbidden || (d.Refusal.Reason == fault.ForbiddenByRbac) != d.RBAC {
 			t.Fatalf("refused without its reason: %+v", d.Refusal)

@@ -36,7 +36,7 @@ type step struct {
 // story uses every call, well and badly.
 func story(t *testing.T) []step {
 	yes, rules := true, []string{"192.0.2.0/24", "2001:db8::1"}
-	const stranger = "11111111-2222-3333-4444-555555555555"
+	const external = "11111111-2222-3333-4444-555555555555"
 	return []step{
 		{VaultCreate, NewVault{Name: "main", Location: "north", SKU: "premium", RetentionDays: 7}, 0, `"retentionDays":7`, ""},
 		{VaultCreate, NewVault{Name: "MAIN"}, fault.Conflict, "already in use", ""},
@@ -64,7 +64,7 @@ func story(t *testing.T) []step {
 		{IdentityDelete, ByID{"{web2}"}, 0, "", ""},
 		{IdentityShow, ByID{"web"}, 0, `"objectId":"{web}"`, ""},
 		{IdentityShow, ByID{"nobody"}, fault.NotFound, "There is no identity 'nobody'", ""},
-		{IdentityShow, ByID{stranger}, fault.NotFound, stranger, ""},
+		{IdentityShow, ByID{external}, fault.NotFound, external, ""},
 		{IdentityDisable, ByID{"web"}, 0, `"enabled":false`, ""},
 		{IdentityEnable, ByID{"{web}"}, 0, `"enabled":true`, ""},
 		{IdentityDisable, ByID{"nobody"}, fault.NotFound, "nobody", ""},
@@ -77,25 +77,25 @@ func story(t *testing.T) []step {
 		{CertificateAdd, NewCertificate{"web", "nonsense"}, fault.Invalid, "It is not an X.509 certificate", ""},
 		{FederatedAdd, NewFederated{ID: "web", Issuer: "https://idp.test", Subject: "s"}, 0, `"issuer":"https://idp.test"`, ""},
 		{FederatedAdd, NewFederated{ID: "web", Issuer: "http://idp.test", Subject: "s"}, fault.Invalid, "Property issuer", ""},
-		{CredentialRemove, Forget{"web", stranger}, fault.NotFound, "has no credential", ""},
+		{CredentialRemove, Forget{"web", external}, fault.NotFound, "has no credential", ""},
 		{CredentialRemove, Forget{"job", "{credential}"}, fault.NotFound, "has no credential", ""}, // another's
 		{CredentialRemove, Forget{"web", "{credential}"}, 0, "", ""},
 
 		{MemberAdd, Membership{"team", "web"}, 0, "", ""},
-		{MemberAdd, Membership{"team", stranger}, 0, "", ""}, // a user of an external issuer
+		{MemberAdd, Membership{"team", external}, 0, "", ""}, // a user of an external issuer
 		{MemberAdd, Membership{"web", "job"}, fault.Invalid, "is not a group", ""},
 		{MemberAdd, Membership{"team", "nobody"}, fault.NotFound, "nobody", ""},
-		{IdentityShow, ByID{"team"}, 0, `"` + stranger + `"`, ""},
-		{MemberRemove, Membership{"team", stranger}, 0, "", ""},
+		{IdentityShow, ByID{"team"}, 0, `"` + external + `"`, ""},
+		{MemberRemove, Membership{"team", external}, 0, "", ""},
 		{IdentityShow, ByID{"web"}, 0, `"groups":["{team}"]`, ""},
 
 		{PolicySet, Policy{Vault: "main", Principal: "web", Certificates: []string{"get", "List"}, Secrets: []string{"all"}}, 0, `"certificates":["get","List"]`, ""},
-		{PolicySet, Policy{Vault: "main", Principal: stranger, Keys: []string{"get"}}, 0, `"objectId":"` + stranger, ""},
+		{PolicySet, Policy{Vault: "main", Principal: external, Keys: []string{"get"}}, 0, `"objectId":"` + external, ""},
 		{PolicySet, Policy{Vault: "main", Principal: "web", Keys: []string{"fly"}}, fault.Invalid, "'fly' is not a permission of keys", ""},
 		{PolicySet, Policy{Vault: "main", Principal: "nobody"}, fault.NotFound, "nobody", ""},
 		{PolicySet, Policy{Vault: "none", Principal: "web"}, fault.NotFound, "none", ""},
 		{PolicyRemove, Policy{Vault: "main", Principal: "job"}, fault.NotFound, "The vault has no access policy for {job}", ""},
-		{PolicyRemove, Policy{Vault: "main", Principal: "web"}, 0, `"accessPolicies":[{"objectId":"` + stranger, ""},
+		{PolicyRemove, Policy{Vault: "main", Principal: "web"}, 0, `"accessPolicies":[{"objectId":"` + external, ""},
 
 		{RoleAssign, NewAssignment{Role: "Key Vault Reader", Principal: "web", Vault: "roles"}, 0, `"role":"Key Vault Reader"`, "assignment"},
 		{RoleAssign, NewAssignment{Role: "key vault reader", Principal: "{web}", Vault: "Roles"}, fault.Conflict, "already exists", ""},

@@ -14,7 +14,7 @@ import (
 
 // A disk that is full refuses the operation, leaves no torn line for long, and
 // heals.
-func TestFullDiskRefusesAndHeals(t *testing.T) {
+func TestFullDiskRefusesUntilThereIsRoom(t *testing.T) {
 	for _, stuck := range []bool{false, true} { // cutting the torn line works at once, or later
 		var d disk
 		l := openLog(t, Config{OpenFile: d.open})
@@ -144,7 +144,7 @@ func TestIntentsShareTheirSync(t *testing.T) {
 	}
 }
 
-// Intents vouch for records until these are durable: nothing may be dropped from
+// Intents stand in for records until these are durable: nothing may be dropped from
 // the one file before the other is synced.
 func TestRecordsAreDurableBeforeIntentsGo(t *testing.T) {
 	var steps []string

@@ -108,7 +108,7 @@ func Open(cfg Config) (*Log, error) {
 
 func (l *Log) start() error {
 	for _, a := range []*appender{&l.records, &l.intents} {
-		if err := l.mend(a.path); err != nil {
+		if err := l.repair(a.path); err != nil {
 			return err
 		}
 		if err := a.start(); err != nil {
@@ -223,7 +223,7 @@ func (l *Log) settle(b *batch) {
 }
 
 // compact drops the settled intents. Their records are made durable first: until
-// then the intents vouch for them. The caller has the turn of the records.
+// then only the intents hold them. The caller has the turn of the records.
 //
 // A crash before the rename leaves the old file, whose settled intents are found
 // in the log; after it, the new one.

@@ -9,15 +9,15 @@ import (
 // reserved is a file that has room before it is written: zeros follow its lines.
 // A sync after a write into room needs nothing of the file system's journal, which
 // takes half of the time otherwise. What reads the file first cuts the zeros: see
-// mend.
+// repair.
 type reserved struct {
-	roomy
+	randomAccess
 	lines int64 // bytes
 	room  int64 // bytes of lines and zeros
 }
 
-// roomy is a File that was not opened for appending.
-type roomy interface {
+// randomAccess is a File that was not opened for appending.
+type randomAccess interface {
 	File
 	io.WriterAt
 }
@@ -47,7 +47,7 @@ func (r *reserved) Write(line []byte) (int, error) {
 	if r.lines+int64(len(line)) > r.room {
 		if _, err := r.WriteAt(zeros[:], r.room); err == nil && r.Sync() == nil {
 			r.room += reserve
-		} else if err := r.roomy.Truncate(r.room); err != nil {
+		} else if err := r.randomAccess.Truncate(r.room); err != nil {
 			return 0, err
 		}
 	}
@@ -59,7 +59,7 @@ func (r *reserved) Write(line []byte) (int, error) {
 
 // Truncate cuts the zeros too.
 func (r *reserved) Truncate(size int64) error {
-	if err := r.roomy.Truncate(size); err != nil {
+	if err := r.randomAccess.Truncate(size); err != nil {
 		return err
 	}
 	r.lines, r.room = size, size
@@ -68,5 +68,5 @@ func (r *reserved) Truncate(size int64) error {
 
 // Close cuts the zeros too.
 func (r *reserved) Close() error {
-	return errors.Join(r.roomy.Truncate(r.lines), r.roomy.Close())
+	return errors.Join(r.randomAccess.Truncate(r.lines), r.randomAccess.Close())
 }

@@ -81,7 +81,7 @@ func (f scarce) WriteAt(b []byte, at int64) (int, error) {
 func TestNoRoomToReserveIsNoFailure(t *testing.T) {
 	f, path := openReserve(t)
 	left := 100
-	f.roomy = scarce{f.roomy.(*os.File), &left}
+	f.randomAccess = scarce{f.randomAccess.(*os.File), &left}
 	if n, err := f.Write([]byte("line\n")); n != 5 || err != nil || content(t, path) != "line\n" {
 		t.Errorf("%d %v", n, err)
 	}

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what a stranger can put into a record, in characters. The first is
+// Bounds of what an unauthenticated caller can put into a record, in characters. The first is
 // the contract's; a URI that the server accepts is shorter than the second.
 const (
 	maxText = 512

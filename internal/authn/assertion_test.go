@@ -184,7 +184,7 @@ func TestFederatedAssertions(t *testing.T) {
 	app := w.app(t, "app")
 	keys, ec := rsaKeys(), ecKey()
 	cluster := newForeign(t, rsaJWK("k", &keys[0].PublicKey), ecJWK("e", ec))
-	stranger := newForeign(t, rsaJWK("k", &keys[1].PublicKey))
+	unrelated := newForeign(t, rsaJWK("k", &keys[1].PublicKey))
 	config := w.config(w.replica)
 	config.HTTP = cluster.server.Client()
 	v, err := authn.New(config)
@@ -211,7 +211,7 @@ func TestFederatedAssertions(t *testing.T) {
 		"other's audience":       {sign(head, body.with(object{"aud": "mine"}), keys[0]), directory.NotFederated},
 		"subject in other case":  {sign(head, body.with(object{"sub": strings.ToUpper(subject)}), keys[0]), directory.NotFederated},
 		"issuer with a slash":    {sign(head, body.with(object{"iss": cluster.config.URL + "/"}), keys[0]), directory.NotFederated},
-		"issuer not registered":  {sign(head, body.with(object{"iss": stranger.config.URL}), keys[1]), directory.NotFederated},
+		"issuer not registered":  {sign(head, body.with(object{"iss": unrelated.config.URL}), keys[1]), directory.NotFederated},
 		"signed by another":      {sign(head, body, keys[1]), directory.BadSignature},
 		"unknown kid":            {sign(head.with(object{"kid": "z"}), body, keys[0]), directory.BadSignature},
 		"expired":                {sign(head, body.with(object{"exp": now - 301}), keys[0]), directory.BadTimes},
@@ -229,7 +229,7 @@ func TestFederatedAssertions(t *testing.T) {
 			}
 		})
 	}
-	if n := stranger.fetched(); n != 0 {
+	if n := unrelated.fetched(); n != 0 {
 		t.Errorf("an issuer that nobody registered was asked %d times", n)
 	}
 	// A federated issuer's token is no bearer token.

@@ -35,7 +35,7 @@ const (
 
 // keySet is the public keys of one external issuer. go-oidc's own key set was
 // not taken: it fetches anew for every token whose signature is wrong, so that
-// any stranger could make us hammer an issuer, and it puts bodies into errors.
+// anybody could make us hammer an issuer, and it puts bodies into errors.
 type keySet struct {
 	issuer  string
 	jwksURI string // "": from the discovery document

@@ -320,7 +320,7 @@ func (w *world) publicKey(name string) []byte {
 }
 
 // TestWhatIsChangedWhileAnOperationWaitsCounts: tags and the lifetime action are
-// those of the moment at which the new version is born.
+// those of the moment at which the new version is built.
 func TestWhatIsChangedWhileAnOperationWaitsCounts(t *testing.T) {
 	w := newWorld(t)
 	root := newAuthority(t, "root", nil)

@@ -70,7 +70,7 @@ func TestMergedChain(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	middle := newAuthority(t, "middle", root)
 	issuing := newAuthority(t, "issuing", middle)
-	stranger := newAuthority(t, "stranger", nil)
+	unrelated := newAuthority(t, "unrelated", nil)
 	type certs = []*x509.Certificate
 	for _, c := range []struct {
 		claim    string
@@ -84,12 +84,12 @@ func TestMergedChain(t *testing.T) {
 		{"alone", false,
 			func(l *x509.Certificate) []string { return x5c(l) },
 			func(l *x509.Certificate) certs { return certs{l} }},
-		{"unordered, the leaf last, a stranger and a copy between", false,
+		{"unordered, the leaf last, an unrelated one and a copy between", false,
 			func(l *x509.Certificate) []string {
-				return x5c(root.cert, stranger.cert, middle.cert, l, issuing.cert, l)
+				return x5c(root.cert, unrelated.cert, middle.cert, l, issuing.cert, l)
 			},
 			func(l *x509.Certificate) certs {
-				return certs{l, issuing.cert, middle.cert, root.cert, stranger.cert}
+				return certs{l, issuing.cert, middle.cert, root.cert, unrelated.cert}
 			}},
 		{"kept in order", true,
 			func(l *x509.Certificate) []string { return x5c(root.cert, l, issuing.cert) },

@@ -311,7 +311,7 @@ func TestJobWithoutWorkIsDropped(t *testing.T) {
 func TestNamedIssuerFailures(t *testing.T) {
 	w := newWorld(t)
 	root := newAuthority(t, "root", nil)
-	stranger := newPair(t, root)
+	unrelated := newPair(t, root)
 	for _, c := range []struct {
 		claim    string
 		provider string
@@ -326,7 +326,7 @@ func TestNamedIssuerFailures(t *testing.T) {
 			return nil, &issuance.OperationError{Code: issuance.RequestRejected, Message: "not for you"}
 		}, issuance.RequestRejected, "not for you"},
 		{"another key", "Test", true, func(issuance.Order) (*issuance.Issued, error) {
-			return &issuance.Issued{Leaf: stranger.cert.Raw}, nil
+			return &issuance.Issued{Leaf: unrelated.cert.Raw}, nil
 		}, issuance.IssuerError, "not for the requested key"},
 		{"no certificate", "Test", true, func(issuance.Order) (*issuance.Issued, error) { return &issuance.Issued{Leaf: []byte("x")}, nil },
 			issuance.IssuerError, "not for the requested key"},

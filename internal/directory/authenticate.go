@@ -117,7 +117,7 @@ func (d *Directory) Client(ctx context.Context, clientID string) (p *Principal, 
 
 // ByIdentityHeader finds the managed identity that an X-IDENTITY-HEADER stands
 // for, or answers a Denial. The look-up is by the hash of 256 random bits:
-// whatever a stranger learns from its time says nothing about the value.
+// whatever a caller learns from its time says nothing about the value.
 func (d *Directory) ByIdentityHeader(ctx context.Context, header string) (*Principal, error) {
 	if header == "" || len(header) > maxSecret {
 		return nil, WrongSecret

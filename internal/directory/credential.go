@@ -31,7 +31,7 @@ const (
 	secretPrefix = "cof_"
 	// hintChars of a secret are kept to tell secrets apart: 18 of its 256 bits.
 	hintChars = len(secretPrefix) + 3
-	// maxSecret bounds what is hashed of a secret that a stranger sends.
+	// maxSecret bounds what is hashed of a secret that a caller sends.
 	maxSecret = 512
 	// maxCertificate bounds the DER of a registered certificate.
 	maxCertificate = 16 << 10

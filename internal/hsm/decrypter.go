@@ -15,7 +15,7 @@ import (
 	"github.com/miekg/pkcs11"
 )
 
-// refused is the error of a call that had a stranger's data in it. Libraries answer
+// refused is the error of a call that had a caller's data in it. Libraries answer
 // bad data with values that mean a broken device too, SoftHSM with
 // CKR_GENERAL_ERROR: then a look at the HSM decides which of the two it is.
 func (s *session) refused(doing string, err error) error {

@@ -23,7 +23,7 @@ import (
 func TestDroppedSessionsAreReplaced(t *testing.T) {
 	k := newHSM(t)
 	d, f := k.faulty()
-	keys := newKit(t, d)
+	keys := newTestKeys(t, d)
 	for _, failure := range []pkcs11.Error{pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED, pkcs11.CKR_USER_NOT_LOGGED_IN, pkcs11.CKR_DEVICE_REMOVED} {
 		for name, work := range keys.works() {
 			failed := false
@@ -50,7 +50,7 @@ func TestDevicesShareAModule(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := newKit(t, other)
+	keys := newTestKeys(t, other)
 	failed := false
 	f.before = func(call string) error {
 		if call == "GetTokenInfo" && !failed {
@@ -108,7 +108,7 @@ func TestFullHSMServesOn(t *testing.T) {
 func TestDeviceRecoversFromAFailureAtEachCall(t *testing.T) {
 	k := newHSM(t)
 	d, f := k.faulty()
-	keys := newKit(t, d)
+	keys := newTestKeys(t, d)
 	failures := []pkcs11.Error{
 		pkcs11.CKR_DEVICE_REMOVED, pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED,
 		pkcs11.CKR_DEVICE_ERROR, pkcs11.CKR_DEVICE_MEMORY, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_VENDOR_DEFINED + 7, pkcs11.CKR_SESSION_COUNT,
@@ -160,7 +160,7 @@ func TestDeviceRecoversFromAFailureAtEachCall(t *testing.T) {
 func TestDeviceThatFailsForGood(t *testing.T) {
 	k := newHSM(t)
 	d, f := k.faulty()
-	keys := newKit(t, d)
+	keys := newTestKeys(t, d)
 	for _, failed := range []string{"Initialize", "Finalize", "GetSlotList", "GetTokenInfo", "OpenSession", "Login", "GetSessionInfo", "GetAttributeValue", "SignInit", "Sign"} {
 		f.before = func(call string) error {
 			if call == failed || call == "Sign" {
@@ -264,7 +264,7 @@ func TestOthersFailFastWhileOneConnects(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	k := newHSM(t)
 	d, f := k.faulty()
-	keys := newKit(t, d)
+	keys := newTestKeys(t, d)
 	var calls atomic.Int64
 	f.before = func(call string) error {
 		if calls.Add(1)%97 == 0 && call != "CloseSession" {
@@ -310,7 +310,7 @@ func TestConcurrentUse(t *testing.T) {
 func TestMakingBesideDestroying(t *testing.T) {
 	k := newHSM(t)
 	d := k.open()
-	keys := newKit(t, d)
+	keys := newTestKeys(t, d)
 	var wg sync.WaitGroup
 	var kept atomic.Int64
 	for range 4 {
@@ -353,7 +353,7 @@ func TestClosedDeviceSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	unavailable(t, d.Ready(t.Context()), closed)
-	newKit(t, other).all(t) // of the same module
+	newTestKeys(t, other).all(t) // of the same module
 }
 
 // Refused ciphertexts cost no memory: the binding loses the buffer of each.

@@ -124,7 +124,7 @@ func (s *session) unwrapTarget(id ID, by pkcs11.ObjectHandle, wrapped []byte, al
 	return nil, nil
 }
 
-// unfit is the error of a stranger's key that has been tried.
+// unfit is the error of a caller's key that has been tried.
 func (s *session) unfit(err error) error {
 	_, ofHSM := errors.AsType[pkcs11.Error](err)
 	switch {

@@ -8,7 +8,7 @@ import (
 )
 
 // self is this door's own base URL for a request: that of the Host it came by
-// when that is ours, else the configured one. A Host that a stranger made up
+// when that is ours, else the configured one. A Host that a client made up
 // never reaches a document.
 func (s *Server) self(r *http.Request) string {
 	if s.isOwn(r.Host) {

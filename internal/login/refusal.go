@@ -53,7 +53,7 @@ func malformed(field string) *refusal {
 }
 
 // denied is the wire form of what identity answers; anything but a Denial is
-// ours to mend.
+// a failure of ours.
 func denied(err error) *refusal {
 	var r *refusal
 	if errors.As(err, &r) {

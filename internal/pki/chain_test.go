@@ -50,7 +50,7 @@ func TestSortChain(t *testing.T) {
 	bareRoot := link(t, 5, "root", "root", "", "")
 	otherSub := link(t, 6, "sub", "mid", "x", "m")
 	anonymousSub := link(t, 7, "sub", "mid", "", "")
-	stranger := link(t, 8, "stranger", "stranger", "", "")
+	unrelated := link(t, 8, "unrelated", "unrelated", "", "")
 	another := link(t, 9, "another", "nobody", "", "")
 	crossRoot := link(t, 10, "root", "elder", "r", "e")
 	loopA := link(t, 11, "a", "b", "", "")
@@ -67,10 +67,10 @@ func TestSortChain(t *testing.T) {
 		{"reversed", leaf, []*pki.Certificate{root, mid, sub}, []*pki.Certificate{sub, mid, root}},
 		{"shuffled", leaf, []*pki.Certificate{mid, root, sub}, []*pki.Certificate{sub, mid, root}},
 		{"copies of the leaf", leaf, []*pki.Certificate{leaf, root, leaf, sub, mid}, []*pki.Certificate{sub, mid, root}},
-		{"unrelated ones last, in their order", leaf, []*pki.Certificate{stranger, root, another, mid, sub}, []*pki.Certificate{sub, mid, root, stranger, another}},
+		{"unrelated ones last, in their order", leaf, []*pki.Certificate{unrelated, root, another, mid, sub}, []*pki.Certificate{sub, mid, root, unrelated, another}},
 		{"a gap", leaf, []*pki.Certificate{root, mid}, []*pki.Certificate{root, mid}},
 		{"same name, other key", leaf, []*pki.Certificate{otherSub, sub}, []*pki.Certificate{sub, otherSub}},
-		{"only another key", leaf, []*pki.Certificate{stranger, otherSub}, []*pki.Certificate{stranger, otherSub}},
+		{"only another key", leaf, []*pki.Certificate{unrelated, otherSub}, []*pki.Certificate{unrelated, otherSub}},
 		{"no key identifier is second best", leaf, []*pki.Certificate{anonymousSub, sub}, []*pki.Certificate{sub, anonymousSub}},
 		{"no key identifier is enough", leaf, []*pki.Certificate{mid, anonymousSub}, []*pki.Certificate{anonymousSub, mid}},
 		{"root without identifiers", leaf, []*pki.Certificate{bareRoot, mid, sub}, []*pki.Certificate{sub, mid, bareRoot}},

@@ -232,7 +232,7 @@ func TestRegistryKeepsWhatItRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("dev", false, 1)
-	// What strangers ask for is not kept for ever.
+	// What unknown hosts ask for is not kept for ever.
 	for i := range 5000 {
 		want(fmt.Sprintf("v%d", i+100), false, 1)
 	}

@@ -1,4 +1,4 @@
-// Who may ask, and what strangers are told (identity contract 3 to 6; certificates.md, 2.9 and 15).
+// Who may ask, and what unauthenticated callers are told (identity contract 3 to 6; certificates.md, 2.9 and 15).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

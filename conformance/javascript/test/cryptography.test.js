@@ -31,13 +31,13 @@ for (const [algorithm, here] of [
     const made = await keys.createRsaKey(newName("encrypt"));
     const version = new URL(made.id).pathname;
     const reader = cryptography(made);
-    const stranger = cryptography(made, limited);
-    const clients = here ? [new CryptographyClient(made.key), reader, stranger] : [reader, stranger];
+    const remoteOnly = cryptography(made, limited);
+    const clients = here ? [new CryptographyClient(made.key), reader, remoteOnly] : [reader, remoteOnly];
     for (const client of clients) {
       const { result: sealed } = await client.encrypt({ algorithm, plaintext: plain });
       const { result: wrapped } = await client.wrapKey(algorithm, plain);
       await opened(reader, algorithm, sealed);
-      await opened(stranger, algorithm, wrapped);
+      await opened(remoteOnly, algorithm, wrapped);
     }
     const sent = here ? 1 : 2;
     assert.equal(answers("POST", `${version}/encrypt`).filter((e) => e.status === 200).length, sent);
@@ -57,19 +57,19 @@ test("what Node encrypts with RSA1_5 is decrypted", async () => {
 
 test("data is signed and verified on either side", async () => {
   const rsa = await keys.createRsaKey(newName("rsa"));
-  const [reader, stranger] = [cryptography(rsa), cryptography(rsa, limited)];
+  const [reader, remoteOnly] = [cryptography(rsa), cryptography(rsa, limited)];
   for (const bits of [256, 384, 512]) {
     for (const scheme of ["RS", "PS"]) {
       const algorithm = `${scheme}${bits}`;
       const { result } = await reader.signData(algorithm, message);
-      assert.ok((await stranger.verify(algorithm, digestOf(`sha${bits}`), result)).result, algorithm);
-      assert.ok((await stranger.verifyData(algorithm, message, result)).result, algorithm);
+      assert.ok((await remoteOnly.verify(algorithm, digestOf(`sha${bits}`), result)).result, algorithm);
+      assert.ok((await remoteOnly.verifyData(algorithm, message, result)).result, algorithm);
       // By itself this client verifies every signature as PKCS#1 v1.5, those of PS* too.
       if (scheme === "RS") {
         assert.ok((await new CryptographyClient(rsa.key).verifyData(algorithm, message, result)).result, algorithm);
       }
       result[7] ^= 1;
-      assert.equal((await stranger.verifyData(algorithm, message, result)).result, false, algorithm);
+      assert.equal((await remoteOnly.verifyData(algorithm, message, result)).result, false, algorithm);
     }
   }
   for (const [curve, algorithm] of [["P-256", "ES256"], ["P-384", "ES384"], ["P-521", "ES512"], ["P-256K", "ES256K"]]) {

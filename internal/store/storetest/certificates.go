@@ -152,7 +152,7 @@ func certificateLists(s *suite) {
 	// i counts in another order than the names.
 	for i, name := range []string{"c", "A", "b-2", "b-10", "d"} {
 		n := object.MustName(name)
-		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return born(s.ctx, tx, v, n, i) }))
+		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return issued(s.ctx, tx, v, n, i) }))
 	}
 	for i, name := range []string{"pending", "0"} {
 		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return begin(s.ctx, tx, v, object.MustName(name), 10+i) }))
@@ -204,7 +204,7 @@ func paging(s *suite) {
 	id := 0
 	put := func(name string) {
 		id++
-		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return born(s.ctx, tx, v, object.MustName(name), id) }))
+		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return issued(s.ctx, tx, v, object.MustName(name), id) }))
 	}
 	for i := range 20 {
 		put(fmt.Sprintf("stay-%02d", i))
@@ -260,7 +260,7 @@ func duePurges(s *suite) {
 	}{{a, 30}, {b, 10}, {a, -1}, {b, 20}, {a, 40}} {
 		n := object.MustName(fmt.Sprintf("n%d", i))
 		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error {
-			if err := born(s.ctx, tx, c.v, n, i); err != nil || c.days < 0 {
+			if err := issued(s.ctx, tx, c.v, n, i); err != nil || c.days < 0 {
 				return err
 			}
 			return remove(s.ctx, tx, c.v, n, &object.Deletion{At: epoch, PurgeAt: epoch.AddDate(0, 0, c.days)})

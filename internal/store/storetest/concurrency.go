@@ -80,7 +80,7 @@ func neighbours(s *suite) {
 				n := object.MustName(fmt.Sprintf("n-%d-%d", w, i))
 				fails := (w+i)%3 == 0
 				err := s.db.Update(s.ctx, func(tx *store.Tx) error {
-					if err := born(s.ctx, tx, v, n, 100*w+i); err != nil {
+					if err := issued(s.ctx, tx, v, n, 100*w+i); err != nil {
 						return err
 					}
 					if fails {

@@ -54,7 +54,7 @@ func write(text string) error {
 		go func() {
 			for i := 0; ; i++ {
 				n := object.MustName(fmt.Sprintf("n-%d-%d", w, i))
-				err := db.Update(ctx, func(tx *store.Tx) error { return born(ctx, tx, childVault, n, 10_000*w+i) })
+				err := db.Update(ctx, func(tx *store.Tx) error { return issued(ctx, tx, childVault, n, 10_000*w+i) })
 				if err != nil {
 					failed <- err
 				}

@@ -59,7 +59,7 @@ func failures(s *suite) {
 		return errors.Join(
 			tx.DeleteVault(s.ctx, v),
 			tx.InsertVault(s.ctx, newVault(v, "one")),
-			born(s.ctx, tx, v, web, 1),
+			issued(s.ctx, tx, v, web, 1),
 			begin(s.ctx, tx, v, other, 2),
 		)
 	}
@@ -67,7 +67,7 @@ func failures(s *suite) {
 		name string
 		fn   func(tx *store.Tx) error
 	}{
-		{"import", func(tx *store.Tx) error { return born(s.ctx, tx, v, object.MustName("new"), 3) }},
+		{"import", func(tx *store.Tx) error { return issued(s.ctx, tx, v, object.MustName("new"), 3) }},
 		{"issue", func(tx *store.Tx) error { return finish(s.ctx, tx, v, other, 2, 1_000_002) }},
 		{"delete and purge", func(tx *store.Tx) error {
 			d := &object.Deletion{At: epoch, PurgeAt: epoch}

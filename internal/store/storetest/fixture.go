@@ -199,8 +199,8 @@ func finish(ctx context.Context, tx *store.Tx, v object.VaultID, n object.Name, 
 	)
 }
 
-// born is a finished certificate in one transaction.
-func born(ctx context.Context, tx *store.Tx, v object.VaultID, n object.Name, id int) error {
+// issued inserts a finished certificate in one transaction.
+func issued(ctx context.Context, tx *store.Tx, v object.VaultID, n object.Name, id int) error {
 	if err := begin(ctx, tx, v, n, id); err != nil {
 		return err
 	}

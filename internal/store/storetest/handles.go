@@ -16,7 +16,7 @@ func handles(s *suite) {
 	old, shared, pending, elsewhere := hsm.ID{1}, hsm.ID{2}, hsm.ID{3}, hsm.ID{4}
 	s.update(func(tx *store.Tx) {
 		for vault, ids := range map[object.VaultID][]hsm.ID{v: {old, shared, {}}, next: {elsewhere}} {
-			s.must(born(s.ctx, tx, vault, web, 1))
+			s.must(issued(s.ctx, tx, vault, web, 1))
 			for i, id := range ids {
 				k := newKey(vault, web, versionID(i+1))
 				k.HSM = id
@@ -26,7 +26,7 @@ func handles(s *suite) {
 		for _, n := range []object.Name{web, other} {
 			op := newOperation(v, n, string(versionID(7)))
 			if op.HSM = shared; n == other {
-				s.must(born(s.ctx, tx, v, n, 4))
+				s.must(issued(s.ctx, tx, v, n, 4))
 				op.HSM = pending
 			}
 			s.must(tx.PutOperation(s.ctx, op))

@@ -200,8 +200,8 @@ func ownKeyRows(s *suite) {
 	}), object.ErrNotFound)
 }
 
-// keyTears are the tears of plain keys; whole leaves what belongs to the name.
-func keyTears(s *suite) {
+// keyCorruptions are those of plain keys; whole leaves what belongs to the name.
+func keyCorruptions(s *suite) {
 	v := s.vault("one")
 	h := object.Head{Vault: v, Name: web, Current: versionID(2)}
 	expires := epoch.AddDate(1, 0, 0)
@@ -221,8 +221,8 @@ func keyTears(s *suite) {
 			job(key.RotateJob, epoch.AddDate(0, 0, 90)), job(key.NoticeJob, expires.AddDate(0, 0, -30)))
 	}
 	for _, c := range []struct {
-		tear, want string // "" is whole
-		make       func(tx *store.Tx) error
+		change, want string // "" is whole
+		make         func(tx *store.Tx) error
 	}{
 		{"none", "", func(*store.Tx) error { return nil }},
 		{"the notice was given", "", func(tx *store.Tx) error { return tx.DeleteJobs(s.ctx, key.NoticeJob, v, web.Key()) }},
@@ -252,7 +252,7 @@ func keyTears(s *suite) {
 		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return errors.Join(whole(tx), c.make(tx)) }))
 		found := errors.Join(CheckVault(s.ctx, s.db)...)
 		if c.want == "" && found != nil || c.want != "" && (found == nil || !strings.Contains(found.Error(), c.want)) {
-			s.Errorf("%s: found %v, want %q", c.tear, found, c.want)
+			s.Errorf("%s: found %v, want %q", c.change, found, c.want)
 		}
 	}
 }

@@ -47,8 +47,8 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"a cancelled caller changes nothing", cancelled},
 		{"a closed database says so", closed},
 		{"rows without an owner are not stored", owners},
-		{"the check sees what is torn", tears},
-		{"the check sees what is torn of keys", keyTears},
+		{"the check sees what is corrupt", corruptions},
+		{"the check sees what is corrupt of keys", keyCorruptions},
 		{"every failed write leaves all or nothing", failures},
 		{"a killed process leaves all or nothing", killed},
 	} {

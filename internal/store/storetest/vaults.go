@@ -65,7 +65,7 @@ func vaults(s *suite) {
 // fill puts something of every kind into a vault.
 func (s *suite) fill(v object.VaultID, id int) {
 	s.update(func(tx *store.Tx) {
-		s.must(born(s.ctx, tx, v, web, id))
+		s.must(issued(s.ctx, tx, v, web, id))
 		s.must(begin(s.ctx, tx, v, other, id+1))
 		s.must(tx.SetContacts(s.ctx, v, []certificate.Contact{{Email: fmt.Sprint(id)}}))
 		s.must(tx.PutIssuer(s.ctx, &certificate.Issuer{Vault: v, Name: web, Provider: fmt.Sprint(id), Created: epoch, Updated: epoch}))

@@ -38,7 +38,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import reactor.core.publisher.Mono;
 
-/** Who may ask, and what strangers are told (identity contract 3 to 6; certificates.md, 2.5, 2.9 and 15). */
+/** Who may ask, and what unauthenticated callers are told (identity contract 3 to 6; certificates.md, 2.5, 2.9 and 15). */
 class AccessTest {
 
     @Test

@@ -67,16 +67,16 @@ class CryptographyTest {
         KeyVaultKey made = rsa();
         EncryptionAlgorithm encryption = EncryptionAlgorithm.fromString(algorithm);
         KeyWrapAlgorithm wrap = KeyWrapAlgorithm.fromString(algorithm);
-        CryptographyClient stranger = cryptographyAs(made, LIMITED);
+        CryptographyClient remoteOnly = cryptographyAs(made, LIMITED);
         List<CryptographyClient> clients =
-                here ? List.of(local(made), reader(made), stranger) : List.of(reader(made), stranger);
+                here ? List.of(local(made), reader(made), remoteOnly) : List.of(reader(made), remoteOnly);
         for (CryptographyClient client : clients) {
             byte[] sealed = client.encrypt(encryption, PLAIN).getCipherText();
             byte[] wrapped = client.wrapKey(wrap, PLAIN).getEncryptedKey();
             assertArrayEquals(PLAIN, reader(made).decrypt(encryption, sealed).getPlainText());
-            assertArrayEquals(PLAIN, stranger.decrypt(encryption, sealed).getPlainText());
+            assertArrayEquals(PLAIN, remoteOnly.decrypt(encryption, sealed).getPlainText());
             assertArrayEquals(PLAIN, reader(made).unwrapKey(wrap, wrapped).getKey());
-            assertArrayEquals(PLAIN, stranger.unwrapKey(wrap, wrapped).getKey());
+            assertArrayEquals(PLAIN, remoteOnly.unwrapKey(wrap, wrapped).getKey());
         }
         long remote = here ? 1 : 2;
         assertEquals(List.of(remote, remote), List.of(sent(made, "encrypt"), sent(made, "wrapkey")));

@@ -15,11 +15,11 @@ type intent struct {
 	Record json.RawMessage `json:"record"` // as it is emitted when no outcome follows
 }
 
-// mend makes the file at path end with a whole line, and readable by its owner
+// repair makes the file at path end with a whole line, and readable by its owner
 // only. Zeros at its end were room, or are what a file system leaves that lost
 // power. A torn last line is moved aside first: it may be all that is left of an
 // attempt.
-func (l *Log) mend(path string) error {
+func (l *Log) repair(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"coffer/internal/pki"
 )
 
-// kit is a key of each kind, and what can be done with them.
-type kit struct {
+// testKeys is a key of each kind, and what can be done with them.
+type testKeys struct {
 	d          *Device
 	id, secret ID
 	public     crypto.PublicKey
@@ -21,9 +21,9 @@ type kit struct {
 	ciphertext, tag, wrapped []byte
 }
 
-func newKit(t testing.TB, d *Device) *kit {
+func newTestKeys(t testing.TB, d *Device) *testKeys {
 	t.Helper()
-	k := &kit{d: d, secret: NewID()}
+	k := &testKeys{d: d, secret: NewID()}
 	k.id, k.public = generate(t, d, ecSpecs[0])
 	err := d.ImportSecret(t.Context(), k.secret, make([]byte, 32))
 	if err == nil {
@@ -51,7 +51,7 @@ func right(got []byte, err error) error {
 	return err
 }
 
-func (k *kit) sign(context.Context) error {
+func (k *testKeys) sign(context.Context) error {
 	digest := random(32)
 	signature, err := k.d.Signer(k.id, k.public).Sign(nil, digest, crypto.SHA256)
 	if err == nil && !verified(k.public, digest, signature, nil) {
@@ -61,7 +61,7 @@ func (k *kit) sign(context.Context) error {
 }
 
 // works are the operations of a device. Those that make keys destroy them too.
-func (k *kit) works() map[string]func(context.Context) error {
+func (k *testKeys) works() map[string]func(context.Context) error {
 	key := k.d.Secret(k.secret)
 	made := func(make func(context.Context, ID) error) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -107,7 +107,7 @@ func (k *kit) works() map[string]func(context.Context) error {
 }
 
 // all does everything once.
-func (k *kit) all(t testing.TB) {
+func (k *testKeys) all(t testing.TB) {
 	t.Helper()
 	for name, work := range k.works() {
 		if err := work(t.Context()); err != nil {

@@ -10,15 +10,15 @@ import (
 	"coffer/internal/store"
 )
 
-// tears: CheckVault finds nothing in a whole vault, and every tear that is made
+// corruptions: CheckVault finds nothing in a whole vault, and every corruption that is made
 // on purpose.
-func tears(s *suite) {
+func corruptions(s *suite) {
 	v := s.vault("one")
 	gone := &object.Deletion{At: epoch, PurgeAt: epoch}
 	ver := versionID(1_000_001)
 	head := object.Head{Vault: v, Name: web, Managed: true, Current: ver}
 	whole := func(tx *store.Tx) error {
-		return errors.Join(purge(s.ctx, tx, v, web), tx.DeleteJobs(s.ctx, "issue", v, string(versionID(1))), born(s.ctx, tx, v, web, 1))
+		return errors.Join(purge(s.ctx, tx, v, web), tx.DeleteJobs(s.ctx, "issue", v, string(versionID(1))), issued(s.ctx, tx, v, web, 1))
 	}
 	pending := func(tx *store.Tx) error {
 		return errors.Join(purge(s.ctx, tx, v, web), tx.DeleteJobs(s.ctx, "issue", v, string(versionID(1))), begin(s.ctx, tx, v, web, 1))
@@ -33,8 +33,8 @@ func tears(s *suite) {
 		}
 	}
 	for _, c := range []struct {
-		tear, want string // "" is whole
-		from, make func(tx *store.Tx) error
+		change, want string // "" is whole
+		from, make   func(tx *store.Tx) error
 	}{
 		{"none", "", whole, func(*store.Tx) error { return nil }},
 		{"none pending", "", pending, func(*store.Tx) error { return nil }},
@@ -97,9 +97,9 @@ func tears(s *suite) {
 		s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return errors.Join(c.from(tx), c.make(tx)) }))
 		found := errors.Join(CheckVault(s.ctx, s.db)...)
 		if c.want == "" && found != nil || c.want != "" && (found == nil || !strings.Contains(found.Error(), c.want)) {
-			s.Errorf("%s: found %v, want %q", c.tear, found, c.want)
+			s.Errorf("%s: found %v, want %q", c.change, found, c.want)
 		}
-		s.must(s.db.Update(s.ctx, whole)) // drops what the tear left
+		s.must(s.db.Update(s.ctx, whole)) // drops what the change left
 	}
 	opened := 0
 	CheckVault(s.ctx, s.db, func(p seal.Place, b seal.Box) error { opened++; return nil })
