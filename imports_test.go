@@ -45,11 +45,12 @@ var layers = map[string][]string{
 	"jobs":      {"object"},
 	"backup":    {"object", "fault", "seal"},
 	"hsm":       {"object", "fault", "pki", "seal"},
+	"lifecycle": {"object", "fault", "vault", "access"},
 	// rules
-	"key":         {"object", "fault", "pki", "seal", "hsm", "vault", "access", "jobs", "backup"},
-	"secret":      {"object", "fault", "seal", "vault", "access", "backup"},
+	"key":         {"object", "fault", "pki", "seal", "hsm", "vault", "access", "jobs", "backup", "lifecycle"},
+	"secret":      {"object", "fault", "seal", "vault", "access", "backup", "lifecycle"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
-	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "access", "jobs", "backup", "key", "secret", "issuance"},
+	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
 	// adapters
 	"store":             {"*"},

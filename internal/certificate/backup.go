@@ -203,7 +203,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 }
 
 // insert stores the rows of one version; a placeholder has only its own.
-func insert(ctx context.Context, tx Tx, n *newborn) error {
+func insert(ctx context.Context, tx versionsTx, n *newborn) error {
 	if err := tx.InsertVersion(ctx, n.certificate); err != nil || n.key == nil {
 		return err
 	}

@@ -87,13 +87,40 @@ type Admin struct {
 	FirstName, LastName, Email, Phone *string
 }
 
-// Tx is what certificates need of one open transaction.
+// Tx is what certificates need of one open transaction. Names hold the three
+// families together, and versions are stored three at a time.
 type Tx interface {
-	key.Tx
-	secret.Tx
+	headsTx
+	versionsTx
+	ContactTx
+	IssuerTx
 	issuance.Tx
+	key.HandleTx
 	jobs.Tx
+}
 
+// certificatesTx is certificates without their keys and secrets.
+type certificatesTx interface {
+	HeadTx
+	VersionTx
+}
+
+// headsTx is the names of the three families.
+type headsTx interface {
+	HeadTx
+	key.HeadTx
+	secret.HeadTx
+}
+
+// versionsTx is the versions of the three families.
+type versionsTx interface {
+	VersionTx
+	key.VersionTx
+	secret.VersionTx
+}
+
+// HeadTx is the names of certificates.
+type HeadTx interface {
 	// InsertCertificate fails with object.ErrExists when the name is taken, also
 	// by a deleted certificate.
 	InsertCertificate(ctx context.Context, c *Certificate) error
@@ -111,7 +138,12 @@ type Tx interface {
 	// PurgeCertificate removes the head, every version and the operation; absent
 	// is not an error.
 	PurgeCertificate(ctx context.Context, v object.VaultID, n object.Name) error
+	// DuePurges lists certificates of all vaults whose PurgeAt is not after now.
+	DuePurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
+}
 
+// VersionTx is the versions of certificates.
+type VersionTx interface {
 	// InsertVersion fails with object.ErrExists for a version that exists.
 	InsertVersion(ctx context.Context, v *Version) error
 	// UpdateVersion stores Attributes, Tags and NextAction.
@@ -127,16 +159,19 @@ type Tx interface {
 	// lists all versions, placeholders included, whether the name is live or
 	// deleted.
 	CertificateVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
+}
 
-	// DuePurges lists certificates of all vaults whose PurgeAt is not after now.
-	DuePurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
-
+// ContactTx is the contacts of vaults.
+type ContactTx interface {
 	// Contacts answers object.ErrNotFound when none are set.
 	Contacts(ctx context.Context, v object.VaultID) ([]Contact, error)
 	// SetContacts replaces the list; DeleteContacts removes it.
 	SetContacts(ctx context.Context, v object.VaultID, c []Contact) error
 	DeleteContacts(ctx context.Context, v object.VaultID) error
+}
 
+// IssuerTx is the named issuers of vaults.
+type IssuerTx interface {
 	// Issuer answers object.ErrNotFound when the name is not known.
 	Issuer(ctx context.Context, v object.VaultID, n object.Name) (*Issuer, error)
 	// PutIssuer inserts or replaces.

@@ -30,7 +30,7 @@ func (s *Service) Contacts(ctx context.Context, g access.Grant) (list []Contact,
 	return list, err
 }
 
-func contacts(ctx context.Context, tx Tx, v object.VaultID) ([]Contact, error) {
+func contacts(ctx context.Context, tx ContactTx, v object.VaultID) ([]Contact, error) {
 	list, err := tx.Contacts(ctx, v)
 	if errors.Is(err, object.ErrNotFound) {
 		return nil, contactsNotFound()

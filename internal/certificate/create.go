@@ -176,7 +176,7 @@ func (s *Service) storePolicy(ctx context.Context, tx Tx, st *state, op *issuanc
 
 // setPolicy replaces the policy of a name. Its creation time survives; what it
 // says of the lifetime holds for the current version at once.
-func setPolicy(ctx context.Context, tx Tx, st state, p *issuance.Policy) error {
+func setPolicy(ctx context.Context, tx certificatesTx, st state, p *issuance.Policy) error {
 	p = p.Clone()
 	p.Created = st.cert.Policy.Created
 	st.cert.Policy = p
@@ -256,7 +256,7 @@ func (s *Service) keyFor(ctx context.Context, p *issuance.Policy, st state) (*ke
 }
 
 // issuerExists reports an issuer name that is neither built in nor stored.
-func issuerExists(ctx context.Context, tx Tx, v object.VaultID, ref issuance.IssuerRef) error {
+func issuerExists(ctx context.Context, tx IssuerTx, v object.VaultID, ref issuance.IssuerRef) error {
 	if ref.IsSelf() || ref.IsUnknown() {
 		return nil
 	}

@@ -6,55 +6,57 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/key"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 )
 
+// rows are certificates in a transaction, as they are deleted, recovered and
+// purged: each with its key and its secret.
+func rows(tx Tx) lifecycle.Rows[*Bundle] {
+	return lifecycle.Rows[*Bundle]{
+		Heads: heads(tx), Due: tx.DuePurges,
+		Current: func(ctx context.Context, h object.Head) (*Bundle, error) {
+			c, v, err := tx.CurrentCertificate(ctx, h.Vault, h.Name)
+			if err != nil {
+				return nil, err
+			}
+			c.Head = h
+			return &Bundle{Certificate: c, Version: v}, nil
+		},
+		SetDeletion: func(ctx context.Context, b *Bundle) error { return setDeletion(ctx, tx, b.Certificate) },
+		Purge:       func(ctx context.Context, v object.VaultID, n object.Name) error { return purge(ctx, tx, v, n) },
+	}
+}
+
+// heads are the heads of certificates in a transaction.
+func heads(tx HeadTx) lifecycle.Heads {
+	return lifecycle.Heads{Subject: fault.Certificate, Read: func(ctx context.Context, v object.VaultID, n object.Name) (object.Head, error) {
+		c, err := tx.Certificate(ctx, v, n)
+		if err != nil {
+			return object.Head{}, err
+		}
+		return c.Head, nil
+	}}
+}
+
 // Delete moves a certificate with all versions, its key and its secret into the
-// deleted collection, at once and in one transaction. Nothing of what is shown
-// changes but the deletion itself.
+// deleted collection (lifecycle.Names).
 func (s *Service) Delete(ctx context.Context, g access.Grant) (*Bundle, error) {
 	g.Must(access.CertificateDelete)
-	v, n := g.Vault(), g.Name()
-	deletion := v.Deletion(s.cfg.Now())
-	var out *Bundle
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
-		st, err := load(ctx, tx, v.ID, n)
-		if err != nil {
-			return err
-		}
-		if err := st.live(n); err != nil {
-			return err
-		}
-		if err := abandon(ctx, tx, st.op); err != nil {
-			return err
-		}
-		out = &Bundle{Certificate: st.cert, Version: st.current}
-		return setDeletion(ctx, tx, st.cert, deletion)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return s.names.Delete(ctx, g)
 }
 
-// abandon ends the operation of a certificate that is being deleted, unless it
-// waits for a merge: that can go on after a recovery.
-func abandon(ctx context.Context, tx Tx, op *issuance.Operation) error {
-	if op == nil || op.Status != issuance.InProgress || op.Spec.IsUnknown() {
-		return nil
+// setDeletion marks the key and the secret of a certificate as it is marked.
+func setDeletion(ctx context.Context, tx Tx, c *Certificate) error {
+	d := c.Head.Deletion
+	if d != nil {
+		if err := abandon(ctx, tx, c.Head.Vault, c.Head.Name); err != nil {
+			return err
+		}
 	}
-	if err := tx.DeleteJobs(ctx, IssueJob, op.Vault, op.RequestID); err != nil {
-		return err
-	}
-	op.Status = issuance.Cancelled
-	return tx.PutOperation(ctx, op)
-}
-
-// setDeletion marks the three heads of a name alike; nil makes them live.
-func setDeletion(ctx context.Context, tx Tx, c *Certificate, d *object.Deletion) error {
-	c.Head.Deletion = d
 	if err := tx.UpdateCertificate(ctx, c); err != nil {
 		return err
 	}
@@ -74,64 +76,40 @@ func setDeletion(ctx context.Context, tx Tx, c *Certificate, d *object.Deletion)
 	return tx.UpdateSecretHead(ctx, sec)
 }
 
+// abandon ends the operation of a certificate that is being deleted, unless it
+// waits for a merge: that can go on after a recovery.
+func abandon(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
+	op, err := tx.Operation(ctx, v, n)
+	if errors.Is(err, object.ErrNotFound) {
+		return nil
+	}
+	if err != nil || op.Status != issuance.InProgress || op.Spec.IsUnknown() {
+		return err
+	}
+	if err := tx.DeleteJobs(ctx, IssueJob, op.Vault, op.RequestID); err != nil {
+		return err
+	}
+	op.Status = issuance.Cancelled
+	return tx.PutOperation(ctx, op)
+}
+
 // GetDeleted reads a deleted certificate.
 func (s *Service) GetDeleted(ctx context.Context, g access.Grant) (*Bundle, error) {
 	g.Must(access.CertificateGetDeleted)
-	out := &Bundle{}
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		out.Certificate, out.Version, err = tx.CurrentCertificate(ctx, g.Vault().ID, g.Name())
-		if errors.Is(err, object.ErrNotFound) || err == nil && out.Certificate.Head.Deletion == nil {
-			return deletedNotFound(g.Name())
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return s.names.GetDeleted(ctx, g)
 }
 
-// Recover brings a deleted certificate back as it was. Of one that is not deleted
-// it says what a read would say (contract certificates.md, 15.4).
+// Recover brings a deleted certificate back as it was, with its key and its
+// secret.
 func (s *Service) Recover(ctx context.Context, g access.Grant) (*Bundle, error) {
 	g.Must(access.CertificateRecover)
-	v, n := g.Vault().ID, g.Name()
-	var out *Bundle
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
-		st, err := load(ctx, tx, v, n)
-		if err != nil {
-			return err
-		}
-		if st.cert == nil || st.cert.Head.Deletion == nil {
-			return notFound(n, "")
-		}
-		out = &Bundle{Certificate: st.cert, Version: st.current}
-		return setDeletion(ctx, tx, st.cert, nil)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return s.names.Recover(ctx, g)
 }
 
-// Purge removes a deleted certificate for ever.
+// Purge removes a deleted certificate for ever, with its key and its secret.
 func (s *Service) Purge(ctx context.Context, g access.Grant) error {
 	g.Must(access.CertificatePurge)
-	v, n := g.Vault(), g.Name()
-	defer s.cfg.Wake()
-	return s.cfg.DB.Update(ctx, func(tx Tx) error {
-		c, err := tx.Certificate(ctx, v.ID, n)
-		if errors.Is(err, object.ErrNotFound) || err == nil && c.Head.Deletion == nil {
-			return deletedNotFound(n)
-		}
-		if err != nil {
-			return err
-		}
-		if err := v.MayPurge(); err != nil {
-			return err
-		}
-		return purge(ctx, tx, v.ID, n)
-	})
+	return s.names.Purge(ctx, g)
 }
 
 // purge removes all three families of a name.
@@ -154,33 +132,9 @@ func purge(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
 	return tx.PurgeSecret(ctx, v, n)
 }
 
-// PurgeDue removes what has been deleted for as long as its vault keeps deleted
-// objects, in all vaults (object.PurgeDue). Purge protection does not hold it back:
-// the retention is over.
+// PurgeDue removes the certificates whose retention is over (lifecycle.Names).
 func (s *Service) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
-	now := s.cfg.Now()
-	return object.PurgeDue(ctx, func(limit int) (due []object.Head, err error) {
-		err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-			due, err = tx.DuePurges(ctx, now, limit)
-			return err
-		})
-		return due, err
-	}, record, func(h object.Head) error { return s.purgeIfDue(ctx, h, now) })
-}
-
-// purgeIfDue looks again: the object may have been recovered meanwhile.
-func (s *Service) purgeIfDue(ctx context.Context, h object.Head, now time.Time) error {
-	defer s.cfg.Wake()
-	return s.cfg.DB.Update(ctx, func(tx Tx) error {
-		c, err := tx.Certificate(ctx, h.Vault, h.Name)
-		if errors.Is(err, object.ErrNotFound) || err == nil && (c.Head.Deletion == nil || c.Head.Deletion.PurgeAt.After(now)) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return purge(ctx, tx, h.Vault, h.Name)
-	})
+	return s.names.PurgeDue(ctx, record)
 }
 
 // PurgePeriod is how often PurgeDue looks.

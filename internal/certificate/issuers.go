@@ -9,6 +9,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 )
@@ -63,12 +64,9 @@ func (p IssuerParams) check() error {
 // Issuers lists the issuers of a vault by name; more tells that others follow.
 func (s *Service) Issuers(ctx context.Context, g access.Grant, page object.Page) (list []*Issuer, more bool, err error) {
 	g.Must(access.CertificateIssuersList)
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		list, err = tx.Issuers(ctx, g.Vault().ID, page.Ahead())
-		return err
+	return lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) ([]*Issuer, error) {
+		return tx.Issuers(ctx, g.Vault().ID, ahead)
 	})
-	list, more = object.Cut(list, page.Limit)
-	return list, more, err
 }
 
 // Issuer reads one issuer.
@@ -81,7 +79,7 @@ func (s *Service) Issuer(ctx context.Context, g access.Grant, n object.Name) (i 
 	return i, err
 }
 
-func issuer(ctx context.Context, tx Tx, v object.VaultID, n object.Name) (*Issuer, error) {
+func issuer(ctx context.Context, tx IssuerTx, v object.VaultID, n object.Name) (*Issuer, error) {
 	i, err := tx.Issuer(ctx, v, n)
 	if errors.Is(err, object.ErrNotFound) {
 		return nil, issuerNotFound()

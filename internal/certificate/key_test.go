@@ -1,7 +1,9 @@
 package certificate_test
 
 import (
+	"coffer/internal/fault"
 	"coffer/internal/key"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/store"
 )
@@ -14,7 +16,7 @@ func (w *world) key(name string, ver object.Version) (v *key.Version, h object.H
 			return err
 		}
 		if h.Deletion != nil {
-			return key.NotFound(n, ver)
+			return lifecycle.NotFound(fault.Key, n, ver)
 		}
 		if ver == "" {
 			ver = h.Current

@@ -13,7 +13,7 @@ import (
 
 // pending is the operation of a live name; a requestID that is given must be
 // the operation's (contract certificates.md, 8.11).
-func pending(ctx context.Context, tx Tx, v object.VaultID, n object.Name, requestID string) (state, error) {
+func pending(ctx context.Context, tx stateTx, v object.VaultID, n object.Name, requestID string) (state, error) {
 	st, err := load(ctx, tx, v, n)
 	if err != nil {
 		return st, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"coffer/internal/access"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 )
 
@@ -36,7 +37,7 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 }
 
 // version reads the head of a name and one of its versions.
-func version(ctx context.Context, tx Tx, v object.VaultID, n object.Name, ver object.Version) (*Certificate, *Version, error) {
+func version(ctx context.Context, tx certificatesTx, v object.VaultID, n object.Name, ver object.Version) (*Certificate, *Version, error) {
 	c, err := tx.Certificate(ctx, v, n)
 	if err != nil {
 		return nil, nil, err
@@ -52,29 +53,22 @@ func (s *Service) List(ctx context.Context, g access.Grant, q ListQuery) (items 
 	} else {
 		g.Must(access.CertificateList)
 	}
-	limit := q.Page.Limit
-	q.Page = q.Page.Ahead()
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		items, err = tx.Certificates(ctx, g.Vault().ID, q)
-		return err
+	return lifecycle.List(ctx, s.cfg.DB, q.Page, func(tx Tx, ahead object.Page) ([]Listed, error) {
+		return tx.Certificates(ctx, g.Vault().ID, ListQuery{Page: ahead, Deleted: q.Deleted, Pending: q.Pending})
 	})
-	items, more = object.Cut(items, limit)
-	return items, more, err
 }
 
 // ListVersions lists the completed versions of a name in order of creation; none
 // when the name is not known or deleted.
 func (s *Service) ListVersions(ctx context.Context, g access.Grant, page object.Page) (vs []*Version, more bool, err error) {
 	g.Must(access.CertificateListVersions)
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		vs, err = tx.CertificateVersions(ctx, g.Vault().ID, g.Name(), page.Ahead())
+	return lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) ([]*Version, error) {
+		vs, err := tx.CertificateVersions(ctx, g.Vault().ID, g.Name(), ahead)
 		if errors.Is(err, object.ErrNotFound) {
-			vs, err = nil, nil
+			return nil, nil
 		}
-		return err
+		return vs, err
 	})
-	vs, more = object.Cut(vs, page.Limit)
-	return vs, more, err
 }
 
 // Policy reads the policy of a name.

@@ -11,6 +11,7 @@ import (
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -70,6 +71,7 @@ type Config struct {
 type Service struct {
 	cfg     Config
 	custody key.Custody
+	names   lifecycle.Names[Tx, *Bundle]
 	recent  *object.Recent[Bundle]
 }
 
@@ -91,7 +93,8 @@ func NewService(cfg Config) (*Service, error) {
 		},
 	}
 	keep := func(b *Bundle) bool { b.Kept = true; return true }
-	return &Service{cfg: cfg, custody: custody, recent: object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
+	names := lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: rows, Now: cfg.Now, Wake: cfg.Wake}
+	return &Service{cfg: cfg, custody: custody, names: names, recent: object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.
@@ -111,33 +114,11 @@ type Bundle struct {
 }
 
 func notFound(n object.Name, ver object.Version) error {
-	id := n.String()
-	if ver != "" {
-		id += "/" + string(ver)
-	}
-	return NotFound(id)
-}
-
-// NotFound is the recorded answer for a certificate that is not there; id is
-// name or name/version as the caller wrote it.
-func NotFound(id string) error {
-	return &fault.Error{Kind: fault.NotFound, Subject: fault.Certificate, Msg: "A certificate with (name/id) " + id +
-		" was not found in this key vault. If you recently deleted this certificate you may be able to recover it using the correct recovery command." +
-		" For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}
-}
-
-func deletedNotFound(n object.Name) error {
-	return &fault.Error{Kind: fault.NotFound, Subject: fault.Certificate, Msg: "Deleted Certificate not found: " + n.String()}
+	return lifecycle.NotFound(fault.Certificate, n, ver)
 }
 
 func pendingNotFound(n object.Name) error {
 	return &fault.Error{Kind: fault.NotFound, Subject: fault.PendingCertificate, Msg: "Pending certificate not found: " + n.String()}
-}
-
-func isDeleted(n object.Name) error {
-	return &fault.Error{Kind: fault.Conflict, Reason: fault.ObjectIsDeletedButRecoverable, Subject: fault.Certificate,
-		Msg: "Certificate " + n.String() + " is currently in a deleted but recoverable state, and its name cannot be reused;" +
-			" in this state, the certificate can only be recovered or purged."}
 }
 
 func inProgress() error {
@@ -169,8 +150,14 @@ type state struct {
 	op      *issuance.Operation // nil: none
 }
 
+// stateTx is what load needs of one open transaction.
+type stateTx interface {
+	HeadTx
+	issuance.Tx
+}
+
 // load reads the state of a name, deleted or not.
-func load(ctx context.Context, tx Tx, v object.VaultID, n object.Name) (state, error) {
+func load(ctx context.Context, tx stateTx, v object.VaultID, n object.Name) (state, error) {
 	var st state
 	var err error
 	st.cert, st.current, err = tx.CurrentCertificate(ctx, v, n)
@@ -196,12 +183,12 @@ func (st state) live(n object.Name) error {
 }
 
 // mayBegin reports why no new version can be begun on the name now.
-func (st state) mayBegin(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
+func (st state) mayBegin(ctx context.Context, tx headsTx, v object.VaultID, n object.Name) error {
 	if st.cert == nil {
 		return nameFree(ctx, tx, v, n)
 	}
 	if st.cert.Head.Deletion != nil {
-		return isDeleted(n)
+		return fault.Certificate.NameDeleted(n.String())
 	}
 	if st.op != nil && st.op.Status == issuance.InProgress {
 		return inProgress()
@@ -211,7 +198,7 @@ func (st state) mayBegin(ctx context.Context, tx Tx, v object.VaultID, n object.
 
 // nameFree reports a conflict when a key or secret of its own holds the name,
 // also a deleted one.
-func nameFree(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
+func nameFree(ctx context.Context, tx headsTx, v object.VaultID, n object.Name) error {
 	if _, err := tx.KeyHead(ctx, v, n); !errors.Is(err, object.ErrNotFound) {
 		if err == nil {
 			err = nameInUse(n)
@@ -239,7 +226,7 @@ func (st state) version() object.Version {
 }
 
 // insertHeads takes the name in all three families at once.
-func insertHeads(ctx context.Context, tx Tx, c *Certificate) error {
+func insertHeads(ctx context.Context, tx headsTx, c *Certificate) error {
 	if err := tx.InsertCertificate(ctx, c); errors.Is(err, object.ErrExists) {
 		return pendingChanged(c.Head.Name, "updating")
 	} else if err != nil {

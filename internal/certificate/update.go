@@ -91,7 +91,7 @@ func (s *Service) patched(v *vault.Vault, old *issuance.Policy, p *issuance.Patc
 
 // mirror gives the key and the secret of a version the attributes of the
 // certificate.
-func mirror(ctx context.Context, tx Tx, c *Version) error {
+func mirror(ctx context.Context, tx versionsTx, c *Version) error {
 	k, err := tx.KeyVersion(ctx, c.Vault, c.Name, c.Version)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	var doc backupDoc
 	var versions []*Version
 	err := s.cfg.DB.View(ctx, func(tx Tx) error {
-		h, err := own(ctx, tx, g, "", "backup")
+		h, err := heads(tx).Own(ctx, g, "", "backup")
 		if err != nil {
 			return err
 		}

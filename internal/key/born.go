@@ -41,26 +41,10 @@ func (s *Service) seal(ctx context.Context, b birth) (*Version, error) {
 	return v, nil
 }
 
-// mayBear tells whether a new version may be stored under a name, whose head it
-// answers: the zero one when the name is free. op is for the refusal of names
-// that belong to certificates.
-func mayBear(ctx context.Context, tx Tx, v object.VaultID, n object.Name, op string) (object.Head, error) {
-	h, err := tx.KeyHead(ctx, v, n)
-	switch {
-	case errors.Is(err, object.ErrNotFound):
-		return object.Head{}, nil
-	case err == nil && h.Deletion != nil:
-		err = isDeleted(n)
-	case err == nil && h.Managed:
-		err = managed(op)
-	}
-	return h, err
-}
-
 // bear stores a version as the current one of its name, which keeps the spelling
 // of its first version.
 func bear(ctx context.Context, tx Tx, v Version, op string, now time.Time) (*Bundle, error) {
-	h, err := mayBear(ctx, tx, v.Vault, v.Name, op)
+	h, err := heads(tx).Free(ctx, v.Vault, v.Name, op)
 	if err != nil {
 		return nil, err
 	}

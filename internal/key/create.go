@@ -56,7 +56,7 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 
 func (s *Service) mayBear(ctx context.Context, g access.Grant, op string) error {
 	return s.cfg.DB.View(ctx, func(tx Tx) error {
-		_, err := mayBear(ctx, tx, g.Vault().ID, g.Name(), op)
+		_, err := heads(tx).Free(ctx, g.Vault().ID, g.Name(), op)
 		return err
 	})
 }

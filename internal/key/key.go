@@ -57,6 +57,17 @@ type Bundle struct {
 // Tx is what keys need of one open transaction. Every method is bound to one
 // vault; names are compared by their canonical form.
 type Tx interface {
+	HeadTx
+	VersionTx
+	PolicyTx
+	HandleTx
+
+	// Of jobs.Tx, which says more.
+	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
+}
+
+// HeadTx is the names of keys.
+type HeadTx interface {
 	// InsertKey fails with object.ErrExists when the name is taken, also by a
 	// deleted key.
 	InsertKey(ctx context.Context, h object.Head) error
@@ -65,6 +76,16 @@ type Tx interface {
 	KeyHead(ctx context.Context, v object.VaultID, n object.Name) (object.Head, error)
 	// UpdateKeyHead stores Current and Deletion.
 	UpdateKeyHead(ctx context.Context, h object.Head) error
+	// PurgeKey removes the head, every version and the rotation policy; absent is
+	// not an error.
+	PurgeKey(ctx context.Context, v object.VaultID, n object.Name) error
+	// DueKeyPurges lists keys of all vaults whose PurgeAt is not after now,
+	// without those of certificates.
+	DueKeyPurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
+}
+
+// VersionTx is the versions of keys.
+type VersionTx interface {
 	// InsertKeyVersion fails with object.ErrExists for a version that exists.
 	InsertKeyVersion(ctx context.Context, v *Version) error
 	// Key reads one version with its head; "" means the current one. It answers
@@ -75,32 +96,24 @@ type Tx interface {
 	KeyVersion(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Version, error)
 	// UpdateKeyVersion stores Attributes, Tags and Ops.
 	UpdateKeyVersion(ctx context.Context, v *Version) error
+	// KeyVersions lists the versions of a live name in order of creation, from
+	// after page.After (a version). With an empty Limit of 0 it lists all,
+	// whether the name is live or deleted.
+	KeyVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
 	// Keys lists live keys that have a version, by canonical name, from after
 	// page.After (a canonical name).
 	Keys(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
 	// DeletedKeys lists deleted keys in the same way, without those of
 	// certificates.
 	DeletedKeys(ctx context.Context, v object.VaultID, page object.Page) ([]Listed, error)
-	// KeyVersions lists the versions of a live name in order of creation, from
-	// after page.After (a version). With an empty Limit of 0 it lists all,
-	// whether the name is live or deleted.
-	KeyVersions(ctx context.Context, v object.VaultID, n object.Name, page object.Page) ([]*Version, error)
-	// PurgeKey removes the head, every version and the rotation policy; absent is
-	// not an error.
-	PurgeKey(ctx context.Context, v object.VaultID, n object.Name) error
-	// DueKeyPurges lists keys of all vaults whose PurgeAt is not after now,
-	// without those of certificates.
-	DueKeyPurges(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
+}
 
+// PolicyTx is the rotation policies of keys.
+type PolicyTx interface {
 	// RotationPolicy answers object.ErrNotFound when none was set.
 	RotationPolicy(ctx context.Context, v object.VaultID, n object.Name) (*RotationPolicy, error)
 	// PutRotationPolicy replaces the policy of a key that exists.
 	PutRotationPolicy(ctx context.Context, v object.VaultID, n object.Name, p *RotationPolicy) error
-
-	HandleTx
-
-	// Of jobs.Tx, which says more.
-	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
 }
 
 // HandleTx is what keys in the HSM need of one open transaction.

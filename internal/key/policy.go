@@ -143,7 +143,7 @@ func (s *Service) RotationPolicy(ctx context.Context, g access.Grant) (*Rotation
 	var p *RotationPolicy
 	var h object.Head
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if h, err = live(ctx, tx, g.Vault().ID, g.Name(), ""); err != nil {
+		if h, err = heads(tx).Live(ctx, g.Vault().ID, g.Name(), ""); err != nil {
 			return err
 		}
 		p, err = policyOf(ctx, tx, h)
@@ -153,7 +153,7 @@ func (s *Service) RotationPolicy(ctx context.Context, g access.Grant) (*Rotation
 }
 
 // policyOf is the policy in force.
-func policyOf(ctx context.Context, tx Tx, h object.Head) (*RotationPolicy, error) {
+func policyOf(ctx context.Context, tx PolicyTx, h object.Head) (*RotationPolicy, error) {
 	p, err := tx.RotationPolicy(ctx, h.Vault, h.Name)
 	if errors.Is(err, object.ErrNotFound) {
 		return &RotationPolicy{NotifyBeforeExpiry: defaultNotice}, nil
@@ -171,7 +171,7 @@ func (s *Service) SetRotationPolicy(ctx context.Context, g access.Grant, params 
 	}
 	var h object.Head
 	err = s.update(ctx, func(tx Tx) error {
-		if h, err = own(ctx, tx, g, "", "setrotationpolicy"); err != nil {
+		if h, err = heads(tx).Own(ctx, g, "", "setrotationpolicy"); err != nil {
 			return err
 		}
 		old, err := policyOf(ctx, tx, h)

@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 )
 
@@ -23,7 +24,7 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
 			out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)
 			if errors.Is(err, object.ErrNotFound) || err == nil && out.Head.Deletion != nil {
-				return NotFound(g.Name(), ver)
+				return lifecycle.NotFound(fault.Key, g.Name(), ver)
 			}
 			return err
 		})
@@ -37,7 +38,9 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 // List lists live keys by name; more tells that others follow.
 func (s *Service) List(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
 	g.Must(access.KeyList)
-	return s.list(ctx, g, page, Tx.Keys)
+	return lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) ([]Listed, error) {
+		return tx.Keys(ctx, g.Vault().ID, ahead)
+	})
 }
 
 // ListDeleted lists deleted keys by name, without those of certificates, which go
@@ -45,33 +48,22 @@ func (s *Service) List(ctx context.Context, g access.Grant, page object.Page) (i
 // question 10).
 func (s *Service) ListDeleted(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
 	g.Must(access.KeyListDeleted)
-	return s.list(ctx, g, page, Tx.DeletedKeys)
-}
-
-func (s *Service) list(ctx context.Context, g access.Grant, page object.Page,
-	read func(Tx, context.Context, object.VaultID, object.Page) ([]Listed, error)) (items []Listed, more bool, err error) {
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		items, err = read(tx, ctx, g.Vault().ID, page.Ahead())
-		return err
+	return lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) ([]Listed, error) {
+		return tx.DeletedKeys(ctx, g.Vault().ID, ahead)
 	})
-	items, more = object.Cut(items, page.Limit)
-	return items, more, err
 }
 
 // ListVersions lists the versions of a name in order of creation; none when the
 // name is not known.
 func (s *Service) ListVersions(ctx context.Context, g access.Grant, page object.Page) (vs []*Version, h object.Head, more bool, err error) {
 	g.Must(access.KeyListVersions)
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if h, err = live(ctx, tx, g.Vault().ID, g.Name(), ""); fault.Is(err, fault.NotFound) {
-			vs = nil
-			return nil
+	vs, more, err = lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) (_ []*Version, err error) {
+		if h, err = heads(tx).Live(ctx, g.Vault().ID, g.Name(), ""); fault.Is(err, fault.NotFound) {
+			return nil, nil
 		} else if err != nil {
-			return err
+			return nil, err
 		}
-		vs, err = tx.KeyVersions(ctx, h.Vault, h.Name, page.Ahead())
-		return err
+		return tx.KeyVersions(ctx, h.Vault, h.Name, ahead)
 	})
-	vs, more = object.Cut(vs, page.Limit)
 	return vs, h, more, err
 }

@@ -20,7 +20,7 @@ func (s *Service) Rotate(ctx context.Context, g access.Grant) (*Bundle, error) {
 	now := s.now()
 	var seen *Version
 	err := s.cfg.DB.View(ctx, func(tx Tx) error {
-		h, err := own(ctx, tx, g, "", "rotate")
+		h, err := heads(tx).Own(ctx, g, "", "rotate")
 		if err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (s *Service) Rotate(ctx context.Context, g access.Grant) (*Bundle, error) {
 	}
 	var out *Bundle
 	err = s.update(ctx, func(tx Tx) error {
-		h, err := own(ctx, tx, g, "", "rotate")
+		h, err := heads(tx).Own(ctx, g, "", "rotate")
 		if err != nil {
 			return err
 		}
@@ -107,9 +107,18 @@ const (
 	NoticeJob jobs.Kind = "key-notice"
 )
 
+// scheduleTx is what schedule needs of one open transaction.
+type scheduleTx interface {
+	PolicyTx
+
+	// Of jobs.Tx, which says more.
+	EnqueueJob(ctx context.Context, j jobs.Job) error
+	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
+}
+
 // schedule makes the jobs of a key what its state asks for: in every transaction
 // that changes the current version, the policy or the deletion.
-func schedule(ctx context.Context, tx Tx, h object.Head, current *Version, now time.Time) error {
+func schedule(ctx context.Context, tx scheduleTx, h object.Head, current *Version, now time.Time) error {
 	var p *RotationPolicy
 	if h.Deletion == nil && !h.Managed {
 		var err error
@@ -126,7 +135,7 @@ func schedule(ctx context.Context, tx Tx, h object.Head, current *Version, now t
 }
 
 // reschedule replaces a job of a key; the zero time leaves none.
-func reschedule(ctx context.Context, tx Tx, kind jobs.Kind, h object.Head, due time.Time) error {
+func reschedule(ctx context.Context, tx scheduleTx, kind jobs.Kind, h object.Head, due time.Time) error {
 	if err := tx.DeleteJobs(ctx, kind, h.Vault, h.Name.Key()); err != nil || due.IsZero() {
 		return err
 	}

@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/jobs"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -62,6 +61,7 @@ type Config struct {
 type Service struct {
 	cfg     Config
 	custody Custody
+	names   lifecycle.Names[Tx, *Bundle]
 	recent  *object.Recent[Bundle]
 	opened  opened
 }
@@ -89,7 +89,9 @@ func NewService(cfg Config) (*Service, error) {
 			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
 		},
 	}
-	return &Service{cfg: cfg, custody: custody, recent: object.NewRecent[Bundle](cfg.Generation, maxRecent, nil), opened: opened{keep: cfg.KeepOpen}}, nil
+	s := &Service{cfg: cfg, custody: custody, recent: object.NewRecent[Bundle](cfg.Generation, maxRecent, nil), opened: opened{keep: cfg.KeepOpen}}
+	s.names = lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: s.rows, Now: cfg.Now, Wake: cfg.Wake}
+	return s, nil
 }
 
 // DestroyInHSM does a DestroyJob, of keys and of certificates.
@@ -117,35 +119,6 @@ const (
 	keyOperationForbidden fault.Reason = "KeyOperationForbidden"
 )
 
-// NotFound is the recorded answer for a key or version that is not there.
-func NotFound(n object.Name, ver object.Version) error {
-	id := n.String()
-	if ver != "" {
-		id += "/" + string(ver)
-	}
-	return &fault.Error{Kind: fault.NotFound, Subject: fault.Key, Msg: "A key with (name/id) " + id +
-		" was not found in this key vault. If you recently deleted this key you may be able to recover it using the correct recovery command." +
-		" For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}
-}
-
-func deletedNotFound(n object.Name) error {
-	return &fault.Error{Kind: fault.NotFound, Subject: fault.Key, Msg: "Deleted Key not found: " + n.String()}
-}
-
-func isDeleted(n object.Name) error {
-	return &fault.Error{Kind: fault.Conflict, Reason: fault.ObjectIsDeletedButRecoverable, Subject: fault.Key,
-		Msg: "Key " + n.String() + " is currently in a deleted but recoverable state, and its name cannot be reused;" +
-			" in this state, the key can only be recovered or purged."}
-}
-
-// managed refuses a write through the keys door: the key of a certificate is
-// changed through its certificate only (contract certificates.md, 7.2). op is the
-// word of the message, such as "delete".
-func managed(op string) error {
-	return &fault.Error{Kind: fault.Forbidden, Reason: fault.KeyManagedByKeyVault,
-		Msg: fmt.Sprintf("Operation %q is not allowed as this object's lifetime is managed by Key Vault.", op)}
-}
-
 func changedMeanwhile(n object.Name) error {
 	return &fault.Error{Kind: fault.Conflict, Subject: fault.Key, Msg: "The key " + n.String() +
 		" was changed by another operation at the same time. Please retry."}
@@ -156,26 +129,4 @@ func unsupported(msg string) error { return &fault.Error{Kind: fault.Unsupported
 // invalid is a refusal of a member whose text the contract gives whole.
 func invalid(field, msg string) error {
 	return &fault.Error{Kind: fault.Invalid, Field: field, Msg: msg}
-}
-
-// live is the head of a name that exists and is not deleted, or NotFound.
-func live(ctx context.Context, tx Tx, v object.VaultID, n object.Name, ver object.Version) (object.Head, error) {
-	h, err := tx.KeyHead(ctx, v, n)
-	if errors.Is(err, object.ErrNotFound) || err == nil && (h.Deletion != nil || h.Current == "") {
-		return h, NotFound(n, ver)
-	}
-	return h, err
-}
-
-// own is the head of a live key that belongs to no certificate; op is for the
-// refusal of those that do.
-func own(ctx context.Context, tx Tx, g access.Grant, ver object.Version, op string) (object.Head, error) {
-	h, err := tx.KeyHead(ctx, g.Vault().ID, g.Name())
-	if errors.Is(err, object.ErrNotFound) || err == nil && h.Deletion != nil {
-		return h, NotFound(g.Name(), ver)
-	}
-	if err == nil && h.Managed {
-		err = managed(op)
-	}
-	return h, err
 }

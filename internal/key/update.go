@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 )
 
@@ -19,7 +20,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 	now := s.now()
 	var out *Bundle
 	err := s.update(ctx, func(tx Tx) error {
-		h, err := own(ctx, tx, g, "", "update")
+		h, err := heads(tx).Own(ctx, g, "", "update")
 		if err != nil {
 			return err
 		}
@@ -29,7 +30,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 		}
 		v, err := tx.KeyVersion(ctx, h.Vault, h.Name, want)
 		if errors.Is(err, object.ErrNotFound) {
-			return NotFound(g.Name(), ver)
+			return lifecycle.NotFound(fault.Key, g.Name(), ver)
 		}
 		if err != nil {
 			return err

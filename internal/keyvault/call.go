@@ -74,7 +74,7 @@ func with[P, R any](parse func(*call, *input) P, rule func(context.Context, acce
 			return reply{}, err
 		}
 		if c.stray != "" {
-			return reply{}, notFound(c.route.family, c.name.String()+"/"+excerpt(c.stray))
+			return reply{}, subjects[c.route.family].NotFound(c.name.String()+"/"+excerpt(c.stray))
 		}
 		r, err := rule(c.ctx, c.grant, p)
 		if err != nil {
@@ -110,22 +110,7 @@ func (c *call) objectID(f object.Family, n object.Name, v object.Version) string
 	return c.address.base + "/" + string(f) + "/" + n.String() + "/" + string(v)
 }
 
-// words of the families in messages.
-var familyWords = map[object.Family]struct {
-	subject fault.Subject
-	word    string
-}{
-	object.Certificates: {fault.Certificate, "certificate"},
-	object.Keys:         {fault.Key, "key"},
-	object.Secrets:      {fault.Secret, "secret"},
-}
-
-// notFound is the recorded answer for something that is not there (contract
-// errors.md, 4.5).
-func notFound(f object.Family, id string) error {
-	w := familyWords[f]
-	return &fault.Error{Kind: fault.NotFound, Subject: w.subject, Msg: "A " + w.word + " with (name/id) " + id +
-		" was not found in this key vault. If you recently deleted this " + w.word +
-		" you may be able to recover it using the correct recovery command." +
-		" For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}
+// subjects are what the families are called in messages.
+var subjects = map[object.Family]fault.Subject{
+	object.Certificates: fault.Certificate, object.Keys: fault.Key, object.Secrets: fault.Secret,
 }

@@ -185,14 +185,3 @@ var (
 	// the state that the writer saw.
 	ErrChanged = errors.New("object: changed meanwhile")
 )
-
-// Ahead asks for one item more than the page holds, to learn whether more follow.
-func (p Page) Ahead() Page { return Page{Limit: p.Limit + 1, After: p.After} }
-
-// Cut shortens what Ahead brought to the page and tells whether more follow.
-func Cut[T any](items []T, limit int) ([]T, bool) {
-	if len(items) > limit {
-		return items[:limit], true
-	}
-	return items, false
-}

@@ -42,10 +42,7 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	var h object.Head
 	var versions []*Version
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if h, err = live(ctx, tx, v.ID, n, ""); err != nil {
-			return err
-		}
-		if err := writable(h, "backup"); err != nil {
+		if h, err = heads(tx).Own(ctx, g, "", "backup"); err != nil {
 			return err
 		}
 		versions, err = tx.SecretVersions(ctx, v.ID, n, object.Page{})

@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 )
 
@@ -54,7 +55,7 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 	return s.recent.Read(k, func() (*Bundle, error) {
 		out := &Bundle{}
 		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-			if out.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
+			if out.Head, err = heads(tx).Live(ctx, g.Vault().ID, g.Name(), ver); err != nil {
 				return err
 			}
 			out.Version, err = version(ctx, tx, out.Head, ver)
@@ -70,39 +71,31 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 // List lists live secrets by name; more tells that others follow.
 func (s *Service) List(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
 	g.Must(access.SecretList)
-	return s.list(ctx, g, page, Tx.Secrets)
+	return lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) ([]Listed, error) {
+		return tx.Secrets(ctx, g.Vault().ID, ahead)
+	})
 }
 
 // ListDeleted lists deleted secrets by name; more tells that others follow.
 // Those of certificates are listed with their certificates only.
 func (s *Service) ListDeleted(ctx context.Context, g access.Grant, page object.Page) (items []Listed, more bool, err error) {
 	g.Must(access.SecretListDeleted)
-	return s.list(ctx, g, page, Tx.DeletedSecrets)
-}
-
-func (s *Service) list(ctx context.Context, g access.Grant, page object.Page,
-	read func(Tx, context.Context, object.VaultID, object.Page) ([]Listed, error)) (items []Listed, more bool, err error) {
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		items, err = read(tx, ctx, g.Vault().ID, page.Ahead())
-		return err
+	return lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) ([]Listed, error) {
+		return tx.DeletedSecrets(ctx, g.Vault().ID, ahead)
 	})
-	items, more = object.Cut(items, page.Limit)
-	return items, more, err
 }
 
 // ListVersions lists the versions of a name in order of creation; none when the
 // name is not known.
 func (s *Service) ListVersions(ctx context.Context, g access.Grant, page object.Page) (vs []*Version, h object.Head, more bool, err error) {
 	g.Must(access.SecretListVersions)
-	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if h, err = live(ctx, tx, g.Vault().ID, g.Name(), ""); fault.Is(err, fault.NotFound) {
-			return nil
+	vs, more, err = lifecycle.List(ctx, s.cfg.DB, page, func(tx Tx, ahead object.Page) (_ []*Version, err error) {
+		if h, err = heads(tx).Live(ctx, g.Vault().ID, g.Name(), ""); fault.Is(err, fault.NotFound) {
+			return nil, nil
 		} else if err != nil {
-			return err
+			return nil, err
 		}
-		vs, err = tx.SecretVersions(ctx, h.Vault, h.Name, page.Ahead())
-		return err
+		return tx.SecretVersions(ctx, h.Vault, h.Name, ahead)
 	})
-	vs, more = object.Cut(vs, page.Limit)
 	return vs, h, more, err
 }

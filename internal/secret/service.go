@@ -3,10 +3,10 @@ package secret
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"coffer/internal/fault"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 )
@@ -38,6 +38,7 @@ type Config struct {
 // takes the grant of its own action, which only the gate can make.
 type Service struct {
 	cfg    Config
+	names  lifecycle.Names[Tx, *Bundle]
 	recent *object.Recent[Bundle] // values are sealed in there
 }
 
@@ -54,62 +55,22 @@ func NewService(cfg Config) (*Service, error) {
 		return nil, errors.New("secret: DB, Sealer, Now and ToPEM are required")
 	}
 	keep := func(b *Bundle) bool { return len(b.Version.Value) <= maxKept }
-	return &Service{cfg, object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
+	names := lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: rows, Now: cfg.Now, Wake: func() {}}
+	return &Service{cfg, names, object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.
 func (s *Service) now() time.Time { return object.Second(s.cfg.Now()) }
 
-// NotFound is the recorded answer for a secret or version that is not there.
-func NotFound(n object.Name, ver object.Version) error {
-	id := n.String()
-	if ver != "" {
-		id += "/" + string(ver)
-	}
-	return &fault.Error{Kind: fault.NotFound, Subject: fault.Secret, Msg: "A secret with (name/id) " + id +
-		" was not found in this key vault. If you recently deleted this secret you may be able to recover it using the correct recovery command." +
-		" For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"}
-}
-
-func deletedNotFound(n object.Name) error {
-	return &fault.Error{Kind: fault.NotFound, Subject: fault.Secret, Msg: "Deleted Secret not found: " + n.String()}
-}
-
-func isDeleted(n object.Name) error {
-	return &fault.Error{Kind: fault.Conflict, Reason: fault.ObjectIsDeletedButRecoverable, Subject: fault.Secret,
-		Msg: "Secret " + n.String() + " is currently in a deleted but recoverable state, and its name cannot be reused;" +
-			" in this state, the secret can only be recovered or purged."}
-}
-
-// writable refuses what the secret of a certificate may not: it is changed
-// through its certificate only (contract certificates.md, 7.2). op is the word
-// of the message, such as "set".
-func writable(h object.Head, op string) error {
-	if !h.Managed {
-		return nil
-	}
-	return &fault.Error{Kind: fault.Forbidden, Reason: fault.SecretManagedByKeyVault,
-		Msg: fmt.Sprintf("Operation %q is not allowed as this object's lifetime is managed by Key Vault.", op)}
-}
-
-// live is the head of a name that exists and is not deleted, or NotFound.
-func live(ctx context.Context, tx Tx, v object.VaultID, n object.Name, ver object.Version) (object.Head, error) {
-	h, err := tx.SecretHead(ctx, v, n)
-	if errors.Is(err, object.ErrNotFound) || err == nil && h.Deletion != nil {
-		return h, NotFound(n, ver)
-	}
-	return h, err
-}
-
 // version reads one version of a head; "" means the current one.
-func version(ctx context.Context, tx Tx, h object.Head, ver object.Version) (*Version, error) {
+func version(ctx context.Context, tx VersionTx, h object.Head, ver object.Version) (*Version, error) {
 	want := ver
 	if want == "" {
 		want = h.Current
 	}
 	v, err := tx.SecretVersion(ctx, h.Vault, h.Name, want)
 	if errors.Is(err, object.ErrNotFound) {
-		return nil, NotFound(h.Name, ver)
+		return nil, lifecycle.NotFound(fault.Secret, h.Name, ver)
 	}
 	return v, err
 }

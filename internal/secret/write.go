@@ -2,7 +2,6 @@ package secret
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -111,21 +110,16 @@ func (s *Service) Set(ctx context.Context, g access.Grant, p SetParams) (*Bundle
 // addVersion makes v the current version of its name, which it takes when it is
 // free.
 func addVersion(ctx context.Context, tx Tx, v *Version) (object.Head, error) {
-	h, err := tx.SecretHead(ctx, v.Vault, v.Name)
-	switch {
-	case errors.Is(err, object.ErrNotFound):
+	h, err := heads(tx).Free(ctx, v.Vault, v.Name, "set")
+	if err != nil {
+		return h, err
+	}
+	if h.Name.IsZero() {
 		h = object.Head{Vault: v.Vault, Name: v.Name, Current: v.Version}
 		if err := tx.InsertSecret(ctx, h); err != nil {
 			return h, err
 		}
 		return h, tx.InsertSecretVersion(ctx, v)
-	case err != nil:
-		return h, err
-	case h.Deletion != nil:
-		return h, isDeleted(v.Name)
-	}
-	if err := writable(h, "set"); err != nil {
-		return h, err
 	}
 	if err := tx.InsertSecretVersion(ctx, v); err != nil {
 		return h, err
@@ -144,10 +138,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 	now := s.now()
 	b := &Bundle{}
 	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
-		if b.Head, err = live(ctx, tx, g.Vault().ID, g.Name(), ver); err != nil {
-			return err
-		}
-		if err := writable(b.Head, "update"); err != nil {
+		if b.Head, err = heads(tx).Own(ctx, g, ver, "update"); err != nil {
 			return err
 		}
 		if b.Version, err = version(ctx, tx, b.Head, ver); err != nil {

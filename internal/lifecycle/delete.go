@@ -1,0 +1,170 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/object"
+)
+
+// Rows is one family in one open transaction. B is what it shows of a name: the
+// current version with the head.
+type Rows[B any] struct {
+	Heads
+	// Current reads the current version of a name whose head was read; B holds that
+	// head.
+	Current func(ctx context.Context, h object.Head) (B, error)
+	// SetDeletion stores the deletion that the head in B has now, nil for a live
+	// name, with all that follows from it.
+	SetDeletion func(ctx context.Context, b B) error
+	// Purge removes a name with all it has.
+	Purge func(ctx context.Context, v object.VaultID, n object.Name) error
+	// Due lists names of all vaults whose PurgeAt is not after now, without those of
+	// certificates, the longest due first.
+	Due func(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
+}
+
+// Names deletes, recovers and purges the names of one family. The exported methods
+// of the family's service check the grant before they call it.
+type Names[T, B any] struct {
+	DB   object.DB[T]
+	Rows func(T) Rows[B]
+	Now  func() time.Time
+	// Wake is called after a commit, which may have enqueued jobs.
+	Wake func()
+}
+
+// Delete moves a name with all versions into the deleted collection, at once.
+// Nothing of what is shown changes but the deletion itself.
+func (s Names[T, B]) Delete(ctx context.Context, g access.Grant) (B, error) {
+	deletion := g.Vault().Deletion(s.Now())
+	return s.move(ctx, deletion, func(r Rows[B]) (object.Head, error) { return r.Own(ctx, g, "", "delete") })
+}
+
+// Recover brings a deleted name back as it was. Of one that is not deleted it says
+// what a read would say (contract errors.md, 4.5).
+func (s Names[T, B]) Recover(ctx context.Context, g access.Grant) (B, error) {
+	return s.move(ctx, nil, func(r Rows[B]) (object.Head, error) {
+		return r.deleted(ctx, g, "recover", NotFound(r.Subject, g.Name(), ""))
+	})
+}
+
+// move gives the head that find finds another deletion.
+func (s Names[T, B]) move(ctx context.Context, d *object.Deletion, find func(Rows[B]) (object.Head, error)) (out B, err error) {
+	err = s.update(ctx, func(r Rows[B]) error {
+		h, err := find(r)
+		if err != nil {
+			return err
+		}
+		h.Deletion = d
+		b, err := r.Current(ctx, h)
+		if err != nil {
+			return err
+		}
+		out = b
+		return r.SetDeletion(ctx, b)
+	})
+	return zeroUnless(out, err)
+}
+
+// GetDeleted reads a deleted name. Those of certificates are shown with their
+// certificates only (contract keys.md, question 10; secrets.md, 9.7).
+func (s Names[T, B]) GetDeleted(ctx context.Context, g access.Grant) (out B, err error) {
+	err = s.DB.View(ctx, func(tx T) (err error) {
+		r := s.Rows(tx)
+		h, err := r.Read(ctx, g.Vault().ID, g.Name())
+		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Deletion == nil || h.Managed) {
+			return r.Subject.DeletedNotFound(g.Name().String())
+		}
+		if err != nil {
+			return err
+		}
+		out, err = r.Current(ctx, h)
+		return err
+	})
+	return zeroUnless(out, err)
+}
+
+// zeroUnless keeps a failure from showing what was read before it.
+func zeroUnless[B any](b B, err error) (B, error) {
+	if err != nil {
+		var zero B
+		return zero, err
+	}
+	return b, nil
+}
+
+// Purge removes a deleted name for ever.
+func (s Names[T, B]) Purge(ctx context.Context, g access.Grant) error {
+	return s.update(ctx, func(r Rows[B]) error {
+		h, err := r.deleted(ctx, g, "purge", r.Subject.DeletedNotFound(g.Name().String()))
+		if err != nil {
+			return err
+		}
+		if err := g.Vault().MayPurge(); err != nil {
+			return err
+		}
+		return r.Purge(ctx, h.Vault, h.Name)
+	})
+}
+
+func (s Names[T, B]) update(ctx context.Context, fn func(Rows[B]) error) error {
+	if err := s.DB.Update(ctx, func(tx T) error { return fn(s.Rows(tx)) }); err != nil {
+		return err
+	}
+	s.Wake()
+	return nil
+}
+
+// purgeBatch is how many due names PurgeDue looks up at a time.
+const purgeBatch = 50
+
+// PurgeDue removes what has been deleted for as long as its vault keeps deleted
+// objects, in all vaults. Purge protection does not hold it back: the retention is
+// over. record puts each name on record before it goes, and what it returns is told
+// what came of it; its error keeps the name for the next time.
+func (s Names[T, B]) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
+	now := s.Now()
+	for ctx.Err() == nil {
+		var due []object.Head
+		err := s.DB.View(ctx, func(tx T) (err error) {
+			due, err = s.Rows(tx).Due(ctx, now, purgeBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, h := range due {
+			done, err := record(h)
+			if err != nil {
+				return fmt.Errorf("recording the purge of %s: %w", h.Name, err)
+			}
+			err = s.purgeIfDue(ctx, h, now)
+			done(err)
+			if err != nil {
+				return err
+			}
+		}
+		if len(due) < purgeBatch {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// purgeIfDue looks again: the name may have been recovered meanwhile.
+func (s Names[T, B]) purgeIfDue(ctx context.Context, h object.Head, now time.Time) error {
+	return s.update(ctx, func(r Rows[B]) error {
+		h, err := r.Read(ctx, h.Vault, h.Name)
+		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Managed || h.Deletion == nil || h.Deletion.PurgeAt.After(now)) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return r.Purge(ctx, h.Vault, h.Name)
+	})
+}
