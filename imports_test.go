@@ -59,7 +59,7 @@ var layers = map[string][]string{
 	"admin":             {"*"},
 	"issuer/selfsigned": {"issuance", "pki"},
 	// wiring
-	"config":     {"vault"},
+	"config":     {"guid", "vault"},
 	"servercert": {},
 }
 

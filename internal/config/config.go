@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -44,99 +42,6 @@ type Config struct {
 
 	dir string // of the file
 }
-
-// Store says where the data is.
-type Store struct {
-	Driver  string `yaml:"driver,omitempty"`   // sqlite (zero) or postgres
-	Path    string `yaml:"path,omitempty"`     // sqlite: the database file; zero: coffer.db in the data folder
-	URLFile string `yaml:"url_file,omitempty"` // postgres: a file that holds the connection string; zero: $COFFER_STORE_URL
-}
-
-// RootKey says who keeps the root key.
-type RootKey struct {
-	Path           string `yaml:"path,omitempty"`            // zero: root.key in the data folder
-	PassphraseFile string `yaml:"passphrase_file,omitempty"` // zero: $COFFER_PASSPHRASE; without either the file is not sealed by a passphrase
-	HSM            bool   `yaml:"hsm,omitempty"`             // the root key is in the HSM of hsm, and there is no file
-}
-
-// HSM names the PKCS#11 HSM that keeps keys of HSM types. Zero: there is none.
-type HSM struct {
-	Module   string `yaml:"module,omitempty"`   // the maker's PKCS#11 library
-	Token    string `yaml:"token,omitempty"`    // the HSM's label (PKCS#11: token label)
-	Serial   string `yaml:"serial,omitempty"`   // its serial number, where labels repeat; zero: any
-	PINFile  string `yaml:"pin_file,omitempty"` // zero: $COFFER_HSM_PIN; read at each login
-	Sessions int    `yaml:"sessions,omitempty"` // most operations at one time; zero: 16
-}
-
-// TLS is the listener's certificate. Zero: one of Coffer's own CA, renewed by
-// itself.
-type TLS struct {
-	Certificate string   `yaml:"certificate,omitempty"` // PEM file: leaf, then chain; read again when it changes
-	Key         string   `yaml:"key,omitempty"`         // PEM file
-	Names       []string `yaml:"names,omitempty"`       // further names and addresses for the certificate of Coffer's own CA
-}
-
-// Connections bounds those that are open at one time.
-type Connections struct {
-	Max        int `yaml:"max,omitempty"`         // zero: 4096
-	PerAddress int `yaml:"per_address,omitempty"` // from one address, such as a load balancer's; zero: a quarter of max
-}
-
-// Audit is the log of every attempt.
-type Audit struct {
-	Path            string `yaml:"path,omitempty"`            // zero: audit.jsonl in the data folder
-	Unauthenticated string `yaml:"unauthenticated,omitempty"` // which 401s are recorded: with-token (zero), all, none
-	MaxMegabytes    int    `yaml:"max_megabytes,omitempty"`   // size at which the file is rotated; zero: 256
-}
-
-// Certificates steers issuance.
-type Certificates struct {
-	SelfSignedDelay *Duration `yaml:"self_signed_delay,omitempty"` // how long an operation of Self can be cancelled; absent: 1s
-	PKCS12          string    `yaml:"pkcs12,omitempty"`            // legacy (zero: as the cloud service writes it) or modern (AES-256, SHA-256)
-	KeyWorkers      int       `yaml:"key_workers,omitempty"`       // workers that generate keys; zero: one less than the processors
-}
-
-// Keys steers the use of keys.
-type Keys struct {
-	KeepOpen *Duration `yaml:"keep_open,omitempty"` // how long a private key that was used stays open in memory; absent: 1m, 0s: not at all
-}
-
-// Identity steers tokens.
-type Identity struct {
-	ChallengeTenant string   `yaml:"challenge_tenant,omitempty"` // what the 401 names: adfs (zero), or the tenant for clients that switch instance discovery off
-	Issuers         []Issuer `yaml:"issuers,omitempty"`          // OIDC issuers beside the built-in one
-}
-
-// Issuer is an external OIDC issuer.
-type Issuer struct {
-	Issuer    string            `yaml:"issuer"`             // exact iss
-	JWKSURI   string            `yaml:"jwks_uri,omitempty"` // zero: from the issuer's discovery document
-	Audiences []string          `yaml:"audiences,omitempty"`
-	Claims    map[string]string `yaml:"claims,omitempty"` // object_id, app_id, groups: the claims that hold them
-}
-
-// Log is the program's log on standard error.
-type Log struct {
-	Level  string `yaml:"level,omitempty"`  // debug, info (zero), warn, error
-	Format string `yaml:"format,omitempty"` // json (zero) or text
-}
-
-// Duration is a time.Duration written as "1s" or "250ms".
-type Duration time.Duration
-
-// UnmarshalYAML reads the text form. Its error is one of the decoder's own, so
-// that it stands among the others.
-func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	v, err := time.ParseDuration(n.Value)
-	if err != nil {
-		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a duration such as 1s or 250ms", n.Line, n.Value)}}
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// MarshalYAML writes the text form.
-func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
 
 // maxFile bounds a configuration file, in bytes.
 const maxFile = 1 << 20
@@ -238,39 +143,6 @@ func (c *Config) InData(p, fallback string) string {
 		return filepath.Join(c.DataDir(), fallback)
 	}
 	return c.Path(p)
-}
-
-// SelfSignedDelay is the delay in force.
-func (c *Config) SelfSignedDelay() time.Duration {
-	if c.Certificates.SelfSignedDelay == nil {
-		return time.Second
-	}
-	return time.Duration(*c.Certificates.SelfSignedDelay)
-}
-
-// KeepKeysOpen is how long a private key stays open in memory.
-func (c *Config) KeepKeysOpen() time.Duration {
-	if c.Keys.KeepOpen == nil {
-		return time.Minute
-	}
-	return time.Duration(*c.Keys.KeepOpen)
-}
-
-// MaxConnections is how many connections may be open, and how many of them from
-// one address.
-func (c *Config) MaxConnections() (all, perAddress int) {
-	all = cmp.Or(c.Connections.Max, 4096)
-	return all, cmp.Or(c.Connections.PerAddress, max(all/4, 1))
-}
-
-// Logger writes the program's log to w as the configuration says.
-func (c *Config) Logger(w io.Writer) *slog.Logger {
-	level := map[string]slog.Level{"debug": slog.LevelDebug, "warn": slog.LevelWarn, "error": slog.LevelError}[c.Log.Level]
-	opts := &slog.HandlerOptions{Level: level}
-	if c.Log.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, opts))
-	}
-	return slog.New(slog.NewJSONHandler(w, opts))
 }
 
 // Trusts reports whether a caller passes the firewall of every vault.

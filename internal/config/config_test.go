@@ -314,7 +314,7 @@ func TestLogLevelsAndFormats(t *testing.T) {
 			}
 		}
 	}
-	if d := good().SelfSignedDelay(); d != time.Second {
+	if d := good().Certificates.Delay(); d != time.Second {
 		t.Errorf("the delay is %v", d)
 	}
 }

@@ -236,7 +236,7 @@ func (d *Daemon) domain() error {
 		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
 		Device:       d.device(),
 		Issuers:      issuers(),
-		SelfDelay:    d.settings.SelfSignedDelay(),
+		SelfDelay:    d.settings.Certificates.Delay(),
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
 		Generation:   d.db.Generation,
 		Wake:         func() { d.runner.Wake() },
@@ -248,7 +248,7 @@ func (d *Daemon) domain() error {
 	d.keys, err = key.NewService(key.Config{
 		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
 		Device:     d.device(),
-		KeepOpen:   d.settings.KeepKeysOpen(),
+		KeepOpen:   d.settings.Keys.OpenFor(),
 		Generation: d.db.Generation,
 		Wake:       func() { d.runner.Wake() },
 		Record:     d.recordRotation,
@@ -400,7 +400,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	background.Go(func() error { return d.purge(work) })
 	background.Go(func() error { return d.admin.Serve(work, sock) })
 	served := make(chan error, 1)
-	all, perAddress := d.settings.MaxConnections()
+	all, perAddress := d.settings.Connections.Limits()
 	go func() { served <- srv.ServeTLS(throttle.Listen(d.listener, all, perAddress), "", "") }()
 	select {
 	case err = <-served:
