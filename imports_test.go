@@ -39,7 +39,7 @@ var layers = map[string][]string{
 	"audit":     {},
 	"throttle":  {},
 	"access":    {"object", "fault", "vault", "audit"},
-	"directory": {"object", "fault", "guid", "recent", "access"},
+	"directory": {"object", "fault", "guid", "recent", "seal", "access"},
 	"token":     {"object", "guid", "seal", "directory"},
 	"authn":     {"object", "access", "audience", "directory", "guid", "recent", "token"},
 	"jobs":      {"object"},

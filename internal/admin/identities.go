@@ -7,6 +7,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/directory"
 	"coffer/internal/fault"
+	"coffer/internal/seal"
 )
 
 // find resolves what a person wrote, and names it in the record of a call.
@@ -105,7 +106,7 @@ func (s *Service) addHeader(ctx context.Context, g access.Grant, in NewSecret) (
 	return s.random(ctx, g, in, s.cfg.Directory.AddIdentityHeader)
 }
 
-func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, access.Grant, string, time.Time) (*directory.Credential, string, error)) (SecretView, error) {
+func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add func(context.Context, access.Grant, string, time.Time) (*directory.Credential, seal.Value, error)) (SecretView, error) {
 	p, err := s.find(ctx, g, in.ID)
 	if err != nil {
 		return SecretView{}, err
@@ -114,7 +115,7 @@ func (s *Service) random(ctx context.Context, g access.Grant, in NewSecret, add 
 	if err != nil {
 		return SecretView{}, err
 	}
-	return SecretView{viewCredential(c), value}, nil
+	return SecretView{viewCredential(c), string(value.Reveal())}, nil
 }
 
 func (s *Service) addCertificate(ctx context.Context, g access.Grant, in NewCertificate) (CredentialView, error) {

@@ -24,6 +24,7 @@ import (
 	"coffer/internal/directory"
 	"coffer/internal/fault"
 	"coffer/internal/guid"
+	"coffer/internal/seal"
 	"coffer/internal/token"
 )
 
@@ -48,7 +49,7 @@ func TestSecretProvesItsApplicationOnly(t *testing.T) {
 	}
 	try := func(id, secret string, want error) {
 		t.Helper()
-		p, err := w.dir.BySecret(ctx, id, secret)
+		p, err := w.dir.BySecret(ctx, id, seal.NewValue([]byte(secret)))
 		if err != want || err == nil && p.AppID != strings.ToLower(id) {
 			t.Errorf("got %v, %v; want %v", p, err, want)
 		}
@@ -105,7 +106,7 @@ func TestIdentityHeader(t *testing.T) {
 	}
 	try := func(header string, want error) {
 		t.Helper()
-		got, err := w.dir.ByIdentityHeader(ctx, header)
+		got, err := w.dir.ByIdentityHeader(ctx, seal.NewValue([]byte(header)))
 		if err != want || err == nil && got.ObjectID != p.ObjectID {
 			t.Errorf("got %v, %v; want %v", got, err, want)
 		}
@@ -114,7 +115,7 @@ func TestIdentityHeader(t *testing.T) {
 	try(header+"x", directory.WrongSecret)
 	try("", directory.WrongSecret)
 	try(secret, directory.WrongSecret) // a client secret is no identity header
-	if _, err := w.dir.BySecret(ctx, p.AppID, header); err != directory.UnknownClient {
+	if _, err := w.dir.BySecret(ctx, p.AppID, seal.NewValue([]byte(header))); err != directory.UnknownClient {
 		t.Errorf("a managed identity signs in as a client: %v", err)
 	}
 	if err := w.dir.Disable(ctx, p.ObjectID); err != nil {
@@ -334,7 +335,7 @@ func TestMintedTokenVerifiesWithOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := strings.Split(tok.Text, ".")
+	parts := strings.Split(string(tok.Text.Reveal()), ".")
 	dir := t.TempDir()
 	write(t, dir+"/key", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
 	write(t, dir+"/sig", unb64(t, parts[2]))

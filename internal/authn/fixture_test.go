@@ -124,7 +124,7 @@ func (w *world) mint(t testing.TB, r replica, p *directory.Principal, audience s
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tok.Text
+	return string(tok.Text.Reveal())
 }
 
 // signingKey opens the directory's newest key, as only a test may.

@@ -214,7 +214,7 @@ func TestCallerOfTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := w.verifier(t, w.replica)
-	got, err := v.Verify(t.Context(), "Bearer "+token.Text, audiences, strings.ToUpper(tenant))
+	got, err := v.Verify(t.Context(), "Bearer "+string(token.Text.Reveal()), audiences, strings.ToUpper(tenant))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestCallerOfTheDirectory(t *testing.T) {
 	if err := w.dir.RemoveMember(t.Context(), inner, p.ObjectID); err != nil {
 		t.Fatal(err)
 	}
-	got, err = v.Verify(t.Context(), "Bearer "+token.Text, audiences, tenant)
+	got, err = v.Verify(t.Context(), "Bearer "+string(token.Text.Reveal()), audiences, tenant)
 	if err != nil || len(got.Groups) != 0 {
 		t.Errorf("after leaving: groups %v, error %v", got.Groups, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"coffer/internal/guid"
 	"coffer/internal/object"
+	"coffer/internal/seal"
 )
 
 // Denial says why the token service refused a client's credential.
@@ -51,15 +52,16 @@ func (d Denial) Error() string {
 // BySecret finds the application that a client id and secret belong to, or
 // answers a Denial. An unknown client costs what a wrong secret costs: the same
 // reads, the same number of comparisons at the least.
-func (d *Directory) BySecret(ctx context.Context, clientID, secret string) (*Principal, error) {
-	if len(secret) > maxSecret {
-		secret = "" // matches nothing
+func (d *Directory) BySecret(ctx context.Context, clientID string, secret seal.Value) (*Principal, error) {
+	text := secret.Reveal()
+	if len(text) > maxSecret {
+		text = nil // matches nothing
 	}
 	p, creds, err := d.Client(ctx, clientID)
 	if err != nil {
 		return nil, err
 	}
-	given, now := hashSecret(secret), d.now()
+	given, now := hashSecret(text), d.now()
 	matched, good := 0, 0
 	for i := range maxCredentials {
 		stored := make([]byte, len(given)) // compared when there is no i-th secret
@@ -118,11 +120,12 @@ func (d *Directory) Client(ctx context.Context, clientID string) (p *Principal, 
 // ByIdentityHeader finds the managed identity that an X-IDENTITY-HEADER stands
 // for, or answers a Denial. The look-up is by the hash of 256 random bits:
 // whatever a caller learns from its time says nothing about the value.
-func (d *Directory) ByIdentityHeader(ctx context.Context, header string) (*Principal, error) {
-	if header == "" || len(header) > maxSecret {
+func (d *Directory) ByIdentityHeader(ctx context.Context, header seal.Value) (*Principal, error) {
+	text := header.Reveal()
+	if len(text) == 0 || len(text) > maxSecret {
 		return nil, WrongSecret
 	}
-	given := hashSecret(header)
+	given := hashSecret(text)
 	var c *Credential
 	var p *Principal
 	err := d.db.View(ctx, func(tx Tx) (err error) {

@@ -21,6 +21,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/guid"
 	"coffer/internal/object"
+	"coffer/internal/seal"
 )
 
 const (
@@ -49,7 +50,7 @@ const defaultFederatedAudience = "api://AzureADTokenExchange"
 
 // AddSecret gives an application a client secret: printable 7-bit text with 256
 // random bits. It is returned this once and not kept. A zero expires is never.
-func (d *Directory) AddSecret(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, string, error) {
+func (d *Directory) AddSecret(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, seal.Value, error) {
 	g.MustEverywhere(access.CredentialAdd)
 	return d.addRandom(ctx, id, Secret, expires, ServicePrincipal)
 }
@@ -59,31 +60,31 @@ func (d *Directory) AddSecret(ctx context.Context, g access.Grant, id string, ex
 // an application forward its client id to the managed-identity endpoint, which
 // takes no other identity's. It is returned this once and not kept. A zero
 // expires is never.
-func (d *Directory) AddIdentityHeader(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, string, error) {
+func (d *Directory) AddIdentityHeader(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, seal.Value, error) {
 	g.MustEverywhere(access.CredentialAdd)
 	return d.addRandom(ctx, id, IdentityHeader, expires, ManagedIdentity, ServicePrincipal)
 }
 
-func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKind, expires time.Time, owners ...Kind) (*Credential, string, error) {
+func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKind, expires time.Time, owners ...Kind) (*Credential, seal.Value, error) {
 	var raw [secretBytes]byte
 	rand.Read(raw[:]) // never fails (crypto/rand)
 	text := secretPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
-	c := &Credential{Kind: kind, Hash: hashSecret(text), Hint: text[:hintChars]}
+	c := &Credential{Kind: kind, Hash: hashSecret([]byte(text)), Hint: text[:hintChars]}
 	if !expires.IsZero() {
 		if !expires.After(d.now()) {
-			return nil, "", fault.InvalidField("expires", "It lies in the past.")
+			return nil, seal.Value{}, fault.InvalidField("expires", "It lies in the past.")
 		}
 		end := object.Second(expires)
 		c.Expires = &end
 	}
 	if err := d.add(ctx, id, c, owners...); err != nil {
-		return nil, "", err
+		return nil, seal.Value{}, err
 	}
-	return c, text, nil
+	return c, seal.NewValue([]byte(text)), nil
 }
 
-func hashSecret(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
+func hashSecret(text []byte) []byte {
+	sum := sha256.Sum256(text)
 	return sum[:]
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/directory"
+	"coffer/internal/seal"
 	"coffer/internal/token"
 )
 
@@ -54,7 +55,7 @@ func (s *Server) managedIdentity(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) managedToken(r *http.Request, event *Event) (body managedBody, err error) {
-	p, err := s.dir.ByIdentityHeader(r.Context(), r.Header.Get("X-IDENTITY-HEADER"))
+	p, err := s.dir.ByIdentityHeader(r.Context(), seal.NewValue([]byte(r.Header.Get("X-IDENTITY-HEADER"))))
 	switch err {
 	case nil:
 	case directory.WrongSecret, directory.ExpiredSecret, directory.DisabledClient:
@@ -91,7 +92,7 @@ func (s *Server) managedToken(r *http.Request, event *Event) (body managedBody, 
 		return body, err
 	}
 	return managedBody{
-		Token: t.Text, ExpiresOn: seconds(t.Expires), ExpiresIn: strconv.FormatInt(lasts(t), 10), Resource: resource,
+		Token: string(t.Text.Reveal()), ExpiresOn: seconds(t.Expires), ExpiresIn: strconv.FormatInt(lasts(t), 10), Resource: resource,
 		Type: "Bearer", ClientID: p.AppID, NotBefore: seconds(t.NotBefore),
 	}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"coffer/internal/directory"
 	"coffer/internal/guid"
+	"coffer/internal/seal"
 	"coffer/internal/token"
 )
 
@@ -47,7 +48,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, f form) {
 		s.refuse(w, r, denied(err))
 		return
 	}
-	body := tokenBody{Type: "Bearer", ExpiresIn: lasts(t), ExtIn: lasts(t), Token: t.Text}
+	body := tokenBody{Type: "Bearer", ExpiresIn: lasts(t), ExtIn: lasts(t), Token: string(t.Text.Reveal())}
 	if f != v2 {
 		body.ExpiresOn, body.NotBefore, body.Resource = seconds(t.Expires), seconds(t.NotBefore), audience
 	}
@@ -130,7 +131,7 @@ func (s *Server) client(r *http.Request, fields fields, event *Event) (*director
 		return nil, errTwice
 	case secret != "":
 		event.Credential = directory.Secret
-		return s.dir.BySecret(r.Context(), id, secret)
+		return s.dir.BySecret(r.Context(), id, seal.NewValue([]byte(secret)))
 	case assertion == "":
 		return nil, errNoProof
 	case kind != jwtBearer:

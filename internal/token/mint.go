@@ -9,6 +9,7 @@ import (
 	"coffer/internal/directory"
 	"coffer/internal/guid"
 	"coffer/internal/object"
+	"coffer/internal/seal"
 )
 
 // How long tokens live (contract identity.md, 5.5).
@@ -23,8 +24,8 @@ const maxTokenGroups = 200
 
 // Token is a minted access token.
 type Token struct {
-	Text      string
-	ID        string // its uti
+	Text      seal.Value // the compact JWS
+	ID        string     // its uti
 	NotBefore time.Time
 	Expires   time.Time
 }
@@ -93,6 +94,7 @@ func (s *Service) Mint(ctx context.Context, p *directory.Principal, with directo
 	if err != nil {
 		return Token{}, fmt.Errorf("signing a token: %w", err)
 	}
-	t.Text, err = jws.CompactSerialize()
+	text, err := jws.CompactSerialize()
+	t.Text = seal.NewValue([]byte(text))
 	return t, err
 }

@@ -55,12 +55,14 @@ func (d *Directory) Delete(ctx context.Context, id string) error {
 
 // AddSecret is that of the directory.
 func (d *Directory) AddSecret(ctx context.Context, id string, expires time.Time) (*directory.Credential, string, error) {
-	return d.Directory.AddSecret(ctx, d.grants.Everywhere(access.CredentialAdd), id, expires)
+	c, secret, err := d.Directory.AddSecret(ctx, d.grants.Everywhere(access.CredentialAdd), id, expires)
+	return c, string(secret.Reveal()), err
 }
 
 // AddIdentityHeader is that of the directory.
 func (d *Directory) AddIdentityHeader(ctx context.Context, id string, expires time.Time) (*directory.Credential, string, error) {
-	return d.Directory.AddIdentityHeader(ctx, d.grants.Everywhere(access.CredentialAdd), id, expires)
+	c, header, err := d.Directory.AddIdentityHeader(ctx, d.grants.Everywhere(access.CredentialAdd), id, expires)
+	return c, string(header.Reveal()), err
 }
 
 // AddCertificate is that of the directory.
