@@ -46,13 +46,11 @@ func version(ctx context.Context, tx certificatesTx, v object.VaultID, n object.
 	return c, cv, err
 }
 
-// List lists live or deleted names; more tells that others follow.
+// List lists the names that the grant is for, live or deleted ones; more tells that
+// others follow.
 func (s *Service) List(ctx context.Context, g access.Grant, q ListQuery) (items []Listed, more bool, err error) {
-	if q.Deleted {
-		g.Must(access.CertificateListDeleted)
-	} else {
-		g.Must(access.CertificateList)
-	}
+	g.Must(access.CertificateList, access.CertificateListDeleted)
+	q.Deleted = g.Action() == access.CertificateListDeleted
 	return lifecycle.List(ctx, s.cfg.DB, q.Page, func(tx Tx, ahead object.Page) ([]Listed, error) {
 		return tx.Certificates(ctx, g.Vault().ID, ListQuery{Page: ahead, Deleted: q.Deleted, Pending: q.Pending})
 	})

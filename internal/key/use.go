@@ -119,6 +119,7 @@ func public(v *Version) (crypto.PublicKey, error) {
 
 // Encrypt encrypts, or wraps a key, which is the same with other permissions.
 func (s *Service) Encrypt(ctx context.Context, g access.Grant, ver object.Version, p UseParams) (*Used, error) {
+	g.Must(access.KeyEncrypt, access.KeyWrap)
 	v, err := s.ready(ctx, g, ver, p)
 	if err != nil {
 		return nil, err
@@ -136,6 +137,7 @@ func (s *Service) Encrypt(ctx context.Context, g access.Grant, ver object.Versio
 // Decrypt decrypts, or unwraps a key. Whatever is wrong with the value, the answer
 // is one and the same.
 func (s *Service) Decrypt(ctx context.Context, g access.Grant, ver object.Version, p UseParams) (*Used, error) {
+	g.Must(access.KeyDecrypt, access.KeyUnwrap)
 	v, err := s.ready(ctx, g, ver, p)
 	if err != nil {
 		return nil, err
@@ -152,6 +154,7 @@ func (s *Service) Decrypt(ctx context.Context, g access.Grant, ver object.Versio
 
 // Sign signs a digest.
 func (s *Service) Sign(ctx context.Context, g access.Grant, ver object.Version, p UseParams) (*Used, error) {
+	g.Must(access.KeySign)
 	v, err := s.ready(ctx, g, ver, p)
 	if err != nil {
 		return nil, err
@@ -172,6 +175,7 @@ func (s *Service) Sign(ctx context.Context, g access.Grant, ver object.Version, 
 // Verify tells whether a signature is one of the digest. One that is malformed is
 // none; a digest of another length than the algorithm's is the caller's mistake.
 func (s *Service) Verify(ctx context.Context, g access.Grant, ver object.Version, p UseParams) (bool, error) {
+	g.Must(access.KeyVerify)
 	v, err := s.ready(ctx, g, ver, p)
 	if err != nil {
 		return false, err
