@@ -146,18 +146,18 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 	if g.Name().Key() != b.name.Key() {
 		return nil, fmt.Errorf("certificate: a grant for %s cannot restore %s", g.Name(), b.name)
 	}
-	var born []*newborn
+	var built []*newVersion
 	for i := range b.doc.Versions {
 		n, err := s.unpack(ctx, v, b.name, &b.doc.Versions[i])
 		if err != nil {
 			return nil, err
 		}
-		born = append(born, n)
+		built = append(built, n)
 	}
-	if len(born) == 0 {
+	if len(built) == 0 {
 		return nil, errors.New("certificate: a backup without versions")
 	}
-	last := born[len(born)-1].certificate
+	last := built[len(built)-1].certificate
 
 	var out *Bundle
 	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
@@ -175,7 +175,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 		if err := insertHeads(ctx, tx, c); err != nil {
 			return err
 		}
-		for _, n := range born {
+		for _, n := range built {
 			if err := insert(ctx, tx, n); err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 }
 
 // insert stores the rows of one version; a placeholder has only its own.
-func insert(ctx context.Context, tx versionsTx, n *newborn) error {
+func insert(ctx context.Context, tx versionsTx, n *newVersion) error {
 	if err := tx.InsertVersion(ctx, n.certificate); err != nil || n.key == nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func insert(ctx context.Context, tx versionsTx, n *newborn) error {
 }
 
 // unpack seals one version of a backup for its new place.
-func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name, b *backupVersion) (*newborn, error) {
+func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name, b *backupVersion) (*newVersion, error) {
 	ver := object.Version(b.Version)
 	b.Attributes.Created, b.Attributes.Updated = b.Attributes.Created.UTC(), b.Attributes.Updated.UTC()
 	c := &Version{
@@ -223,7 +223,7 @@ func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name
 		Attributes: b.Attributes, Tags: b.Tags, NextAction: time.Time{},
 	}
 	if !b.Completed {
-		return &newborn{certificate: c}, nil
+		return &newVersion{certificate: c}, nil
 	}
 	leaf, err := pki.ParseCertificate(b.Leaf)
 	if err != nil {
@@ -235,7 +235,7 @@ func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name
 	if err != nil {
 		return nil, fmt.Errorf("reading a backup: %w", err)
 	}
-	n := &newborn{
+	n := &newVersion{
 		certificate: c,
 		key: &key.Version{Vault: v, Name: name, Version: ver, Spec: spec, Public: leaf.RawSubjectPublicKeyInfo,
 			Ops: b.Ops, Exportable: b.Exportable, Attributes: b.Attributes},

@@ -73,7 +73,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.adopt(ctx, parents{
+	out, err := s.adopt(ctx, inputs{
 		vault: v, name: n, policy: policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
 		private: private, preserve: p.PreserveOrder,
 		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
@@ -86,10 +86,10 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 }
 
 // adopt stores what was imported.
-func (s *Service) adopt(ctx context.Context, p parents) (*Bundle, error) {
-	born, err := s.conceive(ctx, p)
+func (s *Service) adopt(ctx context.Context, p inputs) (*Bundle, error) {
+	built, err := s.build(ctx, p)
 	if err != nil {
-		return nil, conceived("value", err)
+		return nil, buildError("value", err)
 	}
 	v, n := p.vault, p.name
 	var out *Bundle
@@ -122,11 +122,11 @@ func (s *Service) adopt(ctx context.Context, p parents) (*Bundle, error) {
 				return err
 			}
 		}
-		if err := bear(ctx, tx, st, born); err != nil {
+		if err := insertCurrent(ctx, tx, st, built); err != nil {
 			return err
 		}
 		st.cert.Pending = false
-		shown := *born.certificate
+		shown := *built.certificate
 		shown.Name = st.cert.Head.Name // the casing of the first use
 		out = &Bundle{Certificate: st.cert, Version: &shown}
 		return nil

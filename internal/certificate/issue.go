@@ -38,19 +38,19 @@ func (s *Service) Issue(ctx context.Context, j jobs.Job) error {
 		return s.end(ctx, j, op, issuance.Cancelled, nil)
 	}
 
-	born, failure, err := s.order(ctx, op)
+	built, failure, err := s.order(ctx, op)
 	if err != nil {
 		return err
 	}
 	if failure != nil {
 		return s.end(ctx, j, op, issuance.Failed, failure)
 	}
-	return s.complete(ctx, j, op, born)
+	return s.complete(ctx, j, op, built)
 }
 
 // order asks the issuer. failure is the issuer's final no; err is worth another
 // try.
-func (s *Service) order(ctx context.Context, op *issuance.Operation) (born *newborn, failure *issuance.OperationError, err error) {
+func (s *Service) order(ctx context.Context, op *issuance.Operation) (built *newVersion, failure *issuance.OperationError, err error) {
 	driver, failure, err := s.driver(ctx, op)
 	if failure != nil || err != nil {
 		return nil, failure, err
@@ -72,14 +72,14 @@ func (s *Service) order(ctx context.Context, op *issuance.Operation) (born *newb
 		return nil, &issuance.OperationError{Code: issuance.IssuerError,
 			Message: "The issuer delivered a certificate that is not for the requested key."}, nil
 	}
-	born, err = s.conceive(ctx, parents{
+	built, err = s.build(ctx, inputs{
 		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: certs[0], others: certs[1:],
 		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
 	if errors.Is(err, errTooLong) {
 		return nil, &issuance.OperationError{Code: issuance.IssuerError, Message: "The issuer delivered certificates that are too long."}, nil
 	}
-	return born, nil, err
+	return built, nil, err
 }
 
 // driver finds who makes the certificate, or why nobody does
@@ -151,7 +151,7 @@ func (s *Service) end(ctx context.Context, j jobs.Job, op *issuance.Operation, t
 // complete makes the version the issuer delivered the current one. A
 // cancellation that came while the issuer worked came too late: the operation
 // ends completed, with the request noted.
-func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operation, born *newborn) error {
+func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operation, built *newVersion) error {
 	return s.recorded(op, j, func() (ended *issuance.Operation, err error) {
 		err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 			cur, err := stillPending(ctx, tx, op)
@@ -169,8 +169,8 @@ func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operati
 			if tags == nil {
 				tags = st.current.Tags
 			}
-			fresh := born.with(cur.Enabled, tags) // a PATCH of the placeholder counts
-			if err := bear(ctx, tx, st, fresh); err != nil {
+			fresh := built.with(cur.Enabled, tags) // a PATCH of the placeholder counts
+			if err := insertCurrent(ctx, tx, st, fresh); err != nil {
 				return err
 			}
 			if err := finish(ctx, tx, cur, s.now()); err != nil {
@@ -183,12 +183,12 @@ func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operati
 	})
 }
 
-// with is the newborn with that attribute on all three, and those tags.
-func (n *newborn) with(enabled bool, tags object.Tags) *newborn {
+// with is the new version with that attribute on all three, and those tags.
+func (n *newVersion) with(enabled bool, tags object.Tags) *newVersion {
 	c, k, sec := *n.certificate, *n.key, *n.secret
 	c.Attributes.Enabled, k.Attributes.Enabled, sec.Attributes.Enabled = enabled, enabled, enabled
 	c.Tags = tags
-	return &newborn{&c, &k, &sec}
+	return &newVersion{&c, &k, &sec}
 }
 
 // finish marks an operation completed; its key lives in the key version now.

@@ -19,9 +19,9 @@ const (
 	msgContent = "The specified X.509 certificate content is invalid. Error: One or more X.509 properties are invalid."
 )
 
-// conceived is the error of conceive for certificates that the caller brought in
+// buildError is the error of build for certificates that the caller brought in
 // a field.
-func conceived(field string, err error) error {
+func buildError(field string, err error) error {
 	if errors.Is(err, errTooLong) {
 		return invalid(field, msgTooLong)
 	}

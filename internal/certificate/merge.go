@@ -42,7 +42,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 	if err := mayMerge(op); err != nil {
 		return nil, err
 	}
-	born, err := s.merged(ctx, op, p, now)
+	built, err := s.merged(ctx, op, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +66,8 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 		if tags == nil {
 			tags = st.current.Tags
 		}
-		fresh := born.with(enabled, tags)
-		if err := bear(ctx, tx, st, fresh); err != nil {
+		fresh := built.with(enabled, tags)
+		if err := insertCurrent(ctx, tx, st, fresh); err != nil {
 			return err
 		}
 		if err := finish(ctx, tx, st.op, now); err != nil {
@@ -99,7 +99,7 @@ func mayMerge(op *issuance.Operation) error {
 }
 
 // merged builds the version from what the caller brought.
-func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergeParams, now time.Time) (*newborn, error) {
+func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergeParams, now time.Time) (*newVersion, error) {
 	ders, err := bundle.ReadMerge(p.X5C)
 	if err != nil {
 		return nil, content("x5c", err)
@@ -120,9 +120,9 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 	if err != nil {
 		return nil, err
 	}
-	born, err := s.conceive(ctx, parents{
+	built, err := s.build(ctx, inputs{
 		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
 		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
-	return born, conceived("x5c", err)
+	return built, buildError("x5c", err)
 }

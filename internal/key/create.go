@@ -44,38 +44,38 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 		return nil, err
 	}
 	const op = "create"
-	if err := s.mayBear(ctx, g, op); err != nil { // before a key is made for nothing
+	if err := s.mayInsert(ctx, g, op); err != nil { // before a key is made for nothing
 		return nil, err
 	}
 	private, err := s.custody.Generate(ctx, spec, inHSM)
 	if err != nil {
 		return nil, err
 	}
-	return s.bear(ctx, birth{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
+	return s.insertNew(ctx, inputs{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
 }
 
-func (s *Service) mayBear(ctx context.Context, g access.Grant, op string) error {
+func (s *Service) mayInsert(ctx context.Context, g access.Grant, op string) error {
 	return s.cfg.DB.View(ctx, func(tx Tx) error {
 		_, err := heads(tx).Free(ctx, g.Vault().ID, g.Name(), op)
 		return err
 	})
 }
 
-// bear stores a key that was made as the current version of its name.
-func (s *Service) bear(ctx context.Context, b birth, op string) (*Bundle, error) {
+// insertNew stores a key that was made as the current version of its name.
+func (s *Service) insertNew(ctx context.Context, in inputs, op string) (*Bundle, error) {
 	var out *Bundle
-	v, err := s.seal(ctx, b)
+	v, err := s.seal(ctx, in)
 	if err == nil {
 		err = s.update(ctx, func(tx Tx) (err error) {
-			if err := b.private.Keep(ctx, tx); err != nil {
+			if err := in.private.Keep(ctx, tx); err != nil {
 				return err
 			}
-			out, err = bear(ctx, tx, *v, op, v.Attributes.Created)
+			out, err = insertCurrent(ctx, tx, *v, op, v.Attributes.Created)
 			return err
 		})
 	}
 	if err != nil {
-		s.custody.Drop(ctx, b.private)
+		s.custody.Drop(ctx, in.private)
 		return nil, err
 	}
 	return out, nil

@@ -61,7 +61,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 		return nil, err
 	}
 	const op = "import"
-	if err := s.mayBear(ctx, g, op); err != nil {
+	if err := s.mayInsert(ctx, g, op); err != nil {
 		return nil, err
 	}
 	private, err := take()
@@ -71,7 +71,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if len(p.Ops) == 0 { // of a wrapped key the size is known only now
 		ops = defaultOps(private.Spec)
 	}
-	return s.bear(ctx, birth{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
+	return s.insertNew(ctx, inputs{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
 }
 
 // parseType reads the type; with Hsm a plain one means that of the HSM, oct too.

@@ -65,7 +65,7 @@ func (s *Service) successor(ctx context.Context, old *Version, now time.Time) (s
 	if err != nil {
 		return successor{}, err
 	}
-	v, err := s.seal(ctx, birth{vault: old.Vault, name: old.Name, private: private,
+	v, err := s.seal(ctx, inputs{vault: old.Vault, name: old.Name, private: private,
 		attributes: object.Attributes{Enabled: true, Created: now, Updated: now}})
 	if err != nil {
 		s.custody.Drop(ctx, private)
@@ -97,7 +97,7 @@ func (fresh successor) succeed(ctx context.Context, tx Tx, h object.Head, now ti
 		expires := p.ExpiryTime.After(now)
 		v.Attributes.Expires = &expires
 	}
-	return bear(ctx, tx, v, "rotate", now)
+	return insertCurrent(ctx, tx, v, "rotate", now)
 }
 
 // The kinds of the jobs of a key. Each live key has at most one of each; its name

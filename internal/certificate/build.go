@@ -15,8 +15,8 @@ import (
 	"coffer/internal/secret"
 )
 
-// parents is what a new version is made of.
-type parents struct {
+// inputs is what a new version is made of.
+type inputs struct {
 	vault    object.VaultID
 	name     object.Name
 	policy   *issuance.Policy
@@ -30,9 +30,9 @@ type parents struct {
 	created  time.Time
 }
 
-// newborn is a complete version of all three families, sealed and ready to be
+// newVersion is a complete version of all three families, sealed and ready to be
 // stored.
-type newborn struct {
+type newVersion struct {
 	certificate *Version
 	key         *key.Version
 	secret      *secret.Version
@@ -47,9 +47,9 @@ const (
 // errTooLong reports certificates beyond these bounds.
 var errTooLong = errors.New("certificate: the secret would be too long")
 
-// conceive builds and seals a new version, outside of any transaction: a PFX
+// build makes and seals a new version, outside of any transaction: a PFX
 // costs milliseconds. errTooLong is the fault of the certificates.
-func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
+func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 	if len(p.others) >= maxCertificates {
 		return nil, errTooLong
 	}
@@ -72,7 +72,7 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 		return nil, err
 	}
 	thumb := p.leaf.Thumbprint()
-	n := &newborn{
+	n := &newVersion{
 		certificate: &Version{
 			Vault: p.vault, Name: p.name, Version: ver, Completed: true,
 			Leaf: p.leaf.Raw, Chain: chain, Thumbprint: thumb[:], PreserveOrder: p.preserve,
@@ -109,7 +109,7 @@ func (s *Service) conceive(ctx context.Context, p parents) (*newborn, error) {
 // secretValue is the PFX or PEM of the version; without the key when the policy
 // says that it is not exportable (contract certificates.md, 7.4 to 7.6), which it
 // does of a key in the HSM.
-func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
+func (s *Service) secretValue(p inputs, chain [][]byte) (string, error) {
 	var private []byte
 	if p.policy.Key.Exportable {
 		private = p.private.PKCS8()
@@ -121,10 +121,10 @@ func (s *Service) secretValue(p parents, chain [][]byte) (string, error) {
 	return bundle.WritePKCS12(private, all, p.leafAt, s.cfg.ModernPKCS12)
 }
 
-// bear stores a newborn as the current version of its name: all three rows and
+// insertCurrent stores a new version as the current one of its name: all three rows and
 // heads, in the caller's transaction. st is the state that the same transaction
 // read; st.cert must exist.
-func bear(ctx context.Context, tx Tx, st state, n *newborn) error {
+func insertCurrent(ctx context.Context, tx Tx, st state, n *newVersion) error {
 	v, name, ver := n.certificate.Vault, st.cert.Head.Name, n.certificate.Version
 	cert, sec := *n.certificate, *n.secret // parts of them depend on this run of the transaction
 	cert.NextAction = st.cert.Policy.NextAction(*cert.Attributes.NotBefore, *cert.Attributes.Expires)

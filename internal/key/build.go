@@ -11,8 +11,8 @@ import (
 	"coffer/internal/pki"
 )
 
-// birth is what a new version is made of.
-type birth struct {
+// inputs is what a new version is made of.
+type inputs struct {
 	vault      object.VaultID
 	name       object.Name
 	private    *Private
@@ -23,27 +23,27 @@ type birth struct {
 
 // seal makes a version that can be stored. A caller that is to store several
 // tries seals once: nothing in it depends on the state.
-func (s *Service) seal(ctx context.Context, b birth) (*Version, error) {
+func (s *Service) seal(ctx context.Context, in inputs) (*Version, error) {
 	v := &Version{
-		Vault: b.vault, Name: b.name, Version: object.NewVersion(), Spec: b.private.Spec, HSM: b.private.HSM,
-		Ops: b.ops, Attributes: b.attributes, Tags: b.tags,
+		Vault: in.vault, Name: in.name, Version: object.NewVersion(), Spec: in.private.Spec, HSM: in.private.HSM,
+		Ops: in.ops, Attributes: in.attributes, Tags: in.tags,
 	}
 	var err error
-	if b.private.Signer != nil {
-		if v.Public, err = pki.MarshalPublic(b.private.Signer.Public()); err != nil {
+	if in.private.Signer != nil {
+		if v.Public, err = pki.MarshalPublic(in.private.Signer.Public()); err != nil {
 			return nil, err
 		}
 	}
-	defer b.private.forget()
-	if v.Private, err = s.custody.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), b.private); err != nil {
+	defer in.private.forget()
+	if v.Private, err = s.custody.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), in.private); err != nil {
 		return nil, fmt.Errorf("sealing a new version of key %s: %w", v.Name, err)
 	}
 	return v, nil
 }
 
-// bear stores a version as the current one of its name, which keeps the spelling
+// insertCurrent stores a version as the current one of its name, which keeps the spelling
 // of its first version.
-func bear(ctx context.Context, tx Tx, v Version, op string, now time.Time) (*Bundle, error) {
+func insertCurrent(ctx context.Context, tx Tx, v Version, op string, now time.Time) (*Bundle, error) {
 	h, err := heads(tx).Free(ctx, v.Vault, v.Name, op)
 	if err != nil {
 		return nil, err
