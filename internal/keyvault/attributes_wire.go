@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 	"coffer/internal/vault"
 )
 
@@ -30,13 +32,13 @@ func itemAttributes(a object.Attributes) attributes {
 }
 
 // fullAttributes add what the vault does with deleted objects. customized is the
-// feature that knows the Customized levels: it came to the families at different
+// rest.Feature that knows the Customized levels: it came to the families at different
 // versions.
-func fullAttributes(c *call, a object.Attributes, customized feature) attributes {
+func fullAttributes(r pipeline.Request, a object.Attributes, customized rest.Feature) attributes {
 	out := itemAttributes(a)
-	out.RecoveryLevel = recoveryLevel(c.vault, c.version.has(customized))
-	if c.version.has(recoverableDays) {
-		out.RecoverableDays = &c.vault.RetentionDays
+	out.RecoveryLevel = recoveryLevel(r.Vault(), r.Version().Has(customized))
+	if r.Version().Has(recoverableDays) {
+		out.RecoverableDays = &r.Vault().RetentionDays
 	}
 	return out
 }
@@ -64,8 +66,8 @@ type deletion struct {
 	PurgeDate   int64  `json:"scheduledPurgeDate"`
 }
 
-func (c *call) deletion(h object.Head) deletion {
-	d := deletion{RecoveryID: c.id("/deleted" + string(c.route.family) + "/" + h.Name.String())}
+func newDeletion(r pipeline.Request, f object.Family, h object.Head) deletion {
+	d := deletion{RecoveryID: r.Base() + "/deleted" + string(f) + "/" + h.Name.String()}
 	if h.Deletion != nil {
 		d.DeletedDate, d.PurgeDate = h.Deletion.At.Unix(), h.Deletion.PurgeAt.Unix()
 	}
@@ -74,9 +76,9 @@ func (c *call) deletion(h object.Head) deletion {
 
 // enabled reads attributes.enabled, the one attribute that callers write here;
 // the dates that clients send are ignored (contract certificates.md, 5.2).
-func enabled(in *input) *bool {
-	if a := in.object("attributes"); a != nil {
-		return a.boolean("enabled")
+func enabled(in *rest.Input) *bool {
+	if a := in.Object("attributes"); a != nil {
+		return a.Boolean("enabled")
 	}
 	return nil
 }
@@ -87,9 +89,9 @@ type written struct {
 	notBefore, expires *time.Time
 }
 
-func parseAttributes(in *input) (w written) {
-	if a := in.object("attributes"); a != nil {
-		w = written{a.boolean("enabled"), a.instant("nbf"), a.instant("exp")}
+func parseAttributes(in *rest.Input) (w written) {
+	if a := in.Object("attributes"); a != nil {
+		w = written{a.Boolean("enabled"), a.Instant("nbf"), a.Instant("exp")}
 	}
 	return w
 }

@@ -8,78 +8,99 @@ import (
 	"coffer/internal/certificate"
 	"coffer/internal/issuance"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 )
 
-// on is one method of a route whose operation has no body.
-func on(verb string, a access.Action, h handler) routeMethod {
-	return routeMethod{verb, endpoint{action: a, handle: h}}
-}
-
-// onBody is one method of a route whose operation reads a body.
-func onBody(verb string, a access.Action, h handler) routeMethod {
-	return routeMethod{verb, endpoint{action: a, body: true, handle: h}}
-}
+// on is one method of a route.
+func on(verb string, e pipeline.Endpoint) pipeline.Method { return pipeline.Method{Verb: verb, Do: e} }
 
 // certificateRoutes are the 27 operations of contract certificates.md, 4.
-func (s *Server) certificateRoutes() []route {
+func (s *Server) certificateRoutes() []pipeline.Route {
 	const family = object.Certificates
 	rules := s.cfg.Certificates
-	update := func(c *call, in *input) (reply, error) {
-		return with(parseUpdate, func(ctx context.Context, g access.Grant, p certificate.UpdateParams) (*certificate.Bundle, error) {
-			return rules.Update(ctx, g, c.pinned, p)
-		}, renderUpdated)(c, in)
+	get := ofVersion(access.CertificateGet, family, rules.Get, s.renderRead)
+	update := onVersion(access.CertificateUpdate, family, parseUpdate, s.updateCertificate, renderUpdated)
+	purge := func(ctx context.Context, g access.Grant) (pipeline.None, error) {
+		return pipeline.None{}, rules.Purge(ctx, g)
 	}
-	purge := func(ctx context.Context, g access.Grant) (none, error) { return none{}, rules.Purge(ctx, g) }
-	return []route{
-		newRoute(family, "/certificates",
-			on(http.MethodGet, access.CertificateList, s.listCertificates(false))),
-		newRoute(family, "/certificates/{name}",
-			on(http.MethodGet, access.CertificateGet, with(pinnedVersion, rules.Get, s.renderRead)),
-			onBody(http.MethodPatch, access.CertificateUpdate, update),
-			on(http.MethodDelete, access.CertificateDelete, simple(rules.Delete, renderDeleted))),
-		newRoute(family, "/certificates/{name}/{version}",
-			on(http.MethodGet, access.CertificateGet, with(pinnedVersion, rules.Get, s.renderRead)),
-			onBody(http.MethodPatch, access.CertificateUpdate, update)),
-		newRoute(family, "/certificates/{name}/versions",
-			on(http.MethodGet, access.CertificateListVersions, s.listCertificateVersions())).onlyOne(),
-		newRoute(family, "/certificates/{name}/create",
-			onBody(http.MethodPost, access.CertificateCreate, with(parseCreate, rules.Create, renderCreated))),
-		newRoute(family, "/certificates/{name}/import",
-			onBody(http.MethodPost, access.CertificateImport, with(parseImport, rules.Import, renderImported))),
-		newRoute(family, "/certificates/{name}/backup",
-			on(http.MethodPost, access.CertificateBackup, simple(rules.Backup, renderBackup))),
-		newRoute(family, "/certificates/{name}/policy",
-			on(http.MethodGet, access.CertificatePolicyGet, simple(rules.Policy, renderPolicy)),
-			onBody(http.MethodPatch, access.CertificatePolicyUpdate, with(parsePolicyBody, rules.UpdatePolicy, renderPolicyUpdated))).onlyOne(),
-		newRoute(family, "/certificates/{name}/pending",
-			on(http.MethodGet, access.CertificatePendingGet, with(requestID, rules.Operation, renderPolled)),
-			onBody(http.MethodPatch, access.CertificatePendingUpdate, with(parseCancellation, s.cancelOperation, renderOperation)),
-			on(http.MethodDelete, access.CertificatePendingDelete, with(requestID, rules.DeleteOperation, renderOperation))).onlyOne(),
-		newRoute(family, "/certificates/{name}/pending/merge",
-			onBody(http.MethodPost, access.CertificatePendingMerge, with(parseMerge, rules.Merge, renderMerged))),
+	return []pipeline.Route{
+		pipeline.NewRoute("/certificates",
+			on(http.MethodGet, s.listCertificates(access.CertificateList, false))),
+		pipeline.NewRoute("/certificates/{name}",
+			on(http.MethodGet, get),
+			on(http.MethodPatch, update),
+			on(http.MethodDelete, pipeline.Bare(access.CertificateDelete, rules.Delete, renderDeleted))),
+		pipeline.NewRoute("/certificates/{name}/{version}",
+			on(http.MethodGet, get),
+			on(http.MethodPatch, update)),
+		pipeline.NewRoute("/certificates/{name}/versions",
+			on(http.MethodGet, s.listCertificateVersions())).Closed(),
+		pipeline.NewRoute("/certificates/{name}/create",
+			on(http.MethodPost, pipeline.WithBody(access.CertificateCreate, parseCreate, s.createCertificate, renderCreated))),
+		pipeline.NewRoute("/certificates/{name}/import",
+			on(http.MethodPost, pipeline.WithBody(access.CertificateImport, parseImport, s.importCertificate, renderImported).Heavy())),
+		pipeline.NewRoute("/certificates/{name}/backup",
+			on(http.MethodPost, pipeline.Bare(access.CertificateBackup, rules.Backup, renderBackup))),
+		pipeline.NewRoute("/certificates/{name}/policy",
+			on(http.MethodGet, pipeline.Bare(access.CertificatePolicyGet, rules.Policy, renderPolicy)),
+			on(http.MethodPatch, pipeline.WithBody(access.CertificatePolicyUpdate, parsePolicyBody, rules.UpdatePolicy, renderPolicyUpdated))).Closed(),
+		pipeline.NewRoute("/certificates/{name}/pending",
+			on(http.MethodGet, pipeline.WithoutBody(access.CertificatePendingGet, requestID, rules.Operation, renderPolled)),
+			on(http.MethodPatch, pipeline.WithBody(access.CertificatePendingUpdate, parseCancellation, s.cancelOperation, renderOperation)),
+			on(http.MethodDelete, pipeline.WithoutBody(access.CertificatePendingDelete, requestID, rules.DeleteOperation, renderOperation))).Closed(),
+		pipeline.NewRoute("/certificates/{name}/pending/merge",
+			on(http.MethodPost, pipeline.WithBody(access.CertificatePendingMerge, parseMerge, rules.Merge, renderMerged).Heavy())),
 
-		newRoute(family, "/certificates/restore",
-			restoring(access.CertificateRestore, rules.OpenBackup, rules.Restore, renderImported)).onlyOne(),
-		newRoute(family, "/certificates/contacts",
-			on(http.MethodGet, access.CertificateContactsGet, simple(rules.Contacts, renderContacts)),
-			onBody(http.MethodPut, access.CertificateContactsSet, with(parseContacts, s.setContacts, renderContacts)),
-			on(http.MethodDelete, access.CertificateContactsDelete, simple(rules.DeleteContacts, renderContacts))).onlyOne(),
-		newRoute(family, "/certificates/issuers",
-			on(http.MethodGet, access.CertificateIssuersList, s.listIssuers())).onlyOne(),
-		newRoute(family, "/certificates/issuers/{issuer}",
-			on(http.MethodGet, access.CertificateIssuerGet, with(issuerName, rules.Issuer, renderIssuer)),
-			onBody(http.MethodPut, access.CertificateIssuerSet, s.changeIssuer(parseNewIssuer, rules.SetIssuer)),
-			onBody(http.MethodPatch, access.CertificateIssuerUpdate, s.changeIssuer(parseIssuer, rules.UpdateIssuer)),
-			on(http.MethodDelete, access.CertificateIssuerDelete, with(issuerName, rules.DeleteIssuer, renderIssuer))).onlyOne(),
+		pipeline.NewRoute("/certificates/restore",
+			s.restoring(restore(access.CertificateRestore, rules.OpenBackup, rules.Restore, renderImported))).Closed(),
+		pipeline.NewRoute("/certificates/contacts",
+			on(http.MethodGet, pipeline.Bare(access.CertificateContactsGet, rules.Contacts, renderContacts)),
+			on(http.MethodPut, pipeline.WithBody(access.CertificateContactsSet, parseContacts, s.setContacts, renderContacts)),
+			on(http.MethodDelete, pipeline.Bare(access.CertificateContactsDelete, rules.DeleteContacts, renderContacts))).Closed(),
+		pipeline.NewRoute("/certificates/issuers",
+			on(http.MethodGet, s.listIssuers())).Closed(),
+		pipeline.NewRoute("/certificates/issuers/{issuer}",
+			on(http.MethodGet, pipeline.WithoutBody(access.CertificateIssuerGet, pipeline.Request.Name, rules.Issuer, renderIssuer)),
+			on(http.MethodPut, changeIssuer(access.CertificateIssuerSet, parseNewIssuer, rules.SetIssuer)),
+			on(http.MethodPatch, changeIssuer(access.CertificateIssuerUpdate, parseIssuer, rules.UpdateIssuer)),
+			on(http.MethodDelete, pipeline.WithoutBody(access.CertificateIssuerDelete, pipeline.Request.Name, rules.DeleteIssuer, renderIssuer))).Closed(),
 
-		newRoute(family, "/deletedcertificates",
-			on(http.MethodGet, access.CertificateListDeleted, s.listCertificates(true))),
-		newRoute(family, "/deletedcertificates/{name}",
-			on(http.MethodGet, access.CertificateGetDeleted, simple(rules.GetDeleted, renderDeleted)),
-			on(http.MethodDelete, access.CertificatePurge, simple(purge, renderNothing))),
-		newRoute(family, "/deletedcertificates/{name}/recover",
-			on(http.MethodPost, access.CertificateRecover, simple(rules.Recover, renderBundle))),
+		pipeline.NewRoute("/deletedcertificates",
+			on(http.MethodGet, s.listCertificates(access.CertificateListDeleted, true))),
+		pipeline.NewRoute("/deletedcertificates/{name}",
+			on(http.MethodGet, pipeline.Bare(access.CertificateGetDeleted, rules.GetDeleted, renderDeleted)),
+			on(http.MethodDelete, pipeline.Bare(access.CertificatePurge, purge, renderNothing))),
+		pipeline.NewRoute("/deletedcertificates/{name}/recover",
+			on(http.MethodPost, pipeline.Bare(access.CertificateRecover, rules.Recover, renderBundle))),
 	}
+}
+
+// A policy that a create, an import or an update came with is on record as what it
+// is, and for the first two as an operation of its own.
+
+func (s *Server) createCertificate(ctx context.Context, g access.Grant, p certificate.CreateParams) (*issuance.Operation, error) {
+	op, err := s.cfg.Certificates.Create(ctx, g, p)
+	if err == nil && p.Policy != nil {
+		alsoPolicySet(g, op.Policy)
+	}
+	return op, err
+}
+
+func (s *Server) importCertificate(ctx context.Context, g access.Grant, p certificate.ImportParams) (*certificate.Bundle, error) {
+	b, err := s.cfg.Certificates.Import(ctx, g, p)
+	if err == nil && p.Policy != nil {
+		alsoPolicySet(g, b.Certificate.Policy)
+	}
+	return b, err
+}
+
+func (s *Server) updateCertificate(ctx context.Context, g access.Grant, v object.Version, p certificate.UpdateParams) (*certificate.Bundle, error) {
+	b, err := s.cfg.Certificates.Update(ctx, g, v, p)
+	if err == nil && p.Policy != nil {
+		describePolicy(g.Attempt(), b.Certificate.Policy)
+	}
+	return b, err
 }
 
 func (s *Server) cancelOperation(ctx context.Context, g access.Grant, p cancellation) (*issuance.Operation, error) {
@@ -87,34 +108,32 @@ func (s *Server) cancelOperation(ctx context.Context, g access.Grant, p cancella
 }
 
 // changeIssuer is PUT or PATCH of an issuer.
-func (s *Server) changeIssuer(parse func(*call, *input) certificate.IssuerParams,
-	rule func(context.Context, access.Grant, object.Name, certificate.IssuerParams) (*certificate.Issuer, error)) handler {
-	return func(c *call, in *input) (reply, error) {
-		return with(parse, func(ctx context.Context, g access.Grant, p certificate.IssuerParams) (*certificate.Issuer, error) {
-			return rule(ctx, g, c.name, p)
-		}, renderIssuerChanged)(c, in)
-	}
+func changeIssuer(a access.Action, parse func(pipeline.Request, *rest.Input) certificate.IssuerParams,
+	rule func(context.Context, access.Grant, object.Name, certificate.IssuerParams) (*certificate.Issuer, error)) pipeline.Endpoint {
+	return pipeline.WithBody(a, parse, func(ctx context.Context, g access.Grant, p certificate.IssuerParams) (*certificate.Issuer, error) {
+		return rule(ctx, g, g.Name(), p)
+	}, renderIssuerChanged)
 }
 
-func (s *Server) listCertificates(deleted bool) handler {
-	rule := func(c *call, p position) ([]certificate.Listed, bool, error) {
-		return s.cfg.Certificates.List(c.ctx, c.grant, certificate.ListQuery{Page: p.page, Deleted: deleted, Pending: p.pending})
+func (s *Server) listCertificates(a access.Action, deleted bool) pipeline.Endpoint {
+	rule := func(ctx context.Context, g access.Grant, p position) ([]certificate.Listed, bool, error) {
+		return s.cfg.Certificates.List(ctx, g, certificate.ListQuery{Page: p.page, Deleted: deleted, Pending: p.pending})
 	}
 	after := func(l certificate.Listed) string { return l.Head.Name.Key() }
 	if deleted {
-		return listing(s, rule, deletedCertificateLine, after)
+		return listing(s, a, rule, deletedCertificateLine, after)
 	}
-	return listing(s, rule, certificateLine, after)
+	return listing(s, a, rule, certificateLine, after)
 }
 
-func (s *Server) listCertificateVersions() handler {
-	return listing(s, func(c *call, p position) ([]*certificate.Version, bool, error) {
-		return s.cfg.Certificates.ListVersions(c.ctx, c.grant, p.page)
+func (s *Server) listCertificateVersions() pipeline.Endpoint {
+	return listing(s, access.CertificateListVersions, func(ctx context.Context, g access.Grant, p position) ([]*certificate.Version, bool, error) {
+		return s.cfg.Certificates.ListVersions(ctx, g, p.page)
 	}, certificateVersionLine, func(v *certificate.Version) string { return string(v.Version) })
 }
 
-func (s *Server) listIssuers() handler {
-	return listing(s, func(c *call, p position) ([]*certificate.Issuer, bool, error) {
-		return s.cfg.Certificates.Issuers(c.ctx, c.grant, p.page)
+func (s *Server) listIssuers() pipeline.Endpoint {
+	return listing(s, access.CertificateIssuersList, func(ctx context.Context, g access.Grant, p position) ([]*certificate.Issuer, bool, error) {
+		return s.cfg.Certificates.Issuers(ctx, g, p.page)
 	}, issuerLine, func(i *certificate.Issuer) string { return i.Name.Key() })
 }

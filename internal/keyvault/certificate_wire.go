@@ -6,7 +6,9 @@ import (
 
 	"coffer/internal/certificate"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
 	"coffer/internal/pki"
+	"coffer/internal/rest"
 )
 
 // certificateBundle is contract certificates.md, 5.1, in the service's order.
@@ -57,20 +59,20 @@ type deletedCertificateItem struct {
 }
 
 // versionBody is what a version shows wherever it is shown in full.
-func versionBody(c *call, v *certificate.Version) certificateBundle {
-	c.attempt.ObjectVersion(v.Version)
+func versionBody(r pipeline.Request, v *certificate.Version) certificateBundle {
+	r.Record().ObjectVersion(v.Version)
 	b := certificateBundle{
-		ID:         c.objectID(object.Certificates, v.Name, v.Version),
+		ID:         objectID(r, object.Certificates, v.Name, v.Version),
 		Thumbprint: thumbprint(v.Thumbprint),
 		Cer:        v.Leaf,
-		Attributes: fullAttributes(c, v.Attributes, customizedLevels),
+		Attributes: fullAttributes(r, v.Attributes, customizedLevels),
 		Tags:       v.Tags,
 	}
 	if v.Completed {
-		b.KeyID = c.objectID(object.Keys, v.Name, v.Version)
-		b.SecretID = c.objectID(object.Secrets, v.Name, v.Version)
+		b.KeyID = objectID(r, object.Keys, v.Name, v.Version)
+		b.SecretID = objectID(r, object.Secrets, v.Name, v.Version)
 	}
-	if c.version.has(preserveCertOrder) {
+	if r.Version().Has(preserveCertOrder) {
 		b.PreserveOrder = &v.PreserveOrder
 	}
 	return b
@@ -78,90 +80,89 @@ func versionBody(c *call, v *certificate.Version) certificateBundle {
 
 // bundleBody adds policy and pending, which belong to the name and not to the
 // version.
-func bundleBody(c *call, b *certificate.Bundle) certificateBundle {
-	out := versionBody(c, b.Version)
-	policy := newPolicyBody(c, b.Certificate)
+func bundleBody(r pipeline.Request, b *certificate.Bundle) certificateBundle {
+	out := versionBody(r, b.Version)
+	policy := newPolicyBody(r, b.Certificate)
 	out.Policy = &policy
 	if b.Certificate.Pending {
-		out.Pending = &pendingRef{c.pendingID(b.Certificate.Head.Name)}
+		out.Pending = &pendingRef{pendingID(r, b.Certificate.Head.Name)}
 	}
 	return out
 }
 
-func (c *call) pendingID(n object.Name) string {
-	return c.objectID(object.Certificates, n, "") + "/pending"
+func pendingID(r pipeline.Request, n object.Name) string {
+	return objectID(r, object.Certificates, n, "") + "/pending"
 }
 
-func renderBundle(c *call, b *certificate.Bundle) reply {
-	if c.pinned != "" {
-		return ok(versionBody(c, b.Version))
+func renderBundle(r pipeline.Request, b *certificate.Bundle) rest.Reply {
+	if pinned(r) {
+		return rest.OK(versionBody(r, b.Version))
 	}
-	return ok(bundleBody(c, b))
+	return rest.OK(bundleBody(r, b))
 }
 
 // renderRead is renderBundle for GET, which by version names the certificate
 // (recorded 2021).
-func renderRead(c *call, b *certificate.Bundle) reply {
-	if c.pinned == "" {
-		return ok(bundleBody(c, b))
+func renderRead(r pipeline.Request, b *certificate.Bundle) rest.Reply {
+	if !pinned(r) {
+		return rest.OK(bundleBody(r, b))
 	}
-	out := versionBody(c, b.Version)
+	out := versionBody(r, b.Version)
 	if leaf, err := pki.ParseCertificate(b.Version.Leaf); b.Version.Completed && err == nil {
 		out.Subject, out.Issuer, out.Serial = leaf.Subject(), leaf.Issuer(), leaf.SerialHex()
 	}
-	return ok(out)
+	return rest.OK(out)
 }
 
-func renderImported(c *call, b *certificate.Bundle) reply {
-	describeCertificate(c, b.Version)
-	describeGivenPolicy(c, b.Certificate.Policy)
-	return ok(bundleBody(c, b))
+func renderImported(r pipeline.Request, b *certificate.Bundle) rest.Reply {
+	describeCertificate(r.Record(), b.Version)
+	describePolicy(r.Record(), b.Certificate.Policy)
+	return rest.OK(bundleBody(r, b))
 }
 
-func renderUpdated(c *call, b *certificate.Bundle) reply {
-	describeCertificate(c, b.Version)
-	if c.policyGiven {
-		describePolicy(c, b.Certificate.Policy)
-	}
-	return renderBundle(c, b)
+func renderUpdated(r pipeline.Request, b *certificate.Bundle) rest.Reply {
+	describeCertificate(r.Record(), b.Version)
+	return renderBundle(r, b)
 }
 
-func renderMerged(c *call, b *certificate.Bundle) reply {
-	describeCertificate(c, b.Version)
-	return reply{status: http.StatusCreated, body: bundleBody(c, b),
-		location: c.objectID(object.Certificates, b.Version.Name, "") + "?api-version=" + c.version.text}
+func renderMerged(r pipeline.Request, b *certificate.Bundle) rest.Reply {
+	describeCertificate(r.Record(), b.Version)
+	return rest.Reply{Status: http.StatusCreated, Body: bundleBody(r, b),
+		Location: objectID(r, object.Certificates, b.Version.Name, "") + "?api-version=" + r.Version().Text()}
 }
 
-func renderDeleted(c *call, b *certificate.Bundle) reply {
-	return ok(deletedCertificateBundle{c.deletion(b.Certificate.Head), bundleBody(c, b)})
+func renderDeleted(r pipeline.Request, b *certificate.Bundle) rest.Reply {
+	return rest.OK(deletedCertificateBundle{newDeletion(r, object.Certificates, b.Certificate.Head), bundleBody(r, b)})
 }
 
-func renderNothing(*call, none) reply { return reply{status: http.StatusNoContent} }
+func renderNothing(pipeline.Request, pipeline.None) rest.Reply {
+	return rest.Reply{Status: http.StatusNoContent}
+}
 
-func certificateLine(c *call, l certificate.Listed) certificateItem {
+func certificateLine(r pipeline.Request, l certificate.Listed) certificateItem {
 	return certificateItem{
-		ID:         c.objectID(object.Certificates, l.Head.Name, ""),
+		ID:         objectID(r, object.Certificates, l.Head.Name, ""),
 		Thumbprint: thumbprint(l.Version.Thumbprint),
 		Attributes: itemAttributes(l.Version.Attributes),
 		Tags:       l.Version.Tags,
 	}
 }
 
-func certificateVersionLine(c *call, v *certificate.Version) certificateItem {
+func certificateVersionLine(r pipeline.Request, v *certificate.Version) certificateItem {
 	return certificateItem{
-		ID:         c.objectID(object.Certificates, v.Name, v.Version),
+		ID:         objectID(r, object.Certificates, v.Name, v.Version),
 		Thumbprint: thumbprint(v.Thumbprint),
 		Attributes: itemAttributes(v.Attributes),
 		Tags:       v.Tags,
 	}
 }
 
-func deletedCertificateLine(c *call, l certificate.Listed) deletedCertificateItem {
+func deletedCertificateLine(r pipeline.Request, l certificate.Listed) deletedCertificateItem {
 	return deletedCertificateItem{
-		deletion:   c.deletion(l.Head),
-		ID:         c.objectID(object.Certificates, l.Head.Name, ""),
+		deletion:   newDeletion(r, object.Certificates, l.Head),
+		ID:         objectID(r, object.Certificates, l.Head.Name, ""),
 		Thumbprint: thumbprint(l.Version.Thumbprint),
-		Attributes: fullAttributes(c, l.Version.Attributes, customizedLevels),
+		Attributes: fullAttributes(r, l.Version.Attributes, customizedLevels),
 		Tags:       l.Version.Tags,
 	}
 }
@@ -169,46 +170,39 @@ func deletedCertificateLine(c *call, l certificate.Listed) deletedCertificateIte
 // thumbprint is base64url without padding: 27 characters for SHA-1.
 func thumbprint(sum []byte) string { return base64.RawURLEncoding.EncodeToString(sum) }
 
-func parseCreate(c *call, in *input) certificate.CreateParams {
-	p := certificate.CreateParams{Policy: policyOf(c, in), Enabled: enabled(in), Tags: in.tags("tags")}
-	p.PreserveOrder = parsePreserveOrder(c, in)
-	c.policyGiven = p.Policy != nil
+func parseCreate(r pipeline.Request, in *rest.Input) certificate.CreateParams {
+	p := certificate.CreateParams{Policy: policyOf(r, in), Enabled: enabled(in), Tags: in.Tags("tags")}
+	p.PreserveOrder = parsePreserveOrder(r, in)
 	return p
 }
 
-func parseImport(c *call, in *input) certificate.ImportParams {
-	p := certificate.ImportParams{Policy: policyOf(c, in), Enabled: enabled(in), Tags: in.tags("tags")}
-	p.PreserveOrder = parsePreserveOrder(c, in)
-	if value := in.text("value"); value != nil {
-		p.Value = *value
-	} else if in.raw("value") == nil {
-		in.required("value")
-	}
-	if password := in.text("pwd"); password != nil {
+func parseImport(r pipeline.Request, in *rest.Input) certificate.ImportParams {
+	p := certificate.ImportParams{Policy: policyOf(r, in), Enabled: enabled(in), Tags: in.Tags("tags")}
+	p.PreserveOrder = parsePreserveOrder(r, in)
+	p.Value = in.NeedText("value")
+	if password := in.Text("pwd"); password != nil {
 		p.Password = *password
 	}
-	c.policyGiven = p.Policy != nil
 	return p
 }
 
 // parsePreserveOrder ignores the member below the version that brought it.
-func parsePreserveOrder(c *call, in *input) bool {
-	return c.version.has(preserveCertOrder) && in.is("preserveCertOrder")
+func parsePreserveOrder(r pipeline.Request, in *rest.Input) bool {
+	return r.Version().Has(preserveCertOrder) && in.Is("preserveCertOrder")
 }
 
-func parseUpdate(c *call, in *input) certificate.UpdateParams {
-	p := certificate.UpdateParams{Enabled: enabled(in), Tags: in.tags("tags")}
-	if c.pinned == "" { // by version the policy is ignored (contract certificates.md, 17.14)
-		p.Policy = policyOf(c, in)
-		c.policyGiven = p.Policy != nil
+func parseUpdate(r pipeline.Request, in *rest.Input) certificate.UpdateParams {
+	p := certificate.UpdateParams{Enabled: enabled(in), Tags: in.Tags("tags")}
+	if !pinned(r) { // by version the policy is ignored (contract certificates.md, 17.14)
+		p.Policy = policyOf(r, in)
 	}
 	return p
 }
 
-func parseMerge(_ *call, in *input) certificate.MergeParams {
-	p := certificate.MergeParams{X5C: in.texts("x5c"), Enabled: enabled(in), Tags: in.tags("tags")}
-	if in.raw("x5c") == nil {
-		in.required("x5c")
+func parseMerge(_ pipeline.Request, in *rest.Input) certificate.MergeParams {
+	p := certificate.MergeParams{X5C: in.Texts("x5c"), Enabled: enabled(in), Tags: in.Tags("tags")}
+	if in.Raw("x5c") == nil {
+		in.Required("x5c")
 	}
 	return p
 }

@@ -5,6 +5,8 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/certificate"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 )
 
 // contactsBody is contract certificates.md, 5.7, in answers and requests alike.
@@ -19,27 +21,21 @@ type contactBody struct {
 	Phone *string `json:"phone,omitempty"`
 }
 
-func renderContacts(c *call, list []certificate.Contact) reply {
-	b := contactsBody{ID: c.id("/certificates/contacts"), Contacts: make([]contactBody, len(list))}
+func renderContacts(r pipeline.Request, list []certificate.Contact) rest.Reply {
+	b := contactsBody{ID: r.Base() + "/certificates/contacts", Contacts: make([]contactBody, len(list))}
 	for i, contact := range list {
 		b.Contacts[i] = contactBody(contact)
 	}
-	return ok(b)
+	return rest.OK(b)
 }
 
-func parseContacts(_ *call, in *input) []certificate.Contact {
+func parseContacts(_ pipeline.Request, in *rest.Input) []certificate.Contact {
 	list := []certificate.Contact{}
-	for _, o := range in.objects("contacts") {
-		contact := certificate.Contact{Name: o.text("name"), Phone: o.text("phone")}
-		if email := o.text("email"); email != nil {
-			contact.Email = *email
-		} else if o.raw("email") == nil {
-			o.required("email")
-		}
-		list = append(list, contact)
+	for _, o := range in.Objects("contacts") {
+		list = append(list, certificate.Contact{Name: o.Text("name"), Phone: o.Text("phone"), Email: o.NeedText("email")})
 	}
-	if in.raw("contacts") == nil {
-		in.required("contacts")
+	if in.Raw("contacts") == nil {
+		in.Required("contacts")
 	}
 	return list
 }

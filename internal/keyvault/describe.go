@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 
+	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/certificate"
 	"coffer/internal/issuance"
+	"coffer/internal/pipeline"
 	"coffer/internal/pki"
 	"coffer/internal/secret"
 )
@@ -16,7 +18,7 @@ import (
 // from named fields once the operation has succeeded (contract observability.md,
 // 1.2). Nothing here has room for a secret.
 
-func describeCertificate(c *call, v *certificate.Version) {
+func describeCertificate(rec pipeline.Record, v *certificate.Version) {
 	if !v.Completed {
 		return
 	}
@@ -25,23 +27,20 @@ func describeCertificate(c *call, v *certificate.Version) {
 		return // it was parsed when it came in; the record is complete without
 	}
 	byName, byContent := sha1.Sum(v.Leaf), sha256.Sum256(v.Leaf)
-	c.attempt.Describe(audit.Details{Certificate: &audit.CertificateProperties{
+	rec.Describe(audit.Details{Certificate: &audit.CertificateProperties{
 		Subject: leaf.Subject(), SHA1: hex.EncodeToString(byName[:]), SHA256: hex.EncodeToString(byContent[:]),
 		NBF: leaf.NotBefore.Unix(), EXP: leaf.NotAfter.Unix(), Enabled: v.Attributes.Enabled,
 	}})
 }
 
-func describePolicy(c *call, p *issuance.Policy) {
-	c.attempt.Describe(audit.Details{Policy: policyProperties(p)})
+func describePolicy(rec pipeline.Record, p *issuance.Policy) {
+	rec.Describe(audit.Details{Policy: policyProperties(p)})
 }
 
-// describeGivenPolicy also puts the policy of a create or import on record as an
+// alsoPolicySet puts the policy that a create or import came with on record as an
 // operation of its own.
-func describeGivenPolicy(c *call, p *issuance.Policy) {
-	describePolicy(c, p)
-	if c.policyGiven {
-		c.attempt.Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
-	}
+func alsoPolicySet(g access.Grant, p *issuance.Policy) {
+	g.Attempt().Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
 }
 
 func policyProperties(p *issuance.Policy) *audit.PolicyProperties {
@@ -57,20 +56,20 @@ func policyProperties(p *issuance.Policy) *audit.PolicyProperties {
 	return out
 }
 
-func describeOperation(c *call, op *issuance.Operation) {
-	c.attempt.Describe(audit.Details{Request: &audit.RequestProperties{
+func describeOperation(rec pipeline.Record, op *issuance.Operation) {
+	rec.Describe(audit.Details{Request: &audit.RequestProperties{
 		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
 	}})
 }
 
-func describeSecret(c *call, v *secret.Version) {
-	c.attempt.Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
+func describeSecret(rec pipeline.Record, v *secret.Version) {
+	rec.Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
 }
 
-func describeIssuer(c *call, i *certificate.Issuer) {
+func describeIssuer(rec pipeline.Record, i *certificate.Issuer) {
 	p := &audit.IssuerProperties{Provider: i.Provider}
 	if i.OrganizationID != nil {
 		p.OrganizationID = *i.OrganizationID
 	}
-	c.attempt.Describe(audit.Details{Issuer: p})
+	rec.Describe(audit.Details{Issuer: p})
 }

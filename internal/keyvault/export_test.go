@@ -10,8 +10,8 @@ type Route struct {
 func (s *Server) Routes() []Route {
 	var all []Route
 	for _, r := range s.routes() {
-		for _, m := range r.methods {
-			all = append(all, Route{m.verb, r.pattern, m.endpoint.body})
+		for _, m := range r.Methods() {
+			all = append(all, Route{m.Verb, r.Pattern(), m.Do.ReadsBody()})
 		}
 	}
 	return all

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"coffer/internal/authn"
 	"coffer/internal/fault"
+	"coffer/internal/rest"
 )
 
 // TestKindsOnTheWire is the table of contract errors.md, 9.
@@ -42,17 +42,16 @@ func TestKindsOnTheWire(t *testing.T) {
 		{&fault.Error{Kind: fault.Busy, RetryAfter: 1500 * time.Millisecond, Msg: "m"}, 429, "Throttled", "", 2, "m"},
 		{&fault.Error{Kind: fault.Unavailable, RetryAfter: time.Hour, Msg: "m"}, 503, "ServiceUnavailable", "", 10, "m"},
 		{fmt.Errorf("reading: %w", &fault.Error{Kind: fault.Conflict, Msg: "m", Err: inside}), 409, "Conflict", "", 0, "m"},
-		{&authn.Refusal{Code: "AKV10010", Msg: "m"}, 401, "Unauthorized", "", 0, "AKV10010: m"},
 		{context.DeadlineExceeded, 504, "Timeout", "", 0, "The request took too long."},
 		{fmt.Errorf("asking: %w", context.Canceled), 503, "ServiceUnavailable", "", 1, "The request was cancelled."},
 		{inside, 500, "InternalServerError", "", 0, "An internal error occurred. Request id: some-id"},
 		{&fault.Error{Msg: "of no kind"}, 500, "InternalServerError", "", 0, "An internal error occurred. Request id: some-id"},
 	} {
-		f := failureOf(tc.err, "some-id")
-		if f.status != tc.status || f.code != tc.code || f.inner != tc.inner || f.retryAfter != tc.retryAfter || f.message != tc.message {
+		f := rest.FailureOf(tc.err, "some-id", codes)
+		if f.Status != tc.status || f.Code != tc.code || f.Inner != tc.inner || f.RetryAfter != tc.retryAfter || f.Message != tc.message {
 			t.Errorf("%v gives %+v", tc.err, f)
 		}
-		if f.status >= 500 && f.internal == nil && f.status != 503 {
+		if f.Status >= 500 && f.Internal == nil && f.Status != 503 {
 			t.Errorf("%v: nothing is left for the log", tc.err)
 		}
 	}

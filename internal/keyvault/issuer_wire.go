@@ -3,6 +3,8 @@ package keyvault
 import (
 	"coffer/internal/certificate"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 )
 
 // issuerBody is contract certificates.md, 5.6. The password is never shown.
@@ -44,11 +46,13 @@ type issuerItem struct {
 	Provider string `json:"provider"`
 }
 
-func (c *call) issuerID(n object.Name) string { return c.id("/certificates/issuers/" + n.String()) }
+func issuerID(r pipeline.Request, n object.Name) string {
+	return r.Base() + "/certificates/issuers/" + n.String()
+}
 
-func newIssuerBody(c *call, i *certificate.Issuer) issuerBody {
+func newIssuerBody(r pipeline.Request, i *certificate.Issuer) issuerBody {
 	b := issuerBody{
-		ID: c.issuerID(i.Name), Provider: i.Provider,
+		ID: issuerID(r, i.Name), Provider: i.Provider,
 		Organization: organization{ID: i.OrganizationID},
 		Attributes:   issuerAttributes{i.Enabled, i.Created.Unix(), i.Updated.Unix()},
 	}
@@ -64,29 +68,31 @@ func newIssuerBody(c *call, i *certificate.Issuer) issuerBody {
 	return b
 }
 
-func renderIssuer(c *call, i *certificate.Issuer) reply { return ok(newIssuerBody(c, i)) }
-
-func renderIssuerChanged(c *call, i *certificate.Issuer) reply {
-	describeIssuer(c, i)
-	return renderIssuer(c, i)
+func renderIssuer(r pipeline.Request, i *certificate.Issuer) rest.Reply {
+	return rest.OK(newIssuerBody(r, i))
 }
 
-func issuerLine(c *call, i *certificate.Issuer) issuerItem {
-	return issuerItem{c.issuerID(i.Name), i.Provider}
+func renderIssuerChanged(r pipeline.Request, i *certificate.Issuer) rest.Reply {
+	describeIssuer(r.Record(), i)
+	return renderIssuer(r, i)
 }
 
-func parseIssuer(_ *call, in *input) certificate.IssuerParams {
-	p := certificate.IssuerParams{Provider: in.text("provider"), Enabled: enabled(in)}
-	if cr := in.object("credentials"); cr != nil {
-		p.AccountID, p.Password = cr.text("account_id"), cr.text("pwd")
+func issuerLine(r pipeline.Request, i *certificate.Issuer) issuerItem {
+	return issuerItem{issuerID(r, i.Name), i.Provider}
+}
+
+func parseIssuer(_ pipeline.Request, in *rest.Input) certificate.IssuerParams {
+	p := certificate.IssuerParams{Provider: in.Text("provider"), Enabled: enabled(in)}
+	if cr := in.Object("credentials"); cr != nil {
+		p.AccountID, p.Password = cr.Text("account_id"), cr.Text("pwd")
 	}
-	if o := in.object("org_details"); o != nil {
-		p.OrganizationID = o.text("id")
-		if admins := o.objects("admin_details"); admins != nil {
+	if o := in.Object("org_details"); o != nil {
+		p.OrganizationID = o.Text("id")
+		if admins := o.Objects("admin_details"); admins != nil {
 			p.Admins = make([]certificate.Admin, len(admins))
 			for i, a := range admins {
 				p.Admins[i] = certificate.Admin{
-					FirstName: a.text("first_name"), LastName: a.text("last_name"), Email: a.text("email"), Phone: a.text("phone"),
+					FirstName: a.Text("first_name"), LastName: a.Text("last_name"), Email: a.Text("email"), Phone: a.Text("phone"),
 				}
 			}
 		}
@@ -95,9 +101,9 @@ func parseIssuer(_ *call, in *input) certificate.IssuerParams {
 }
 
 // parseNewIssuer is parseIssuer for PUT, where the provider is required.
-func parseNewIssuer(c *call, in *input) certificate.IssuerParams {
-	if in.raw("provider") == nil {
-		in.required("provider")
+func parseNewIssuer(r pipeline.Request, in *rest.Input) certificate.IssuerParams {
+	if in.Raw("provider") == nil {
+		in.Required("provider")
 	}
-	return parseIssuer(c, in)
+	return parseIssuer(r, in)
 }

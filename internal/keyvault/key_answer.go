@@ -6,6 +6,8 @@ import (
 	"coffer/internal/audit"
 	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 	"coffer/internal/seal"
 )
 
@@ -26,20 +28,20 @@ type randomBody struct {
 	Value string `json:"value"`
 }
 
-func renderUsed(c *call, u *key.Used) reply {
-	c.attempt.ObjectVersion(u.Version.Version)
+func renderUsed(r pipeline.Request, u *key.Used) rest.Reply {
+	r.Record().ObjectVersion(u.Version.Version)
 	text := base64.RawURLEncoding.EncodeToString
-	r := ok(usedBody{c.objectID(object.Keys, u.Version.Name, u.Version.Version), text(u.Value.Reveal()), text(u.IV), text(u.Tag), text(u.AAD)})
-	r.secret = true
-	return r
+	out := rest.OK(usedBody{objectID(r, object.Keys, u.Version.Name, u.Version.Version), text(u.Value.Reveal()), text(u.IV), text(u.Tag), text(u.AAD)})
+	out.Secret = true
+	return out
 }
 
-func renderVerified(_ *call, valid bool) reply { return ok(verifiedBody{valid}) }
+func renderVerified(_ pipeline.Request, valid bool) rest.Reply { return rest.OK(verifiedBody{valid}) }
 
-func renderRandom(_ *call, v seal.Value) reply {
-	r := ok(randomBody{base64.RawURLEncoding.EncodeToString(v.Reveal())})
-	r.secret = true
-	return r
+func renderRandom(_ pipeline.Request, v seal.Value) rest.Reply {
+	out := rest.OK(randomBody{base64.RawURLEncoding.EncodeToString(v.Reveal())})
+	out.Secret = true
+	return out
 }
 
 // rotation is a policy with the head of its key.
@@ -76,25 +78,25 @@ type rotationAttributes struct {
 	Updated    int64  `json:"updated"`
 }
 
-func renderRotationPolicy(c *call, r rotation) reply {
-	p := r.policy
+func renderRotationPolicy(r pipeline.Request, current rotation) rest.Reply {
+	p := current.policy
 	var b rotationBody
 	if after, before := p.RotateAfterCreate.String(), p.RotateBeforeExpiry.String(); after+before != "" {
 		b.Actions = append(b.Actions, rotationAction{rotationTrigger{after, before}, rotationActionType{key.ActionRotate}})
 	}
 	b.Actions = append(b.Actions, rotationAction{rotationTrigger{BeforeExpiry: p.NotifyBeforeExpiry.String()}, rotationActionType{key.ActionNotify}})
 	if !p.Created.IsZero() {
-		b.ID = c.objectID(object.Keys, r.head.Name, "") + "/rotationpolicy"
+		b.ID = objectID(r, object.Keys, current.head.Name, "") + "/rotationpolicy"
 		b.Attributes = &rotationAttributes{p.ExpiryTime.String(), p.Created.Unix(), p.Updated.Unix()}
 	}
-	return ok(b)
+	return rest.OK(b)
 }
 
 // describeKey says on record what kind of key was made.
-func describeKey(c *call, v *key.Version) {
+func describeKey(rec pipeline.Record, v *key.Version) {
 	p := &audit.KeyProperties{Type: v.Type(), Size: v.Spec.Size, Curve: string(v.Spec.Curve)}
 	for _, op := range v.Ops {
 		p.Ops = append(p.Ops, string(op))
 	}
-	c.attempt.Describe(audit.Details{Key: p})
+	rec.Describe(audit.Details{Key: p})
 }

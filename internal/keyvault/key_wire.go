@@ -9,7 +9,9 @@ import (
 
 	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
 	"coffer/internal/pki"
+	"coffer/internal/rest"
 )
 
 // keyBundle is contract keys.md, 4.1.
@@ -54,35 +56,35 @@ const (
 	platformHSM      = "1"
 )
 
-func newKeyAttributes(c *call, v *key.Version, h object.Head) keyAttributes {
-	a := keyAttributes{attributes: fullAttributes(c, v.Attributes, customizedKeys)}
-	if c.version.has(exportableKeys) {
+func newKeyAttributes(r pipeline.Request, v *key.Version, h object.Head) keyAttributes {
+	a := keyAttributes{attributes: fullAttributes(r, v.Attributes, customizedKeys)}
+	if r.Version().Has(exportableKeys) {
 		// Of a certificate's key the policy's exportable concerns the secret; the
 		// attribute is about key release (contract keys.md, 6).
 		exportable := v.Exportable && !h.Managed
 		a.Exportable = &exportable
 	}
-	if c.version.has(hsmPlatform) {
+	if r.Version().Has(hsmPlatform) {
 		if a.Platform = platformSoftware; !v.HSM.IsZero() {
 			a.Platform = platformHSM
 		}
 	}
-	if v.Spec.Algorithm == pki.Oct && c.version.has(octKeySize) {
+	if v.Spec.Algorithm == pki.Oct && r.Version().Has(octKeySize) {
 		a.Size = v.Spec.Size
 	}
 	return a
 }
 
-func newKeyBundle(c *call, b *key.Bundle) keyBundle {
+func newKeyBundle(r pipeline.Request, b *key.Bundle) keyBundle {
 	v := b.Version
-	c.attempt.ObjectVersion(v.Version)
-	return keyBundle{newJSONWebKey(c, v), newKeyAttributes(c, v, b.Head), v.Tags, b.Head.Managed}
+	r.Record().ObjectVersion(v.Version)
+	return keyBundle{newJSONWebKey(r, v), newKeyAttributes(r, v, b.Head), v.Tags, b.Head.Managed}
 }
 
-// newJSONWebKey panics over a stored public key that is none: it was made here, so
+// newJSONWebKey panics over a stored public key that is pipeline.None: it was made here, so
 // the database is damaged, and the answer is an internal error.
-func newJSONWebKey(c *call, v *key.Version) jsonWebKey {
-	jwk := jsonWebKey{ID: c.objectID(object.Keys, v.Name, v.Version), Type: v.Type(), Ops: v.Ops}
+func newJSONWebKey(r pipeline.Request, v *key.Version) jsonWebKey {
+	jwk := jsonWebKey{ID: objectID(r, object.Keys, v.Name, v.Version), Type: v.Type(), Ops: v.Ops}
 	if jwk.Ops == nil {
 		jwk.Ops = []key.Op{}
 	}
@@ -105,7 +107,7 @@ func newJSONWebKey(c *call, v *key.Version) jsonWebKey {
 		point = p.Bytes()
 	}
 	field := len(point) / 2
-	jwk.Curve = curveName(c, v.Spec.Curve)
+	jwk.Curve = curveName(r, v.Spec.Curve)
 	jwk.X = base64.RawURLEncoding.EncodeToString(point[1 : 1+field])
 	jwk.Y = base64.RawURLEncoding.EncodeToString(point[1+field:])
 	return jwk
@@ -121,24 +123,24 @@ type deletedKeyItem struct {
 	keyItem
 }
 
-func renderKey(c *call, b *key.Bundle) reply { return ok(newKeyBundle(c, b)) }
+func renderKey(r pipeline.Request, b *key.Bundle) rest.Reply { return rest.OK(newKeyBundle(r, b)) }
 
 // renderNewKey also puts on record what kind of key came to be.
-func renderNewKey(c *call, b *key.Bundle) reply {
-	describeKey(c, b.Version)
-	return renderKey(c, b)
+func renderNewKey(r pipeline.Request, b *key.Bundle) rest.Reply {
+	describeKey(r.Record(), b.Version)
+	return renderKey(r, b)
 }
 
-func renderDeletedKey(c *call, b *key.Bundle) reply {
-	return ok(deletedKeyBundle{c.deletion(b.Head), newKeyBundle(c, b)})
+func renderDeletedKey(r pipeline.Request, b *key.Bundle) rest.Reply {
+	return rest.OK(deletedKeyBundle{newDeletion(r, object.Keys, b.Head), newKeyBundle(r, b)})
 }
 
-func keyLine(c *call, l key.Listed) keyItem {
-	return keyItem{c.objectID(object.Keys, l.Head.Name, ""), newKeyAttributes(c, &l.Version, l.Head), l.Version.Tags, l.Head.Managed}
+func keyLine(r pipeline.Request, l key.Listed) keyItem {
+	return keyItem{objectID(r, object.Keys, l.Head.Name, ""), newKeyAttributes(r, &l.Version, l.Head), l.Version.Tags, l.Head.Managed}
 }
 
-func deletedKeyLine(c *call, l key.Listed) deletedKeyItem {
-	return deletedKeyItem{c.deletion(l.Head), keyLine(c, l)}
+func deletedKeyLine(r pipeline.Request, l key.Listed) deletedKeyItem {
+	return deletedKeyItem{newDeletion(r, object.Keys, l.Head), keyLine(r, l)}
 }
 
 // keyVersion is one version with the head that all of its list share.
@@ -147,7 +149,7 @@ type keyVersion struct {
 	head    object.Head
 }
 
-func keyVersionLine(c *call, v keyVersion) keyItem {
-	return keyItem{c.objectID(object.Keys, v.version.Name, v.version.Version), newKeyAttributes(c, v.version, v.head),
+func keyVersionLine(r pipeline.Request, v keyVersion) keyItem {
+	return keyItem{objectID(r, object.Keys, v.version.Name, v.version.Version), newKeyAttributes(r, v.version, v.head),
 		v.version.Tags, v.head.Managed}
 }

@@ -5,6 +5,8 @@ import (
 
 	"coffer/internal/issuance"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 )
 
 // operationBody is contract certificates.md, 5.5.
@@ -36,9 +38,9 @@ const (
 // pollAfter is what pollers are told to wait, in seconds (recorded).
 const pollAfter = 10
 
-func newOperationBody(c *call, op *issuance.Operation) operationBody {
+func newOperationBody(r pipeline.Request, op *issuance.Operation) operationBody {
 	b := operationBody{
-		ID: c.pendingID(op.Name), Issuer: operationIssuer{op.Spec.Name}, CSR: op.CSR,
+		ID: pendingID(r, op.Name), Issuer: operationIssuer{op.Spec.Name}, CSR: op.CSR,
 		Cancellation: op.CancellationRequested, Status: string(op.Status), RequestID: op.RequestID,
 	}
 	switch op.Status {
@@ -48,14 +50,14 @@ func newOperationBody(c *call, op *issuance.Operation) operationBody {
 			b.StatusDetails = waitsForMerge
 		}
 	case issuance.Completed:
-		b.Target = c.objectID(object.Certificates, op.Name, "")
+		b.Target = objectID(r, object.Certificates, op.Name, "")
 	case issuance.Failed:
 		b.Error = &errorObject{Code: issuance.IssuerError, Message: "The issuer encountered an error processing the certificate request."}
 		if op.Error != nil {
 			b.Error.Code, b.Error.Message = op.Error.Code, op.Error.Message
 		}
 	}
-	if c.version.has(preserveCertOrder) {
+	if r.Version().Has(preserveCertOrder) {
 		b.PreserveOrder = &op.PreserveOrder
 	}
 	return b
@@ -64,25 +66,25 @@ func newOperationBody(c *call, op *issuance.Operation) operationBody {
 // renderCreated tells where to poll. The rules answer a create as in progress
 // however fast the issuer is: a poller that saw completed here would never fetch
 // the certificate (contract certificates.md, 8.1).
-func renderCreated(c *call, op *issuance.Operation) reply {
-	describeOperation(c, op)
-	describeGivenPolicy(c, op.Policy)
-	return reply{status: http.StatusAccepted, body: newOperationBody(c, op), retryAfter: pollAfter,
-		location: c.pendingID(op.Name) + "?api-version=" + c.version.text + "&request_id=" + op.RequestID}
+func renderCreated(r pipeline.Request, op *issuance.Operation) rest.Reply {
+	describeOperation(r.Record(), op)
+	describePolicy(r.Record(), op.Policy)
+	return rest.Reply{Status: http.StatusAccepted, Body: newOperationBody(r, op), RetryAfter: pollAfter,
+		Location: pendingID(r, op.Name) + "?api-version=" + r.Version().Text() + "&request_id=" + op.RequestID}
 }
 
-func renderOperation(c *call, op *issuance.Operation) reply {
-	describeOperation(c, op)
-	return ok(newOperationBody(c, op))
+func renderOperation(r pipeline.Request, op *issuance.Operation) rest.Reply {
+	describeOperation(r.Record(), op)
+	return rest.OK(newOperationBody(r, op))
 }
 
 // renderPolled is renderOperation for GET, which alone says when to come back.
-func renderPolled(c *call, op *issuance.Operation) reply {
-	r := renderOperation(c, op)
+func renderPolled(r pipeline.Request, op *issuance.Operation) rest.Reply {
+	out := renderOperation(r, op)
 	if op.Status == issuance.InProgress {
-		r.retryAfter = pollAfter
+		out.RetryAfter = pollAfter
 	}
-	return r
+	return out
 }
 
 // cancellation is the body of PATCH on an operation.
@@ -91,12 +93,12 @@ type cancellation struct {
 	requested bool
 }
 
-func parseCancellation(c *call, in *input) cancellation {
-	p := cancellation{requestID: c.query.requestID, requested: in.is("cancellation_requested")}
-	if in.raw("cancellation_requested") == nil {
-		in.required("cancellation_requested")
+func parseCancellation(r pipeline.Request, in *rest.Input) cancellation {
+	p := cancellation{requestID: requestID(r), requested: in.Is("cancellation_requested")}
+	if in.Raw("cancellation_requested") == nil {
+		in.Required("cancellation_requested")
 	}
 	return p
 }
 
-func requestID(c *call, _ *input) string { return c.query.requestID }
+func requestID(r pipeline.Request) string { return r.Query().Get("request_id") }

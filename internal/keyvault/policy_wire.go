@@ -4,7 +4,9 @@ import (
 	"coffer/internal/certificate"
 	"coffer/internal/issuance"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
 	"coffer/internal/pki"
+	"coffer/internal/rest"
 )
 
 // policyBody is contract certificates.md, 6.1. A nil list was never given and
@@ -82,13 +84,13 @@ type platformManagedBody struct {
 // oldP256K is the name of P-256K before 7.0; input is understood under either.
 const oldP256K = "SECP256K1"
 
-func newPolicyBody(c *call, cert *certificate.Certificate) policyBody {
+func newPolicyBody(r pipeline.Request, cert *certificate.Certificate) policyBody {
 	p := cert.Policy
 	b := policyBody{
-		ID: c.objectID(object.Certificates, cert.Head.Name, "") + "/policy",
+		ID: objectID(r, object.Certificates, cert.Head.Name, "") + "/policy",
 		Key: keyProps{
 			Exportable: p.Key.Exportable, Type: p.Key.Type, Size: p.Key.Size, Reuse: p.Key.Reuse,
-			Curve: curveName(c, p.Key.Curve),
+			Curve: curveName(r, p.Key.Curve),
 		},
 		Secret: secretProps{p.ContentType},
 		X509: x509Props{
@@ -106,114 +108,111 @@ func newPolicyBody(c *call, cert *certificate.Certificate) policyBody {
 	for i, a := range p.Actions {
 		b.Actions[i] = lifetimeAction{trigger{a.Percentage, a.Days}, actionBody{string(a.Action)}}
 	}
-	if m := p.PlatformManage; m != nil && c.version.has(platformManaged) {
+	if m := p.PlatformManage; m != nil && r.Version().Has(platformManaged) {
 		b.PlatformManaged = &platformManagedBody{m.CertificateUsage, m.Metadata}
 	}
 	return b
 }
 
-func curveName(c *call, curve pki.Curve) string {
-	if curve == pki.P256K && !c.version.has(modernNames) {
+func curveName(r pipeline.Request, curve pki.Curve) string {
+	if curve == pki.P256K && !r.Version().Has(modernNames) {
 		return oldP256K
 	}
 	return string(curve)
 }
 
-func renderPolicy(c *call, cert *certificate.Certificate) reply { return ok(newPolicyBody(c, cert)) }
+func renderPolicy(r pipeline.Request, cert *certificate.Certificate) rest.Reply {
+	return rest.OK(newPolicyBody(r, cert))
+}
 
-func renderPolicyUpdated(c *call, cert *certificate.Certificate) reply {
-	describePolicy(c, cert.Policy)
-	return renderPolicy(c, cert)
+func renderPolicyUpdated(r pipeline.Request, cert *certificate.Certificate) rest.Reply {
+	describePolicy(r.Record(), cert.Policy)
+	return renderPolicy(r, cert)
 }
 
 // policyOf reads the member policy of a body.
-func policyOf(c *call, in *input) *issuance.Patch {
-	p := in.object("policy")
+func policyOf(r pipeline.Request, in *rest.Input) *issuance.Patch {
+	p := in.Object("policy")
 	if p == nil {
 		return nil
 	}
-	return parsePolicy(c, p)
+	return parsePolicy(r, p)
 }
 
 // parsePolicyBody reads a body that is a policy. Its members are named as those
 // of a create: that is how the rules name them too.
-func parsePolicyBody(c *call, in *input) *issuance.Patch {
-	p := *in
-	p.path = "policy."
-	return parsePolicy(c, &p)
+func parsePolicyBody(r pipeline.Request, in *rest.Input) *issuance.Patch {
+	return parsePolicy(r, in.Under("policy."))
 }
 
-func parsePolicy(c *call, in *input) *issuance.Patch {
+func parsePolicy(r pipeline.Request, in *rest.Input) *issuance.Patch {
 	p := &issuance.Patch{}
-	if k := in.object("key_props"); k != nil {
+	if k := in.Object("key_props"); k != nil {
 		p.Key = &issuance.KeyPatch{
-			Type: k.text("kty"), Size: k.integer("key_size"), Curve: k.text("crv"),
-			Exportable: k.boolean("exportable"), Reuse: k.boolean("reuse_key"),
+			Type: k.Text("kty"), Size: k.Integer("key_size"), Curve: k.Text("crv"),
+			Exportable: k.Boolean("exportable"), Reuse: k.Boolean("reuse_key"),
 		}
 	}
-	if s := in.object("secret_props"); s != nil {
-		p.Secret = &issuance.SecretPatch{ContentType: s.text("contentType")}
+	if s := in.Object("secret_props"); s != nil {
+		p.Secret = &issuance.SecretPatch{ContentType: s.Text("contentType")}
 	}
-	if x := in.object("x509_props"); x != nil {
-		p.X509 = parseX509(c, x)
+	if x := in.Object("x509_props"); x != nil {
+		p.X509 = parseX509(r, x)
 	}
-	if actions := in.objects("lifetime_actions"); actions != nil {
+	if actions := in.Objects("lifetime_actions"); actions != nil {
 		p.Actions = make([]issuance.ActionPatch, len(actions))
 		for i, a := range actions {
 			p.Actions[i] = parseAction(a)
 		}
 	}
-	if i := in.object("issuer"); i != nil {
-		p.Issuer = &issuance.IssuerPatch{Name: i.text("name"), CertificateType: i.text("cty")}
-		if c.version.has(modernNames) {
-			p.Issuer.Transparency = i.boolean("cert_transparency")
+	if i := in.Object("issuer"); i != nil {
+		p.Issuer = &issuance.IssuerPatch{Name: i.Text("name"), CertificateType: i.Text("cty")}
+		if r.Version().Has(modernNames) {
+			p.Issuer.Transparency = i.Boolean("cert_transparency")
 		}
 	}
-	if a := in.object("attributes"); a != nil {
-		p.Attributes = &issuance.AttributesPatch{Enabled: a.boolean("enabled")}
+	if a := in.Object("attributes"); a != nil {
+		p.Attributes = &issuance.AttributesPatch{Enabled: a.Boolean("enabled")}
 	}
-	if m := in.objectSince(c, "platform_managed", platformManaged); m != nil {
-		p.PlatformManaged = parsePlatformManaged(m)
+	if r.Version().Has(platformManaged) { // older versions ignore it, whatever it is
+		if m := in.Object("platform_managed"); m != nil {
+			p.PlatformManaged = parsePlatformManaged(m)
+		}
 	}
 	return p
 }
 
-func parseX509(c *call, in *input) *issuance.X509Patch {
+func parseX509(r pipeline.Request, in *rest.Input) *issuance.X509Patch {
 	x := &issuance.X509Patch{
-		Subject: in.text("subject"), EKUs: in.texts("ekus"), KeyUsage: in.texts("key_usage"),
-		ValidityMonths: in.integer("validity_months"),
+		Subject: in.Text("subject"), EKUs: in.Texts("ekus"), KeyUsage: in.Texts("key_usage"),
+		ValidityMonths: in.Integer("validity_months"),
 	}
-	if s := in.object("sans"); s != nil {
-		x.SANs = &issuance.SANs{Emails: s.texts("emails"), DNSNames: s.texts("dns_names"), UPNs: s.texts("upns")}
-		if c.version.has(uriAndIPNames) {
-			x.SANs.URIs, x.SANs.IPAddresses = s.texts("uris"), s.texts("ipAddresses")
+	if s := in.Object("sans"); s != nil {
+		x.SANs = &issuance.SANs{Emails: s.Texts("emails"), DNSNames: s.Texts("dns_names"), UPNs: s.Texts("upns")}
+		if r.Version().Has(uriAndIPNames) {
+			x.SANs.URIs, x.SANs.IPAddresses = s.Texts("uris"), s.Texts("ipAddresses")
 		}
 	}
-	if b := in.object("basic_constraints"); b != nil {
-		x.BasicConstraints = &issuance.ConstraintsPatch{CA: b.boolean("ca"), PathLen: b.integer("path_len_constraint")}
+	if b := in.Object("basic_constraints"); b != nil {
+		x.BasicConstraints = &issuance.ConstraintsPatch{CA: b.Boolean("ca"), PathLen: b.Integer("path_len_constraint")}
 	}
 	return x
 }
 
-func parseAction(in *input) issuance.ActionPatch {
+func parseAction(in *rest.Input) issuance.ActionPatch {
 	var p issuance.ActionPatch
-	if t := in.object("trigger"); t != nil {
-		p.Trigger = &issuance.TriggerPatch{Percentage: t.integer("lifetime_percentage"), Days: t.integer("days_before_expiry")}
+	if t := in.Object("trigger"); t != nil {
+		p.Trigger = &issuance.TriggerPatch{Percentage: t.Integer("lifetime_percentage"), Days: t.Integer("days_before_expiry")}
 	}
-	if a := in.object("action"); a != nil {
-		p.ActionType = a.text("action_type")
+	if a := in.Object("action"); a != nil {
+		p.ActionType = a.Text("action_type")
 	}
 	return p
 }
 
-func parsePlatformManaged(in *input) *issuance.PlatformManaged {
-	m := &issuance.PlatformManaged{}
-	if usage := in.text("certificate_usage"); usage != nil {
-		m.CertificateUsage = *usage
-	} else if in.raw("certificate_usage") == nil {
-		in.required("certificate_usage")
-	}
-	if metadata := in.text("metadata"); metadata != nil {
+func parsePlatformManaged(in *rest.Input) *issuance.PlatformManaged {
+	m := &issuance.PlatformManaged{CertificateUsage: in.NeedText("certificate_usage")}
+	if metadata := in.Text("metadata"); metadata != nil {
 		m.Metadata = *metadata
 	}
 	return m

@@ -1,6 +1,10 @@
 package keyvault
 
-import "coffer/internal/certificate"
+import (
+	"coffer/internal/certificate"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
+)
 
 // renderedKey is all that the answer depends on.
 type renderedKey struct {
@@ -18,22 +22,22 @@ const maxRendered = 2048
 // service answers again as long as nothing changes. A bundle is never changed, so
 // what was made of it stays right; when the service answers another one, the old
 // answers are no longer asked for.
-func (s *Server) renderRead(c *call, b *certificate.Bundle) reply {
+func (s *Server) renderRead(r pipeline.Request, b *certificate.Bundle) rest.Reply {
 	if !b.Kept {
-		return renderRead(c, b)
+		return renderRead(r, b)
 	}
-	k := renderedKey{b, c.address.base, c.version.rank, c.pinned != "", c.vault.Revision}
+	k := renderedKey{b, r.Base(), r.Version().Rank(), pinned(r), r.Vault().Revision}
 	if text, found := s.rendered.Get(k); found {
-		c.attempt.ObjectVersion(b.Version.Version)
-		return reply{status: 200, text: text}
+		r.Record().ObjectVersion(b.Version.Version)
+		return rest.Reply{Status: 200, Text: text}
 	}
-	r := renderRead(c, b)
-	a, err := encode(r)
+	out := renderRead(r, b)
+	a, err := rest.Encode(out)
 	if err != nil {
-		return r // it fails again where failures are answered
+		return out // it fails again where failures are answered
 	}
-	r = reply{status: a.status, text: append([]byte(nil), a.body.Bytes()...)}
-	a.release()
-	s.rendered.Put(k, r.text)
-	return r
+	out = rest.Reply{Status: a.Status(), Text: a.Copy()}
+	a.Release()
+	s.rendered.Put(k, out.Text)
+	return out
 }

@@ -2,6 +2,8 @@ package keyvault
 
 import (
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 )
@@ -37,75 +39,77 @@ type deletedSecretItem struct {
 }
 
 // outContentType is the form that a get asks for; older versions do not.
-func outContentType(c *call, _ *input) string {
-	if c.version.has(secretConversion) {
-		return c.query.outContentType
+func outContentType(r pipeline.Request) string {
+	if r.Version().Has(secretConversion) {
+		return r.Query().Get("outContentType")
 	}
 	return ""
 }
 
-func parseSecret(_ *call, in *input) secret.SetParams {
-	p := secret.SetParams{Change: parseSecretChange(nil, in)}
-	if value := in.anyText("value"); value != nil {
+func parseSecret(r pipeline.Request, in *rest.Input) secret.SetParams {
+	p := secret.SetParams{Change: parseSecretChange(r, in)}
+	if value := in.AnyText("value"); value != nil {
 		p.Value = seal.NewValue([]byte(*value))
-	} else if in.raw("value") == nil {
-		in.required("value")
+	} else if in.Raw("value") == nil {
+		in.Required("value")
 	}
 	return p
 }
 
-func parseSecretChange(_ *call, in *input) secret.Change {
+func parseSecretChange(_ pipeline.Request, in *rest.Input) secret.Change {
 	a := parseAttributes(in)
-	return secret.Change{ContentType: in.text("contentType"), Enabled: a.enabled, NotBefore: a.notBefore,
-		Expires: a.expires, Tags: in.tags("tags")}
+	return secret.Change{ContentType: in.Text("contentType"), Enabled: a.enabled, NotBefore: a.notBefore,
+		Expires: a.expires, Tags: in.Tags("tags")}
 }
 
-func newSecretBundle(c *call, b *secret.Bundle) secretBundle {
+func newSecretBundle(r pipeline.Request, b *secret.Bundle) secretBundle {
 	v := b.Version
-	c.attempt.ObjectVersion(v.Version)
+	r.Record().ObjectVersion(v.Version)
 	out := secretBundle{
 		ContentType: v.ContentType,
-		ID:          c.objectID(object.Secrets, v.Name, v.Version), Managed: b.Head.Managed,
-		Attributes: fullAttributes(c, v.Attributes, customizedKeys), Tags: v.Tags,
+		ID:          objectID(r, object.Secrets, v.Name, v.Version), Managed: b.Head.Managed,
+		Attributes: fullAttributes(r, v.Attributes, customizedKeys), Tags: v.Tags,
 	}
 	if b.Head.Managed {
-		out.KeyID = c.objectID(object.Keys, v.Name, v.Version)
-		if c.version.has(secretConversion) {
+		out.KeyID = objectID(r, object.Keys, v.Name, v.Version)
+		if r.Version().Has(secretConversion) {
 			out.Previous = string(v.Previous)
 		}
 	}
 	return out
 }
 
-func renderSecret(c *call, b *secret.Bundle) reply { return ok(newSecretBundle(c, b)) }
+func renderSecret(r pipeline.Request, b *secret.Bundle) rest.Reply {
+	return rest.OK(newSecretBundle(r, b))
+}
 
-func renderSecretValue(c *call, b *secret.Bundle) reply {
-	r := ok(newSecretBundle(c, b))
-	if r.value, r.secret = b.Value.Reveal(), true; r.value == nil {
-		r.value = []byte{}
+func renderSecretValue(r pipeline.Request, b *secret.Bundle) rest.Reply {
+	out := rest.OK(newSecretBundle(r, b))
+	if out.Value, out.Secret = b.Value.Reveal(), true; out.Value == nil {
+		out.Value = []byte{}
 	}
-	return r
+	return out
 }
 
-func renderSecretSet(c *call, b *secret.Bundle) reply {
-	describeSecret(c, b.Version)
-	return renderSecretValue(c, b)
+func renderSecretSet(r pipeline.Request, b *secret.Bundle) rest.Reply {
+	describeSecret(r.Record(), b.Version)
+	return renderSecretValue(r, b)
 }
 
-func renderDeletedSecret(c *call, b *secret.Bundle) reply {
-	return ok(deletedSecretBundle{c.deletion(b.Head), newSecretBundle(c, b)})
+func renderDeletedSecret(r pipeline.Request, b *secret.Bundle) rest.Reply {
+	return rest.OK(deletedSecretBundle{newDeletion(r, object.Secrets, b.Head), newSecretBundle(r, b)})
 }
 
-func newSecretItem(c *call, id string, v *secret.Version, h object.Head) secretItem {
-	return secretItem{v.ContentType, id, h.Managed, fullAttributes(c, v.Attributes, customizedKeys), v.Tags}
+func newSecretItem(r pipeline.Request, id string, v *secret.Version, h object.Head) secretItem {
+	return secretItem{v.ContentType, id, h.Managed, fullAttributes(r, v.Attributes, customizedKeys), v.Tags}
 }
 
-func secretLine(c *call, l secret.Listed) secretItem {
-	return newSecretItem(c, c.objectID(object.Secrets, l.Head.Name, ""), &l.Version, l.Head)
+func secretLine(r pipeline.Request, l secret.Listed) secretItem {
+	return newSecretItem(r, objectID(r, object.Secrets, l.Head.Name, ""), &l.Version, l.Head)
 }
 
-func deletedSecretLine(c *call, l secret.Listed) deletedSecretItem {
-	return deletedSecretItem{c.deletion(l.Head), secretLine(c, l)}
+func deletedSecretLine(r pipeline.Request, l secret.Listed) deletedSecretItem {
+	return deletedSecretItem{newDeletion(r, object.Secrets, l.Head), secretLine(r, l)}
 }
 
 // secretVersion is one version with the head that all of its list share.
@@ -114,6 +118,6 @@ type secretVersion struct {
 	head    object.Head
 }
 
-func secretVersionLine(c *call, v secretVersion) secretItem {
-	return newSecretItem(c, c.objectID(object.Secrets, v.version.Name, v.version.Version), v.version, v.head)
+func secretVersionLine(r pipeline.Request, v secretVersion) secretItem {
+	return newSecretItem(r, objectID(r, object.Secrets, v.version.Name, v.version.Version), v.version, v.head)
 }

@@ -3,14 +3,18 @@ package keyvault
 import (
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
 	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/certificate"
 	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
 	"coffer/internal/secret"
-	"coffer/internal/throttle"
 	"coffer/internal/vault"
 )
 
@@ -19,11 +23,12 @@ type Config struct {
 	Certificates *certificate.Service
 	Keys         *key.Service
 	Secrets      *secret.Service
-	Vaults       Vaults
-	Verifier     Verifier
+	Vaults       pipeline.Vaults
+	Verifier     pipeline.Verifier
 	Gate         *access.Gate
-	Sealer       Sealer
+	Sealer       rest.Sealer // of continuations
 	Recorder     *access.Recorder
+	Budget       *pipeline.Budget // nil: one of its own
 	Logger       *slog.Logger
 
 	// Challenge gives the WWW-Authenticate value of a 401 for a request to host
@@ -54,28 +59,17 @@ type Config struct {
 	Now            func() time.Time // nil: time.Now
 }
 
-// The sizes of bodies (contract errors.md, 6.1).
-const (
-	defaultMaxBody        = 1 << 20
-	defaultMaxRestoreBody = 16 << 20
-)
-
-// How many refused tokens of one source address are answered and recorded as
-// such; beyond that the source is told to slow down, without a record each. Good
-// tokens do not count (contract errors.md, 3, step 7).
-const (
-	refusedPerSecond = 20
-	refusedBurst     = 200
-)
+// defaultMaxRestoreBody is the size of a backup with many versions (contract
+// errors.md, 6.1).
+const defaultMaxRestoreBody = 16 << 20
 
 // Server is the data plane as an http.Handler. It is safe for concurrent use.
 type Server struct {
 	cfg            Config
-	router         router
-	serviceVersion []string                            // header values are shared by all answers
-	rendered       object.Bounded[renderedKey, []byte] // never changed
-	hosts          object.Bounded[string, meaning]     // of names that are ours
-	strangers      *throttle.Sources                   // of refused tokens
+	pipeline       *pipeline.Pipeline
+	serviceVersion []string                               // header values are shared by all answers
+	rendered       object.Bounded[renderedKey, []byte]    // never changed
+	hosts          object.Bounded[string, pipeline.Place] // of names that are ours
 }
 
 // New checks the configuration. It starts nothing.
@@ -85,9 +79,7 @@ func New(cfg Config) (*Server, error) {
 		given bool
 	}{
 		{"Certificates", cfg.Certificates != nil}, {"Keys", cfg.Keys != nil}, {"Secrets", cfg.Secrets != nil},
-		{"Vaults", cfg.Vaults != nil}, {"Verifier", cfg.Verifier != nil}, {"Gate", cfg.Gate != nil},
-		{"Sealer", cfg.Sealer != nil}, {"Recorder", cfg.Recorder != nil}, {"Logger", cfg.Logger != nil},
-		{"Challenge", cfg.Challenge != nil}, {"Audiences", cfg.Audiences != nil},
+		{"Sealer", cfg.Sealer != nil}, {"Challenge", cfg.Challenge != nil}, {"Audiences", cfg.Audiences != nil},
 		{"ServiceVersion", cfg.ServiceVersion != ""},
 	} {
 		if !need.given {
@@ -99,28 +91,55 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	if cfg.Ready == nil {
-		cfg.Ready = func() error { return nil }
-	}
-	if cfg.MaxBody == 0 {
-		cfg.MaxBody = defaultMaxBody
-	}
 	if cfg.MaxRestoreBody == 0 {
 		cfg.MaxRestoreBody = defaultMaxRestoreBody
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}, strangers: throttle.NewSources(refusedPerSecond, refusedBurst)}
+	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}}
 	s.rendered.Max, s.hosts.Max = maxRendered, maxHosts
-	s.router = newRouter(s.routes())
-	return s, nil
+	var err error
+	s.pipeline, err = pipeline.New(pipeline.Config{
+		Routes: s.routes(), Locate: s.locate, Target: target, Method: method,
+		Versions: &rest.Versions{List: apiVersions, Recommended: recommendedVersion, Newer: cfg.AllowNewerVersions},
+		Health:   "healthstatus", Ready: cfg.Ready,
+		Codes: codes, ErrorBody: newErrorBody, Header: s.header,
+		Challenge: func(r pipeline.Request) string { return cfg.Challenge(r.Address().Host, r.Vault()) },
+		Vaults:    cfg.Vaults, Verifier: cfg.Verifier, Gate: cfg.Gate, Recorder: cfg.Recorder, Budget: cfg.Budget,
+		Logger: cfg.Logger, MaxBody: cfg.MaxBody, Now: cfg.Now,
+	})
+	return s, err
 }
 
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.pipeline.ServeHTTP(w, r) }
+
 // routes are all routes of the data plane.
-func (s *Server) routes() []route {
-	var all []route
-	all = append(all, s.certificateRoutes()...)
-	all = append(all, s.keyRoutes()...)
-	return append(all, s.secretRoutes()...)
+func (s *Server) routes() []pipeline.Route {
+	return slices.Concat(s.certificateRoutes(), s.keyRoutes(), s.secretRoutes())
+}
+
+// header adds what every answer of the data plane has (contract errors.md, 2). The
+// names are in the canonical form that http.Header needs.
+func (s *Server) header(h http.Header, r pipeline.Request) {
+	h["X-Ms-Keyvault-Service-Version"] = s.serviceVersion
+	region := vault.DefaultLocation
+	if v := r.Vault(); v != nil {
+		region = v.Location
+	}
+	// One allocation for all values that are this request's own.
+	own := [...]string{region, networkInfo(r.Client()), r.ID(), r.CorrelationID()}
+	h["X-Ms-Keyvault-Region"] = own[0:1:1]
+	h["X-Ms-Keyvault-Network-Info"] = own[1:2:2]
+	h["X-Ms-Request-Id"] = own[2:3:3]
+	if own[3] != "" {
+		h["X-Ms-Client-Request-Id"] = own[3:4:4]
+	}
+}
+
+// networkInfo tells the caller its address as the server saw it; support tools
+// read it.
+func networkInfo(a netip.Addr, text string) string {
+	if a.Is6() {
+		return "conn_type=Ipv6;addr=" + text + ";act_addr_fam=InterNetworkV6;"
+	}
+	return "conn_type=Ipv4;addr=" + text + ";act_addr_fam=InterNetwork;"
 }

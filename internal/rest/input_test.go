@@ -1,4 +1,4 @@
-package keyvault
+package rest
 
 import (
 	"encoding/json"

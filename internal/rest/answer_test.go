@@ -1,4 +1,4 @@
-package keyvault
+package rest
 
 import (
 	"bytes"
@@ -6,11 +6,17 @@ import (
 	"testing"
 )
 
+type shape struct {
+	ContentType string            `json:"contentType,omitempty"`
+	ID          string            `json:"id"`
+	Tags        map[string]string `json:"tags,omitzero"`
+}
+
 // A value is written as encoding/json would write it.
 func TestValuesAreJSON(t *testing.T) {
 	for _, value := range []string{"", "plain ~text", `quo"te and back\\slash`, "line\nfeed\ttab\x00\x1f\x7f", "<a>&", "é🔑", "\u2028\u2029",
 		"not \xff UTF-8 \xc3", "\"", "a\\"} {
-		a, err := encode(reply{status: 200, body: secretBundle{ID: "x"}, value: []byte(value), secret: true})
+		a, err := Encode(Reply{Status: 200, Body: shape{ID: "x"}, Value: []byte(value), Secret: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -19,8 +25,8 @@ func TestValuesAreJSON(t *testing.T) {
 		enc.SetEscapeHTML(false)
 		if err := enc.Encode(struct {
 			Value string `json:"value"`
-			secretBundle
-		}{value, secretBundle{ID: "x"}}); err != nil {
+			shape
+		}{value, shape{ID: "x"}}); err != nil {
 			t.Fatal(err)
 		}
 		if got := a.body.String() + "\n"; got != want.String() {
@@ -31,12 +37,12 @@ func TestValuesAreJSON(t *testing.T) {
 
 func TestSecretsAreWipedFromBuffers(t *testing.T) {
 	for _, secret := range []bool{true, false} {
-		a, err := encode(reply{status: 200, body: secretBundle{}, value: []byte("hunter2"), secret: secret})
+		a, err := Encode(Reply{Status: 200, Body: shape{}, Value: []byte("hunter2"), Secret: secret})
 		if err != nil {
 			t.Fatal(err)
 		}
 		written := a.body.Bytes()
-		a.release()
+		a.Release()
 		if bytes.Contains(written, []byte("hunter2")) == secret {
 			t.Errorf("secret %v: %q", secret, written)
 		}

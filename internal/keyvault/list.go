@@ -1,0 +1,121 @@
+package keyvault
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"coffer/internal/access"
+	"coffer/internal/fault"
+	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
+	"coffer/internal/seal"
+)
+
+// position is what a list request asks for.
+type position struct {
+	page    object.Page
+	pending bool // also names that have only a placeholder
+}
+
+// found is one page of a list.
+type found[T any] struct {
+	items []T
+	next  *string // nil: it is the last
+}
+
+// listing makes the endpoint of a list: rule reads a page, line shows an item, after
+// is the order key that the next page starts behind.
+func listing[T, L any](s *Server, a access.Action, rule func(context.Context, access.Grant, position) ([]T, bool, error),
+	line func(pipeline.Request, T) L, after func(T) string) pipeline.Endpoint {
+	read := func(ctx context.Context, g access.Grant, r pipeline.Request) (out found[T], err error) {
+		size, given, err := r.Query().PageSize()
+		if err != nil {
+			return out, err
+		}
+		p, err := s.position(ctx, r, size)
+		if err != nil {
+			return out, err
+		}
+		items, more, err := rule(ctx, g, p)
+		if err != nil {
+			return out, err
+		}
+		if out.items = items; !more || len(items) == 0 {
+			return out, nil
+		}
+		next := rest.Continuation{Flag: withoutPending, After: after(items[len(items)-1])}
+		if p.pending {
+			next.Flag = withPending
+		}
+		text, err := next.Seal(ctx, s.cfg.Sealer, listPlace(r))
+		if err != nil {
+			return out, err
+		}
+		link := nextLink(r, text)
+		if given {
+			link += "&maxresults=" + strconv.Itoa(size)
+		}
+		out.next = &link
+		return out, nil
+	}
+	render := func(r pipeline.Request, f found[T]) rest.Reply {
+		page := rest.Page[L]{Value: make([]L, len(f.items)), NextLink: f.next}
+		for i, item := range f.items {
+			page.Value[i] = line(r, item)
+		}
+		return rest.OK(page)
+	}
+	return pipeline.WithoutBody(a, func(r pipeline.Request) pipeline.Request { return r }, read, render)
+}
+
+// paged makes a rule that knows no placeholders one of listing.
+func paged[T any](rule func(context.Context, access.Grant, object.Page) ([]T, bool, error)) func(context.Context, access.Grant, position) ([]T, bool, error) {
+	return func(ctx context.Context, g access.Grant, p position) ([]T, bool, error) { return rule(ctx, g, p.page) }
+}
+
+// The flags of our continuations.
+const (
+	withPending    = 'p' // placeholders too
+	withoutPending = 'r'
+)
+
+// position reads where a list goes on, or how it begins.
+func (s *Server) position(ctx context.Context, r pipeline.Request, size int) (position, error) {
+	p := position{page: object.Page{Limit: size}}
+	text := r.Query().Get(rest.SkipToken)
+	if text == "" {
+		var err error
+		p.pending, err = includePending(r)
+		return p, err
+	}
+	c, err := rest.OpenContinuation(ctx, s.cfg.Sealer, listPlace(r), text)
+	p.page.After, p.pending = c.After, c.Flag == withPending
+	return p, err
+}
+
+// includePending is a parameter that versions before 7.0 do not know.
+func includePending(r pipeline.Request) (bool, error) {
+	text := r.Query().Get("includePending")
+	switch {
+	case text == "" || !r.Version().Has(modernNames) || strings.EqualFold(text, "false"):
+		return false, nil
+	case strings.EqualFold(text, "true"):
+		return true, nil
+	}
+	return false, fault.InvalidField("includePending", "")
+}
+
+// listPlace binds a continuation to its vault, its list and the name that the list is
+// of.
+func listPlace(r pipeline.Request) seal.Place {
+	return seal.Place{Vault: r.Vault().ID, Name: r.Name().Key(), Column: r.Pattern()}
+}
+
+// nextLink is what the client will call verbatim: it names the port even when it
+// is 443, and the list as the route spells it (contract certificates.md, 2.6).
+func nextLink(r pipeline.Request, continuation string) string {
+	path := strings.Replace(r.Pattern(), nameParam, r.Name().String(), 1)
+	return r.Address().Link() + path + "?api-version=" + r.Version().Text() + "&$skiptoken=" + continuation
+}

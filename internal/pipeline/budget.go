@@ -1,0 +1,113 @@
+package pipeline
+
+import (
+	"errors"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"coffer/internal/budget"
+	"coffer/internal/fault"
+	"coffer/internal/rest"
+)
+
+// Budget is the work of requests that is in flight, of all doors that share it.
+type Budget struct {
+	bodies *budget.Pool[holder] // bytes
+	slots  *budget.Pool[holder] // of reading what takes much of a processor
+}
+
+// holder is who work is counted for: a caller, whatever address it comes from. The
+// address counts for who has no id.
+type holder struct {
+	tenant, id string
+	address    netip.Addr
+}
+
+// The size of the budget. The bodies of one caller are four of the largest backups,
+// or 64 of the largest others; a body that is decoded takes its size a few times
+// over. A slot waits for the database too, hence more of them than processors.
+const (
+	allBodies     = 256 << 20
+	bodiesOfOne   = 64 << 20
+	slotsOfOne    = 16
+	slotsEachCore = 16
+	slotPatience  = 5 * time.Second
+)
+
+// NewBudget makes a budget of the default size.
+func NewBudget() *Budget {
+	all := max(2*slotsOfOne, slotsEachCore*runtime.GOMAXPROCS(0))
+	return &Budget{budget.NewPool[holder](allBodies, bodiesOfOne), budget.NewPool[holder](int64(all), slotsOfOne)}
+}
+
+// holdings are what a request has of the budget, until it is answered.
+type holdings struct {
+	bytes, slots int64
+}
+
+func (c *call) holder() holder {
+	caller := c.attempt.Caller()
+	switch {
+	case caller.ObjectID != "":
+		return holder{tenant: caller.TenantID, id: caller.ObjectID}
+	case caller.AppID != "":
+		return holder{tenant: caller.TenantID, id: caller.AppID}
+	}
+	return holder{address: c.arrived.client}
+}
+
+// readBody reads the body within its limit and the budget.
+func (c *call) readBody() (*rest.Input, error) {
+	limit := c.admitted.endpoint.maxBody
+	if limit == 0 {
+		limit = c.p.cfg.MaxBody
+	}
+	b, err := rest.ReadBody(c.w, c.r, limit, c.takeBytes)
+	if err != nil {
+		return nil, err
+	}
+	return rest.ParseInput(b)
+}
+
+func (c *call) takeBytes(n int64) error {
+	if err := c.p.cfg.Budget.bodies.Take(c.holder(), n); err != nil {
+		return overBudget(err, "bodies")
+	}
+	c.holds.bytes += n
+	return nil
+}
+
+// takeSlot waits for a slot, if the endpoint needs one.
+func (c *call) takeSlot() error {
+	if !c.admitted.endpoint.heavy {
+		return nil
+	}
+	if err := c.p.cfg.Budget.slots.Wait(c.r.Context(), c.holder(), 1, slotPatience); err != nil {
+		return overBudget(err, "costly requests")
+	}
+	c.holds.slots++
+	return nil
+}
+
+// giveBack returns what the request holds of the budget.
+func (c *call) giveBack() {
+	if c.holds == (holdings{}) {
+		return
+	}
+	b, h := c.p.cfg.Budget, c.holder()
+	b.bodies.Give(h, c.holds.bytes)
+	b.slots.Give(h, c.holds.slots)
+	c.holds = holdings{}
+}
+
+// overBudget tells the caller whose doing it is.
+func overBudget(err error, what string) error {
+	switch {
+	case errors.Is(err, budget.ErrShare):
+		return &fault.Error{Kind: fault.Busy, Msg: "Request was not processed because too many " + what + " of this caller are in flight.", Err: err}
+	case errors.Is(err, budget.ErrTotal):
+		return &fault.Error{Kind: fault.Unavailable, Msg: "Request was not processed because too many " + what + " are in flight.", Err: err}
+	}
+	return err
+}
