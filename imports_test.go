@@ -52,6 +52,10 @@ var layers = map[string][]string{
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
 	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
+	// frame of the doors
+	"budget":   {},
+	"rest":     {"object", "fault", "seal"},
+	"pipeline": {"object", "fault", "vault", "audit", "access", "authn", "throttle", "budget", "rest"},
 	// adapters
 	"store":             {"*"},
 	"keyvault":          {"*"},

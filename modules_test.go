@@ -50,7 +50,7 @@ var oracles = []string{
 var transports = map[string][]string{
 	"database/sql": {"internal/store"},
 	"net/http": {
-		"internal/keyvault", "internal/login", "internal/admin", "internal/daemon", "cmd/coffer", "bench",
+		"internal/rest", "internal/pipeline", "internal/keyvault", "internal/login", "internal/admin", "internal/daemon", "cmd/coffer", "bench",
 		"internal/authn", // fetches the keys of other issuers
 		"internal/audit", // the names of statuses
 	},
