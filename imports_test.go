@@ -63,7 +63,7 @@ var layers = map[string][]string{
 	"admin":             {"*"},
 	"issuer/selfsigned": {"issuance", "pki"},
 	// wiring
-	"config":     {"guid", "vault"},
+	"config":     {"guid", "seal", "vault"},
 	"servercert": {},
 }
 

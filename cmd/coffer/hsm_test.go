@@ -357,7 +357,7 @@ func (g guarded) opensHandlesOnly() {
 		name, value, _ := strings.Cut(v, "=")
 		g.t.Setenv(name, value)
 	}
-	d, err := hsm.Open(hsm.Config{Module: softHSM, Token: tokenLabel, PIN: func() (string, error) { return tokenPIN, nil }, Logger: slog.New(slog.DiscardHandler)})
+	d, err := hsm.Open(hsm.Config{Module: softHSM, Token: tokenLabel, PIN: func() (seal.Value, error) { return seal.NewValue([]byte(tokenPIN)), nil }, Logger: slog.New(slog.DiscardHandler)})
 	must(g.t, err)
 	defer d.Close()
 	root, err := hsm.OpenRootKey(d)

@@ -82,7 +82,7 @@ func TestSecretsStayInside(t *testing.T) {
 			known.text("the client secret", f.who.ClientSecret)
 			known.text("the identity header", f.who.IdentityHeader)
 			known["the token's signature"] = []byte(p.token[strings.LastIndex(p.token, ".")+1:])
-			if u, err := url.Parse(f.database().URL); err == nil && u.User != nil {
+			if u, err := url.Parse(string(f.database().URL.Reveal())); err == nil && u.User != nil {
 				password, _ := u.User.Password()
 				known.text("PostgreSQL's password", password)
 			}
@@ -107,7 +107,7 @@ func TestSecretsStayInside(t *testing.T) {
 						t.Fatal(err)
 					}
 				} else {
-					files["the dump"] = dump(t, f.database().URL)
+					files["the dump"] = dump(t, string(f.database().URL.Reveal()))
 				}
 				for _, name := range []string{"audit.jsonl", "root.key"} {
 					if len(files[name]) == 0 {

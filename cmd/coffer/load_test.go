@@ -392,7 +392,7 @@ func (f *folder) checkVault() {
 		f.t.Fatal(err)
 	}
 	defer db.Close()
-	root, err := seal.OpenRootFile(f.path("root.key"), "")
+	root, err := seal.OpenRootFile(f.path("root.key"), seal.Value{})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"coffer/internal/seal"
 	"coffer/internal/store"
 	"coffer/internal/store/storetest"
 )
@@ -49,7 +50,7 @@ func databases() []database {
 }
 
 func onPostgres(t *testing.T) (env, args []string) {
-	return []string{"COFFER_STORE_URL=" + storetest.Postgres(t).URL}, []string{"--postgres"}
+	return []string{"COFFER_STORE_URL=" + string(storetest.Postgres(t).URL.Reveal())}, []string{"--postgres"}
 }
 
 func newFolder(t *testing.T, env []string, args ...string) *folder {
@@ -302,7 +303,7 @@ func (p *process) wait() {
 func (f *folder) database() store.Config {
 	for _, v := range f.env {
 		if url, ok := strings.CutPrefix(v, "COFFER_STORE_URL="); ok {
-			return store.Config{Driver: store.Postgres, URL: url}
+			return store.Config{Driver: store.Postgres, URL: seal.NewValue([]byte(url))}
 		}
 	}
 	return store.Config{Driver: store.SQLite, Path: f.path("coffer.db")}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"coffer/internal/seal"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -268,8 +269,9 @@ func TestSecretsComeFromPrivateFilesOrTheEnvironment(t *testing.T) {
 		t.Setenv("COFFER_HSM_PIN", c.env)
 		t.Setenv("COFFER_PASSPHRASE", c.env)
 		t.Setenv("COFFER_STORE_URL", c.env)
-		for key, read := range map[string]func() (string, error){"root_key.passphrase_file": c0.Passphrase, "store.url_file": c0.StoreURL, "hsm.pin_file": c0.HSMPIN} {
-			got, err := read()
+		for key, read := range map[string]func() (seal.Value, error){"root_key.passphrase_file": c0.Passphrase, "store.url_file": c0.StoreURL, "hsm.pin_file": c0.HSMPIN} {
+			v, err := read()
+			got := string(v.Reveal())
 			switch {
 			case c.fail == "" && (err != nil || got != c.want):
 				t.Errorf("%s %q: got %q, %v", key, c.file, got, err)
@@ -285,7 +287,7 @@ func TestSecretsComeFromPrivateFilesOrTheEnvironment(t *testing.T) {
 	if _, err := c.HSMPIN(); err == nil || !strings.Contains(err.Error(), "$COFFER_HSM_PIN is empty") {
 		t.Errorf("no PIN: %v", err)
 	}
-	if p, err := c.Passphrase(); p != "" || err != nil {
+	if p, err := c.Passphrase(); len(p.Reveal()) > 0 || err != nil {
 		t.Errorf("no passphrase: %q, %v", p, err)
 	}
 	if _, err := c.StoreURL(); err == nil || !strings.Contains(err.Error(), "$COFFER_STORE_URL is empty") {

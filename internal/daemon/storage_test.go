@@ -120,7 +120,7 @@ func TestRootKeyMustFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := seal.OpenRootFile(right, "")
+	root, err := seal.OpenRootFile(right, seal.Value{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package hsm
 
 import (
+	"coffer/internal/seal"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -192,7 +193,7 @@ func (d *Device) authenticate(h pkcs11.SessionHandle, flags uint) error {
 	if !d.pins.mayTry(pin, now) {
 		return &refusal{wrongPIN, errors.New("it is not tried again for an hour")}
 	}
-	err = d.mod.lib.Login(h, pkcs11.CKU_USER, pin)
+	err = d.mod.lib.Login(h, pkcs11.CKU_USER, string(pin.Reveal()))
 	switch c := conditionOf(err); {
 	case err == nil || is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN):
 		d.pins = refusedPINs{}
@@ -219,8 +220,8 @@ const (
 	maxRefused = 3
 )
 
-func (r *refusedPINs) mayTry(pin string, now time.Time) bool {
-	sum := sha256.Sum256([]byte(pin))
+func (r *refusedPINs) mayTry(pin seal.Value, now time.Time) bool {
+	sum := sha256.Sum256(pin.Reveal())
 	recent := r.list[:0]
 	same := false
 	for _, p := range r.list {
@@ -233,6 +234,6 @@ func (r *refusedPINs) mayTry(pin string, now time.Time) bool {
 	return !same && len(recent) < maxRefused
 }
 
-func (r *refusedPINs) add(pin string, now time.Time) {
-	r.list = append(r.list, refusedPIN{sha256.Sum256([]byte(pin)), now})
+func (r *refusedPINs) add(pin seal.Value, now time.Time) {
+	r.list = append(r.list, refusedPIN{sha256.Sum256(pin.Reveal()), now})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"coffer/internal/fault"
+	"coffer/internal/seal"
 )
 
 func TestWrongConfigsAreErrors(t *testing.T) {
@@ -252,11 +253,11 @@ func TestPINSourceThatFails(t *testing.T) {
 	c := k.config()
 	var broken atomic.Bool
 	broken.Store(true)
-	c.PIN = func() (string, error) {
+	c.PIN = func() (seal.Value, error) {
 		if broken.Load() {
-			return "", errors.New("no such file")
+			return seal.Value{}, errors.New("no such file")
 		}
-		return pin, nil
+		return seal.NewValue([]byte(pin)), nil
 	}
 	d, err := Open(c)
 	if err != nil {

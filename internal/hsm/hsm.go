@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"coffer/internal/seal"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -11,13 +12,13 @@ import (
 
 // Config says which HSM, and how it is used.
 type Config struct {
-	Module   string                 // path of the maker's PKCS#11 library
-	Token    string                 // the token label of the HSM (CK_TOKEN_INFO.label)
-	Serial   string                 // its serial number too, where labels repeat; "": any
-	PIN      func() (string, error) // asked at each login, so that a new PIN needs no restart
-	Sessions int                    // most operations at one time, up to 1024; 0: 16. The HSM needs one session more
-	Now      func() time.Time       // nil: time.Now
-	Logger   *slog.Logger           // nil: slog.Default()
+	Module   string                     // path of the maker's PKCS#11 library
+	Token    string                     // the token label of the HSM (CK_TOKEN_INFO.label)
+	Serial   string                     // its serial number too, where labels repeat; "": any
+	PIN      func() (seal.Value, error) // asked at each login, so that a new PIN needs no restart
+	Sessions int                        // most operations at one time, up to 1024; 0: 16. The HSM needs one session more
+	Now      func() time.Time           // nil: time.Now
+	Logger   *slog.Logger               // nil: slog.Default()
 }
 
 var (

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"coffer/internal/seal"
 	"errors"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestIDIsItsURI(t *testing.T) {
 
 func TestWithoutTheTagOpenNamesIt(t *testing.T) {
 	if Built {
-		if _, err := Open(Config{Module: "/nowhere.so", Token: "t", PIN: func() (string, error) { return "", nil }}); errors.Is(err, ErrNotBuilt) {
+		if _, err := Open(Config{Module: "/nowhere.so", Token: "t", PIN: func() (seal.Value, error) { return seal.Value{}, nil }}); errors.Is(err, ErrNotBuilt) {
 			t.Error(err)
 		}
 		return

@@ -110,7 +110,7 @@ func TestWrappedKeysAreThoseOfARootKeyFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := seal.OpenRootFile(path, "")
+	file, err := seal.OpenRootFile(path, seal.Value{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"coffer/internal/fault"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 const (
@@ -83,7 +84,7 @@ func run(t testing.TB, in []byte, name string, args ...string) []byte {
 func (k *testHSM) config() Config {
 	return Config{
 		Module: softHSMPath, Token: "coffer-test", Sessions: 4,
-		PIN:    func() (string, error) { return k.pin, nil },
+		PIN:    func() (seal.Value, error) { return seal.NewValue([]byte(k.pin)), nil },
 		Logger: slog.New(slog.NewTextHandler(&k.log, nil)),
 		Now: func() time.Time {
 			k.mu.Lock()

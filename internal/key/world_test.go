@@ -80,7 +80,7 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 		return nil
 	}
 	w.db = storetest.Open(t, cfg)
-	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), "", beginning)
+	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), seal.Value{}, beginning)
 	if err != nil {
 		t.Fatal(err)
 	}

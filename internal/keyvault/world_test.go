@@ -134,7 +134,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })
-	root, err := seal.CreateRootFile(filepath.Join(dir, "root.key"), "", clock())
+	root, err := seal.CreateRootFile(filepath.Join(dir, "root.key"), seal.Value{}, clock())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type RootFile struct {
 	path string
 
 	mu         sync.Mutex
-	passphrase string      // guarded by mu; "" keeps the keys in clear
+	passphrase Value       // guarded by mu; an empty one keeps the keys in clear
 	keys       []rootKey   // guarded by mu; the first one is current
 	seen       os.FileInfo // guarded by mu; the file that keys are from
 }
@@ -80,7 +80,7 @@ var ErrPassphrase = errors.New("seal: the passphrase does not open the root key 
 // CreateRootFile makes a root key and its file; an existing file is an error
 // (fs.ErrExist), for it may be the only way to somebody's data. An empty
 // passphrase keeps the key in clear.
-func CreateRootFile(path, passphrase string, now time.Time) (*RootFile, error) {
+func CreateRootFile(path string, passphrase Value, now time.Time) (*RootFile, error) {
 	k, err := newRootKey(now)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func CreateRootFile(path, passphrase string, now time.Time) (*RootFile, error) {
 }
 
 // OpenRootFile reads the root keys. It refuses a file that others can read.
-func OpenRootFile(path, passphrase string) (*RootFile, error) {
+func OpenRootFile(path string, passphrase Value) (*RootFile, error) {
 	r := &RootFile{path: path, passphrase: passphrase}
 	if err := r.read(); err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (r *RootFile) read() error {
 		if doc.Keys, err = doc.Sealed.open(r.passphrase); err != nil {
 			return err
 		}
-	} else if r.passphrase != "" {
+	} else if len(r.passphrase.Reveal()) > 0 {
 		return fmt.Errorf("%s is not sealed by a passphrase, but one is configured", r.path)
 	}
 	if len(doc.Keys) == 0 {
@@ -161,9 +161,9 @@ func (r *RootFile) read() error {
 // write makes the file and only then uses the keys. place gives the complete file
 // its name, at once: a crash leaves what was there or the new file, whole. The
 // caller holds mu, or the only reference.
-func (r *RootFile) write(keys []rootKey, passphrase string, place func(from, to string) error) error {
+func (r *RootFile) write(keys []rootKey, passphrase Value, place func(from, to string) error) error {
 	doc := rootDoc{Format: rootFormat, Note: rootNote, Keys: keys}
-	if passphrase != "" {
+	if len(passphrase.Reveal()) > 0 {
 		s, err := sealKeys(keys, passphrase)
 		if err != nil {
 			return err
@@ -207,11 +207,11 @@ func writeFile(path string, content []byte, place func(from, to string) error) (
 	return info, errors.Join(d.Sync(), d.Close())
 }
 
-func passphraseAEAD(passphrase string, s *sealed) (cipher.AEAD, error) {
-	return newAEAD(argon2.IDKey([]byte(passphrase), s.Salt, s.Time, s.Memory, s.Threads, 32))
+func passphraseAEAD(passphrase Value, s *sealed) (cipher.AEAD, error) {
+	return newAEAD(argon2.IDKey(passphrase.Reveal(), s.Salt, s.Time, s.Memory, s.Threads, 32))
 }
 
-func sealKeys(keys []rootKey, passphrase string) (*sealed, error) {
+func sealKeys(keys []rootKey, passphrase Value) (*sealed, error) {
 	s := &sealed{Salt: make([]byte, 16), Time: argonTime, Memory: argonMemory, Threads: argonThreads}
 	rand.Read(s.Salt)
 	aead, err := passphraseAEAD(passphrase, s)
@@ -226,8 +226,8 @@ func sealKeys(keys []rootKey, passphrase string) (*sealed, error) {
 	return s, nil
 }
 
-func (s *sealed) open(passphrase string) ([]rootKey, error) {
-	if passphrase == "" {
+func (s *sealed) open(passphrase Value) ([]rootKey, error) {
+	if len(passphrase.Reveal()) == 0 {
 		return nil, errors.New("the root key file is sealed by a passphrase, and none is given")
 	}
 	if s.Time < 1 || s.Time > maxArgonTime || s.Memory > maxArgonMemory || s.Threads < 1 || len(s.Salt) < 8 || len(s.Box) < boxHeader {
@@ -353,9 +353,9 @@ func (r *RootFile) Retire() error {
 	return r.write(r.keys[:1:1], r.passphrase, os.Rename)
 }
 
-// Seal changes the passphrase of the file; "" keeps the keys in clear from now
+// Seal changes the passphrase of the file; an empty one keeps the keys in clear from now
 // on.
-func (r *RootFile) Seal(passphrase string) error {
+func (r *RootFile) Seal(passphrase Value) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.refresh(); err != nil {

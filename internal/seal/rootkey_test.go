@@ -20,7 +20,7 @@ var epoch = time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)
 func created(t testing.TB, passphrase string) (string, *RootFile) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "root.key")
-	r, err := CreateRootFile(path, passphrase, epoch)
+	r, err := CreateRootFile(path, NewValue([]byte(passphrase)), epoch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func created(t testing.TB, passphrase string) (string, *RootFile) {
 
 func opened(t testing.TB, path, passphrase string) *RootFile {
 	t.Helper()
-	r, err := OpenRootFile(path, passphrase)
+	r, err := OpenRootFile(path, NewValue([]byte(passphrase)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestRootFileIsOnlyItsOwners(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenRootFile(path, ""); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		if _, err := OpenRootFile(path, Value{}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestRootFileIsOnlyItsOwners(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened(t, path, "")
-	if _, err := OpenRootFile(path+".not", ""); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OpenRootFile(path+".not", Value{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -83,7 +83,7 @@ func TestRootFileIsOnlyItsOwners(t *testing.T) {
 func TestCreateNeverReplacesAFile(t *testing.T) {
 	path, r := created(t, "")
 	d := wrap(t, r, "v1")
-	if _, err := CreateRootFile(path, "", epoch); !errors.Is(err, fs.ErrExist) {
+	if _, err := CreateRootFile(path, Value{}, epoch); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("got %v", err)
 	}
 	unwraps(t, opened(t, path, ""), d)
@@ -91,7 +91,7 @@ func TestCreateNeverReplacesAFile(t *testing.T) {
 	if err := os.Symlink(dangling+".not", dangling); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := CreateRootFile(dangling, "", epoch); !errors.Is(err, fs.ErrExist) {
+	if _, err := CreateRootFile(dangling, Value{}, epoch); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a link to nowhere: %v", err)
 	}
 	// Of many at one time, one has made the file, and its key is in it.
@@ -100,7 +100,7 @@ func TestCreateNeverReplacesAFile(t *testing.T) {
 	var winner atomic.Pointer[RootFile]
 	for range 16 {
 		wg.Go(func() {
-			r, err := CreateRootFile(path, "", epoch)
+			r, err := CreateRootFile(path, Value{}, epoch)
 			if err == nil && !winner.CompareAndSwap(nil, r) {
 				t.Error("two have made the file")
 			}
@@ -126,25 +126,25 @@ func TestPassphrase(t *testing.T) {
 		t.Fatalf("the key is in clear: %v", err)
 	}
 	unwraps(t, opened(t, path, "correct horse"), d)
-	if _, err := OpenRootFile(path, "wrong"); !errors.Is(err, ErrPassphrase) {
+	if _, err := OpenRootFile(path, NewValue([]byte("wrong"))); !errors.Is(err, ErrPassphrase) {
 		t.Errorf("wrong: %v", err)
 	}
-	if _, err := OpenRootFile(path, ""); err == nil || errors.Is(err, ErrPassphrase) {
+	if _, err := OpenRootFile(path, Value{}); err == nil || errors.Is(err, ErrPassphrase) {
 		t.Errorf("missing: %v", err)
 	}
-	if err := r.Seal("battery"); err != nil {
+	if err := r.Seal(NewValue([]byte("battery"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenRootFile(path, "correct horse"); !errors.Is(err, ErrPassphrase) {
+	if _, err := OpenRootFile(path, NewValue([]byte("correct horse"))); !errors.Is(err, ErrPassphrase) {
 		t.Errorf("the old one: %v", err)
 	}
 	unwraps(t, opened(t, path, "battery"), d)
-	if err := r.Seal(""); err != nil {
+	if err := r.Seal(Value{}); err != nil {
 		t.Fatal(err)
 	}
 	unwraps(t, opened(t, path, ""), d)
 	// Whoever replaces a sealed file by a clear one is found out.
-	if _, err := OpenRootFile(path, "battery"); err == nil || !strings.Contains(err.Error(), "not sealed by a passphrase") {
+	if _, err := OpenRootFile(path, NewValue([]byte("battery"))); err == nil || !strings.Contains(err.Error(), "not sealed by a passphrase") {
 		t.Errorf("clear, with a passphrase: %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	if err := os.Rename(dir, dir+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	if r.Seal("new") == nil || r.Rotate(epoch) == nil || r.Retire() == nil {
+	if r.Seal(NewValue([]byte("new"))) == nil || r.Rotate(epoch) == nil || r.Retire() == nil {
 		t.Error("writing to nowhere succeeds")
 	}
 	if err := os.Rename(dir+"-away", dir); err != nil {
@@ -276,7 +276,7 @@ func TestDamagedFileIsRefusedWithoutShowingIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, passphrase := range []string{"", "x"} {
-			_, err := OpenRootFile(path, passphrase)
+			_, err := OpenRootFile(path, NewValue([]byte(passphrase)))
 			if err == nil {
 				t.Errorf("%s: it opens", claim)
 			} else if strings.Contains(err.Error(), key[:8]) {
@@ -325,7 +325,7 @@ func TestRootFileIsSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Go(func() {
 		for range 5 {
-			if err := errors.Join(r.Rotate(epoch), r.Seal("")); err != nil {
+			if err := errors.Join(r.Rotate(epoch), r.Seal(Value{})); err != nil {
 				t.Error(err)
 			}
 		}

@@ -45,7 +45,7 @@ func newSafe(t testing.TB) *safe {
 	}
 	s.db = storetest.Open(t, cfg)
 	var err error
-	if s.root, err = seal.CreateRootFile(s.path, "", epoch); err != nil {
+	if s.root, err = seal.CreateRootFile(s.path, seal.Value{}, epoch); err != nil {
 		t.Fatal(err)
 	}
 	for i := range s.vaults {
@@ -66,7 +66,7 @@ func (s *safe) must(err error) {
 // sealer is a new process: it has nothing in memory.
 func (s *safe) sealer() *seal.Sealer {
 	s.Helper()
-	root, err := seal.OpenRootFile(s.path, "")
+	root, err := seal.OpenRootFile(s.path, seal.Value{})
 	s.must(err)
 	return seal.NewSealer(root, store.For[seal.Tx]{DB: s.db}, now)
 }
@@ -250,7 +250,7 @@ func TestOldRootKeyMakesNoDataKey(t *testing.T) {
 	s.must(err)
 	old := filepath.Join(t.TempDir(), "root.key")
 	s.must(os.WriteFile(old, file, 0o600))
-	root, err := seal.OpenRootFile(old, "")
+	root, err := seal.OpenRootFile(old, seal.Value{})
 	s.must(err)
 	replica := seal.NewSealer(root, store.For[seal.Tx]{DB: s.db}, now)
 

@@ -43,7 +43,7 @@ func newDrawer(t *testing.T) drawer {
 	t.Helper()
 	now := func() time.Time { return epoch }
 	db := storetest.Open(t, storetest.SQLite(t))
-	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), "", epoch)
+	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), seal.Value{}, epoch)
 	if err != nil {
 		t.Fatal(err)
 	}

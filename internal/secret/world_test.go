@@ -47,7 +47,7 @@ func newWorld(t testing.TB) *world {
 		return nil
 	}
 	w.db = storetest.Open(t, cfg)
-	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), "", epoch)
+	root, err := seal.CreateRootFile(filepath.Join(t.TempDir(), "root.key"), seal.Value{}, epoch)
 	w.must(err)
 	w.sealer = seal.NewSealer(root, store.For[seal.Tx]{DB: w.db}, w.now)
 	for _, v := range []struct {

@@ -51,7 +51,7 @@ type postgresEngine struct {
 }
 
 func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
-	conf, err := pgx.ParseConfig(cfg.URL)
+	conf, err := pgx.ParseConfig(string(cfg.URL.Reveal()))
 	if err != nil {
 		return nil, errors.New("url: not a PostgreSQL connection string") // the cause may repeat the password
 	}

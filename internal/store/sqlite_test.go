@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"coffer/internal/object"
+	"coffer/internal/seal"
 	"coffer/internal/store"
 	"coffer/internal/store/storetest"
 	"coffer/internal/vault"
@@ -102,7 +103,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 		{store.Config{}, "driver:"},
 		{store.Config{Driver: "mysql"}, "driver:"},
 		{store.Config{Driver: store.SQLite}, "path:"},
-		{store.Config{Driver: store.Postgres, URL: "postgres://u:hunter2@h:port/"}, "url:"},
+		{store.Config{Driver: store.Postgres, URL: seal.NewValue([]byte("postgres://u:hunter2@h:port/"))}, "url:"},
 	} {
 		_, err := store.Open(t.Context(), c.cfg)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {

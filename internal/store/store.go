@@ -28,9 +28,9 @@ const (
 
 // Config says where the data is.
 type Config struct {
-	Driver string // SQLite or Postgres
-	Path   string // SQLite: the database file; it and its directory are made when absent
-	URL    string // Postgres: the connection string; it holds a password, so it is never logged
+	Driver string     // SQLite or Postgres
+	Path   string     // SQLite: the database file; it and its directory are made when absent
+	URL    seal.Value // Postgres: the connection string, which holds a password
 
 	Logger *slog.Logger // nil: nothing is logged
 	Faults Faults       // nil in production

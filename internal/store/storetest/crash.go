@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"coffer/internal/object"
+	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -45,7 +46,7 @@ func write(text string) error {
 		return err
 	}
 	ctx := context.Background()
-	db, err := store.Open(ctx, store.Config{Driver: p.Driver, Path: p.Path, URL: p.URL})
+	db, err := store.Open(ctx, store.Config{Driver: p.Driver, Path: p.Path, URL: seal.NewValue([]byte(p.URL))})
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func write(text string) error {
 func killed(s *suite) {
 	s.update(func(tx *store.Tx) { s.must(tx.InsertVault(s.ctx, newVault(childVault, "one"))) })
 	s.must(s.db.Close())
-	text, err := json.Marshal(place{s.cfg.Driver, s.cfg.Path, s.cfg.URL})
+	text, err := json.Marshal(place{s.cfg.Driver, s.cfg.Path, string(s.cfg.URL.Reveal())})
 	s.must(err)
 	cmd := exec.CommandContext(s.ctx, os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), childEnv+"="+string(text))

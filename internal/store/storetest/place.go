@@ -11,6 +11,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver that makes schemas
 
+	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -50,7 +51,7 @@ func Postgres(t testing.TB) store.Config {
 	q := u.Query()
 	q.Set("search_path", schema)
 	u.RawQuery = q.Encode()
-	return store.Config{Driver: store.Postgres, URL: u.String()}
+	return store.Config{Driver: store.Postgres, URL: seal.NewValue([]byte(u.String()))}
 }
 
 // Open opens the database of cfg, and closes it when the test ends. To open it
