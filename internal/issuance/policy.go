@@ -11,7 +11,7 @@ import (
 // Policy says how the next version of a certificate is made. There is one for
 // each name, shared by all versions (contract certificates.md, 6). Text is kept
 // as the caller wrote it. nil lists were never given; empty lists were given
-// empty: answers tell them apart. The field names are the storage format.
+// empty: answers tell them apart. StoredPolicy is the form that is stored.
 type Policy struct {
 	Key            KeyProps
 	ContentType    string // of the secret: PKCS12 or PEM
@@ -21,7 +21,7 @@ type Policy struct {
 	Enabled        bool // false: no renewal and no mail
 	Created        time.Time
 	Updated        time.Time
-	PlatformManage *PlatformManaged `json:",omitempty"`
+	PlatformManage *PlatformManaged
 }
 
 // KeyProps describes the key pair.

@@ -49,7 +49,7 @@ var certificateLists = map[certificate.ListQuery]string{
 
 // InsertCertificate implements certificate.Tx.
 func (tx *Tx) InsertCertificate(ctx context.Context, c *certificate.Certificate) error {
-	policy, err := toJSON(c.Policy)
+	policy, err := toJSON(c.Policy.Stored())
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (tx *Tx) InsertCertificate(ctx context.Context, c *certificate.Certificate)
 // UpdateCertificate implements certificate.Tx; object.ErrNotFound when there is
 // none.
 func (tx *Tx) UpdateCertificate(ctx context.Context, c *certificate.Certificate) error {
-	policy, err := toJSON(c.Policy)
+	policy, err := toJSON(c.Policy.Stored())
 	if err != nil {
 		return err
 	}
@@ -159,10 +159,10 @@ func (r *certificateRow) certificate() (*certificate.Certificate, error) {
 		},
 		Pending: r.pending,
 	}
-	var p *issuance.Policy
+	var p *issuance.StoredPolicy
 	if err := fromJSON(r.policy, &p); err != nil {
 		return nil, err
 	}
-	c.Policy = p
+	c.Policy = p.Policy()
 	return c, nil
 }

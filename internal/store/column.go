@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"coffer/internal/object"
@@ -50,7 +52,12 @@ func fromZeroSecond(n sql.NullInt64) time.Time {
 	return fromSecond(n.Int64)
 }
 
-// toJSON encodes what is known to encode: our own structs, maps and strings.
+// What has parts is stored in a shape of its own, never as a struct of a domain: a
+// field that a domain renames cannot change what databases hold. The member names of
+// a shape are the format: none is ever renamed or used for something else, and a new
+// one is right at its zero value for what was stored without it.
+
+// toJSON encodes what is known to encode: shapes, maps, lists and strings.
 func toJSON(v any) (string, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -59,11 +66,31 @@ func toJSON(v any) (string, error) {
 	return string(b), nil
 }
 
+// fromJSON decodes what toJSON made. A member that the shape does not have is an
+// error: a newer program has stored it, and this one would lose it with the next
+// write, be it what shuts a vault.
 func fromJSON(s string, v any) error {
-	if err := json.Unmarshal([]byte(s), v); err != nil {
+	dec := json.NewDecoder(strings.NewReader(s))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
 		return fmt.Errorf("decoding: %w", err)
 	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("decoding: more than one value")
+	}
 	return nil
+}
+
+// convertList converts each item; nil stays nil.
+func convertList[A, B any](list []A, convert func(A) B) []B {
+	if list == nil {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i, a := range list {
+		out[i] = convert(a)
+	}
+	return out
 }
 
 // tags stand as NULL when none were ever given.

@@ -115,12 +115,12 @@ func (tx *Tx) DeletePrincipal(ctx context.Context, objectID string) error {
 	return err
 }
 
-// federation is the column of what only federated credentials have. Its field
-// names are the storage format.
+// federation is the column of what only federated credentials have (stored shapes:
+// column.go).
 type federation struct {
-	Issuer    string
-	Subject   string
-	Audiences []string
+	Issuer    string   `json:"Issuer"`
+	Subject   string   `json:"Subject"`
+	Audiences []string `json:"Audiences"`
 }
 
 // InsertCredential implements directory.Tx; object.ErrNotFound when there is no

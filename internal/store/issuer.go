@@ -29,14 +29,16 @@ func (tx *Tx) Contacts(ctx context.Context, v object.VaultID) ([]certificate.Con
 	if err := tx.row(ctx, selectContacts, []any{string(v)}, &text); err != nil {
 		return nil, err
 	}
-	var list []certificate.Contact
-	err := fromJSON(text, &list)
-	return list, err
+	var stored []contact
+	if err := fromJSON(text, &stored); err != nil {
+		return nil, err
+	}
+	return convertList(stored, func(c contact) certificate.Contact { return certificate.Contact(c) }), nil
 }
 
 // SetContacts implements certificate.Tx.
 func (tx *Tx) SetContacts(ctx context.Context, v object.VaultID, c []certificate.Contact) error {
-	list, err := toJSON(c)
+	list, err := toJSON(convertList(c, func(c certificate.Contact) contact { return contact(c) }))
 	if err != nil {
 		return err
 	}
@@ -50,13 +52,37 @@ func (tx *Tx) DeleteContacts(ctx context.Context, v object.VaultID) error {
 	return err
 }
 
-// issuerSettings is the settings column of an issuer. Its field names are the
-// storage format.
+// contact is an item of the list column of contacts (stored shapes: column.go).
+type contact struct {
+	Email string  `json:"Email"`
+	Name  *string `json:"Name"`
+	Phone *string `json:"Phone"`
+}
+
+// issuerSettings is the settings column of an issuer (stored shapes: column.go).
 type issuerSettings struct {
-	Provider       string
-	AccountID      *string
-	OrganizationID *string
-	Admins         []certificate.Admin
+	Provider       string        `json:"Provider"`
+	AccountID      *string       `json:"AccountID"`
+	OrganizationID *string       `json:"OrganizationID"`
+	Admins         []issuerAdmin `json:"Admins"`
+}
+
+type issuerAdmin struct {
+	FirstName *string `json:"FirstName"`
+	LastName  *string `json:"LastName"`
+	Email     *string `json:"Email"`
+	Phone     *string `json:"Phone"`
+}
+
+func issuerSettingsOf(i *certificate.Issuer) issuerSettings {
+	return issuerSettings{i.Provider, i.AccountID, i.OrganizationID,
+		convertList(i.Admins, func(a certificate.Admin) issuerAdmin { return issuerAdmin(a) })}
+}
+
+// fill gives an issuer what was stored of it.
+func (s issuerSettings) fill(i *certificate.Issuer) {
+	i.Provider, i.AccountID, i.OrganizationID = s.Provider, s.AccountID, s.OrganizationID
+	i.Admins = convertList(s.Admins, func(a issuerAdmin) certificate.Admin { return certificate.Admin(a) })
 }
 
 // Issuer implements certificate.Tx.
@@ -74,7 +100,7 @@ func (tx *Tx) Issuer(ctx context.Context, v object.VaultID, n object.Name) (i *c
 // PutIssuer implements certificate.Tx. The casing of the last use is what
 // answers show.
 func (tx *Tx) PutIssuer(ctx context.Context, i *certificate.Issuer) error {
-	settings, err := toJSON(issuerSettings{i.Provider, i.AccountID, i.OrganizationID, i.Admins})
+	settings, err := toJSON(issuerSettingsOf(i))
 	if err != nil {
 		return err
 	}
@@ -116,8 +142,7 @@ func scanIssuer(s scanner, v object.VaultID) (*certificate.Issuer, error) {
 	if err := fromJSON(text, &settings); err != nil {
 		return nil, err
 	}
-	i.Provider, i.AccountID = settings.Provider, settings.AccountID
-	i.OrganizationID, i.Admins = settings.OrganizationID, settings.Admins
+	settings.fill(i)
 	i.Password = seal.Box(password)
 	i.Created, i.Updated = fromSecond(created), fromSecond(updated)
 	return i, nil

@@ -26,6 +26,12 @@ const (
 	deleteOperation = `DELETE FROM certificate_operations WHERE vault = $1 AND name = $2`
 )
 
+// operationFailure is the error column of an operation (stored shapes: column.go).
+type operationFailure struct {
+	Code    string `json:"Code"`
+	Message string `json:"Message"`
+}
+
 // Operation implements issuance.Tx.
 func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*issuance.Operation, error) {
 	op := &issuance.Operation{Vault: v}
@@ -47,14 +53,18 @@ func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*
 		return nil, err
 	}
 	op.Created, op.Updated = fromSecond(created), fromSecond(updated)
+	var storedPolicy *issuance.StoredPolicy
+	var storedIssuer issuance.StoredIssuer
+	var storedFailure *operationFailure
 	for _, c := range []struct {
 		column string
 		into   any
-	}{{failure, &op.Error}, {policy, &op.Policy}, {issuer, &op.Spec}, {tags, &op.Tags}} {
+	}{{failure, &storedFailure}, {policy, &storedPolicy}, {issuer, &storedIssuer}, {tags, &op.Tags}} {
 		if err := fromJSON(c.column, c.into); err != nil {
 			return nil, err
 		}
 	}
+	op.Error, op.Policy, op.Spec = (*issuance.OperationError)(storedFailure), storedPolicy.Policy(), issuance.IssuerRef(storedIssuer)
 	return op, nil
 }
 
@@ -62,7 +72,7 @@ func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*
 // certificate.
 func (tx *Tx) PutOperation(ctx context.Context, op *issuance.Operation) error {
 	var columns [4]string
-	for i, v := range []any{op.Error, op.Policy, op.Spec, op.Tags} {
+	for i, v := range []any{(*operationFailure)(op.Error), op.Policy.Stored(), issuance.StoredIssuer(op.Spec), op.Tags} {
 		var err error
 		if columns[i], err = toJSON(v); err != nil {
 			return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"coffer/internal/key"
 	"coffer/internal/object"
@@ -19,9 +20,66 @@ const (
 	deleteVault = `DELETE FROM vaults WHERE id = $1`
 )
 
+// vaultSettings is the settings column of a vault (stored shapes: column.go).
+type vaultSettings struct {
+	ID              object.VaultID      `json:"ID"`
+	Name            string              `json:"Name"`
+	TenantID        string              `json:"TenantID"`
+	Subscription    string              `json:"Subscription"`
+	ResourceGroup   string              `json:"ResourceGroup"`
+	Location        string              `json:"Location"`
+	SKU             vault.SKU           `json:"SKU"`
+	RBAC            bool                `json:"RBAC"`
+	AccessPolicies  []vaultAccessPolicy `json:"AccessPolicies"`
+	RetentionDays   int                 `json:"RetentionDays"`
+	PurgeProtection bool                `json:"PurgeProtection"`
+	Network         vaultNetwork        `json:"Network"`
+	Tags            map[string]string   `json:"Tags"`
+	Created         time.Time           `json:"Created"`
+	Updated         time.Time           `json:"Updated"`
+	Revision        int64               `json:"Revision"`
+}
+
+type vaultAccessPolicy struct {
+	TenantID      string   `json:"TenantID"`
+	ObjectID      string   `json:"ObjectID"`
+	ApplicationID string   `json:"ApplicationID"`
+	Certificates  []string `json:"Certificates"`
+	Keys          []string `json:"Keys"`
+	Secrets       []string `json:"Secrets"`
+	Storage       []string `json:"Storage"`
+}
+
+type vaultNetwork struct {
+	PublicAccessDisabled bool     `json:"PublicAccessDisabled"`
+	DefaultDeny          bool     `json:"DefaultDeny"`
+	IPRules              []string `json:"IPRules"`
+	BypassNone           bool     `json:"BypassNone"`
+}
+
+func vaultSettingsOf(v *vault.Vault) vaultSettings {
+	return vaultSettings{
+		ID: v.ID, Name: v.Name, TenantID: v.TenantID, Subscription: v.Subscription, ResourceGroup: v.ResourceGroup,
+		Location: v.Location, SKU: v.SKU, RBAC: v.RBAC,
+		AccessPolicies: convertList(v.AccessPolicies, func(p vault.AccessPolicy) vaultAccessPolicy { return vaultAccessPolicy(p) }),
+		RetentionDays:  v.RetentionDays, PurgeProtection: v.PurgeProtection, Network: vaultNetwork(v.Network), Tags: v.Tags,
+		Created: v.Created, Updated: v.Updated, Revision: v.Revision,
+	}
+}
+
+func (s vaultSettings) vault() *vault.Vault {
+	return &vault.Vault{
+		ID: s.ID, Name: s.Name, TenantID: s.TenantID, Subscription: s.Subscription, ResourceGroup: s.ResourceGroup,
+		Location: s.Location, SKU: s.SKU, RBAC: s.RBAC,
+		AccessPolicies: convertList(s.AccessPolicies, func(p vaultAccessPolicy) vault.AccessPolicy { return vault.AccessPolicy(p) }),
+		RetentionDays:  s.RetentionDays, PurgeProtection: s.PurgeProtection, Network: vault.NetworkRules(s.Network), Tags: s.Tags,
+		Created: s.Created, Updated: s.Updated, Revision: s.Revision,
+	}
+}
+
 // InsertVault implements vault.Tx.
 func (tx *Tx) InsertVault(ctx context.Context, v *vault.Vault) error {
-	settings, err := toJSON(v)
+	settings, err := toJSON(vaultSettingsOf(v))
 	if err != nil {
 		return err
 	}
@@ -43,8 +101,15 @@ func (tx *Tx) vault(ctx context.Context, query, arg string) (*vault.Vault, error
 	if err := tx.row(ctx, query, []any{arg}, &settings); err != nil {
 		return nil, err
 	}
-	v := new(vault.Vault)
-	return v, fromJSON(settings, v)
+	return fromVaultSettings(settings)
+}
+
+func fromVaultSettings(text string) (*vault.Vault, error) {
+	var s vaultSettings
+	if err := fromJSON(text, &s); err != nil {
+		return nil, err
+	}
+	return s.vault(), nil
 }
 
 // Vaults implements vault.Tx.
@@ -54,9 +119,9 @@ func (tx *Tx) Vaults(ctx context.Context) (list []*vault.Vault, err error) {
 		if err := s.Scan(&settings); err != nil {
 			return err
 		}
-		v := new(vault.Vault)
+		v, err := fromVaultSettings(settings)
 		list = append(list, v)
-		return fromJSON(settings, v)
+		return err
 	})
 	return list, err
 }
@@ -64,7 +129,7 @@ func (tx *Tx) Vaults(ctx context.Context) (list []*vault.Vault, err error) {
 // UpdateVault implements vault.Tx. A vault that is gone has changed too. The
 // name is not among the settings that may change.
 func (tx *Tx) UpdateVault(ctx context.Context, v *vault.Vault) error {
-	settings, err := toJSON(v)
+	settings, err := toJSON(vaultSettingsOf(v))
 	if err != nil {
 		return err
 	}
