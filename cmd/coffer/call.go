@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strconv"
 
+	"coffer/internal/access"
 	"coffer/internal/admin"
 	"coffer/internal/config"
 	"coffer/internal/daemon"
@@ -27,7 +29,7 @@ func (l localCaller) call(ctx context.Context, name string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	res, err := l.service.Call(ctx, operator(), name, raw)
+	res, err := l.service.Call(ctx, access.Operator(operator(), strconv.Itoa(os.Getuid())), name, raw)
 	if err != nil || out == nil {
 		return err
 	}
@@ -47,13 +49,12 @@ func (s socketCaller) call(ctx context.Context, name string, in, out any) error 
 	return s.client.Call(ctx, operator(), name, in, out)
 }
 
-// operator is who runs this command, for the record.
+// operator is what the user who runs this command is called, for the record.
 func operator() string {
-	name := "?"
 	if u, err := user.Current(); err == nil {
-		name = u.Username
+		return u.Username
 	}
-	return fmt.Sprintf("%s (uid %d)", name, os.Getuid())
+	return "?"
 }
 
 // with finds the operator's door and hands it to fn: the running server's, or

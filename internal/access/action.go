@@ -174,7 +174,7 @@ func (a Action) DataAction() string {
 // OnObject tells whether roles are asked about the object; else about the vault.
 func (a Action) OnObject() bool { return rows[a].onObject }
 
-// Durable tells whether the action changes state or reveals a secret, so that
+// Durable tells whether the action changes state, reveals a secret or signs, so that
 // its intent must be on record, durably, before it has an effect.
 func (a Action) Durable() bool { return rows[a].durable }
 

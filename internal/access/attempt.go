@@ -193,7 +193,7 @@ func (a *Attempt) Finish(o audit.Outcome) error {
 func (a *Attempt) facts() audit.Facts {
 	f := audit.Facts{
 		Request:    a.request,
-		Caller:     audit.Claims{ObjectID: a.caller.ObjectID, UPN: a.caller.UPN, AppID: a.caller.AppID},
+		Caller:     audit.Claims{ObjectID: a.caller.ObjectID, UPN: a.caller.UPN, AppID: a.caller.AppID, UID: a.caller.UID},
 		VaultURL:   a.vaultURL,
 		Operation:  a.action.Operation(),
 		APIVersion: a.version,

@@ -11,7 +11,8 @@ type Caller struct {
 	ObjectID    string   // of the user, service principal or managed identity
 	AppID       string   // the client application
 	Issuer      string   // quoted in refusals
-	UPN         string   // of a user; for the record only
+	UPN         string   // of a user, or what an operator calls itself; for the record only
+	UID         string   // of an operator: the system's number, "" when it is not known; for the record only
 	TokenID     string   // for the record only
 	Delegated   bool     // a user acting through the application
 	Groups      []string // ids of all groups, transitively; compared without case
@@ -29,10 +30,11 @@ const (
 	ownSelf               // the process itself
 )
 
-// Operator is the administrator of the machine, under the name that the record
-// tells. It may do everything on the management plane, and nothing on the data
+// Operator is the administrator of the machine, under the name that it gives itself
+// and the number by which the system knows its user ("": it is not known); the record
+// tells both. It may do everything on the management plane, and nothing on the data
 // plane.
-func Operator(name string) Caller { return Caller{UPN: name, kind: machine} }
+func Operator(name, uid string) Caller { return Caller{UPN: name, UID: uid, kind: machine} }
 
 // IsBackground tells whether the vault itself is at work.
 func (c Caller) IsBackground() bool { return c.kind == ownSelf }

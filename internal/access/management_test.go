@@ -83,7 +83,7 @@ func TestManagementActionsAreDecidedLikeTheOthers(t *testing.T) {
 		}{
 			{"an owner", annCaller(), owner, true},
 			{"nobody's", annCaller(), Rules{TenantID: tenant}, false},
-			{"the operator", Operator("root (uid 0)"), Rules{}, true},
+			{"the operator", Operator("root", "0"), Rules{}, true},
 			{"the vault itself", itself, owner, false},
 			{"one who is not known", Caller{}, owner, false},
 		} {
@@ -94,7 +94,7 @@ func TestManagementActionsAreDecidedLikeTheOthers(t *testing.T) {
 		}
 	}
 	for _, a := range Actions() {
-		if d := Decide(Operator("root"), a, Target{Name: name("web")}, policies(entry(a.Family(), "all", ""))); d.Allowed {
+		if d := Decide(Operator("root", "0"), a, Target{Name: name("web")}, policies(entry(a.Family(), "all", ""))); d.Allowed {
 			t.Errorf("the operator may %v", a)
 		}
 	}

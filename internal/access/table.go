@@ -11,8 +11,8 @@ const (
 	vaultWide = false // target: the vault
 	onObject  = true  // target: the object, never a version of it
 
-	reads = false // neither changes state nor reveals a secret
-	acts  = true
+	reads = false // can be done again, or not, without anybody's loss
+	acts  = true  // changes state, reveals a secret, or signs
 )
 
 func words(w ...string) []string { return w }
@@ -20,7 +20,8 @@ func words(w ...string) []string { return w }
 // rows are contract access-control.md, 4.1 to 4.3. Listing issuers accepts
 // getissuers as well, since descriptions and documents disagree (note to 4.1).
 // Encrypting, wrapping and verifying need only the public half of an asymmetric
-// key, which keys/read gives to a role anyway (note to 4.2).
+// key, which keys/read gives to a role anyway (note to 4.2). Signing acts: what is
+// signed binds the key's owner for ever, so that its record outlives a loss of power.
 var rows = [256]row{
 	CertificateCreate:         dataRow("CertificateCreate", certs, words("create"), "certificates/create/action", onObject, acts, ""),
 	CertificateImport:         dataRow("CertificateImport", certs, words("import"), "certificates/import/action", onObject, acts, ""),
@@ -73,7 +74,7 @@ var rows = [256]row{
 	KeyUnwrap:            dataRow("KeyUnwrap", keys, words("unwrapKey"), "keys/unwrap/action", onObject, acts, ""),
 	KeySecureWrap:        dataRow("KeyWrap", keys, words("wrapKey"), "keys/wrap/action", onObject, reads, ""),
 	KeySecureUnwrap:      dataRow("KeyUnwrap", keys, words("unwrapKey"), "keys/unwrap/action", onObject, acts, ""),
-	KeySign:              dataRow("KeySign", keys, words("sign"), "keys/sign/action", onObject, reads, ""),
+	KeySign:              dataRow("KeySign", keys, words("sign"), "keys/sign/action", onObject, acts, ""),
 	KeyVerify:            dataRow("KeyVerify", keys, words("verify"), "keys/verify/action", onObject, reads, "keys/read"),
 	KeyRelease:           dataRow("KeyRelease", keys, words("release"), "keys/release/action", onObject, acts, ""),
 	KeyGetRandomBytes:    dataRow("KeyGetRandomBytes", keys, words("get"), "keys/read", vaultWide, reads, ""), // contract keys.md, 7

@@ -10,7 +10,7 @@ import (
 
 // contractRows are contract access-control.md, 4.1 to 4.3, as the document puts
 // them: operation, words of a policy, data action, target (V or O), and D where
-// state changes or a secret is revealed.
+// state changes, a secret is revealed or something is signed: an intent comes first.
 const contractRows = `
 CertificateList            list                                  certificates/read              V
 CertificateListVersions    list                                  certificates/read              O
@@ -60,7 +60,7 @@ KeyEncrypt                 encrypt                               keys/encrypt/ac
 KeyDecrypt                 decrypt                               keys/decrypt/action            O D
 KeyWrap                    wrapKey                               keys/wrap/action,keys/read     O
 KeyUnwrap                  unwrapKey                             keys/unwrap/action             O D
-KeySign                    sign                                  keys/sign/action               O
+KeySign                    sign                                  keys/sign/action               O D
 KeyVerify                  verify                                keys/verify/action,keys/read   O
 KeyRelease                 release                               keys/release/action            O D
 KeyWrap                    wrapKey                               keys/wrap/action               O
@@ -243,7 +243,7 @@ func TestTheVaultsOwnWorkIsNobodysToAskFor(t *testing.T) {
 	itself := annCaller()
 	itself.kind = ownSelf
 	for _, a := range []Action{CertificateEnroll, CertificateRenew, KeyRotateIfDue, CertificatePurgeDue, KeyPurgeDue, SecretPurgeDue, 0, 255} {
-		for _, c := range []Caller{annCaller(), Operator("root")} {
+		for _, c := range []Caller{annCaller(), Operator("root", "0")} {
 			if allows(c, a, name("web"), all) || allows(c, a, name("web"), roles(at("/", administrator))) {
 				t.Errorf("%d %v: allowed", a, a)
 			}

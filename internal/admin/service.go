@@ -109,15 +109,15 @@ func on[In, Out any](s *Service, action access.Action, target func(In, context.C
 	}}
 }
 
-// Call runs one call for an operator. It is on record, before it takes effect
-// where it has one; a call that cannot be recorded is refused.
-func (s *Service) Call(ctx context.Context, operator, name string, in json.RawMessage) (any, error) {
+// Call runs one call for an operator, an access.Operator. It is on record, before it
+// takes effect where it has one; a call that cannot be recorded is refused.
+func (s *Service) Call(ctx context.Context, operator access.Caller, name string, in json.RawMessage) (any, error) {
 	c, ok := s.calls[name]
 	if !ok {
 		return nil, &fault.Error{Kind: fault.NotFound, Msg: fmt.Sprintf("There is no call %q.", name)}
 	}
 	attempt := s.cfg.Recorder.Begin(s.cfg.Now())
-	attempt.Authenticated(access.Operator(operator))
+	attempt.Authenticated(operator)
 	attempt.OnResource(c.action, access.Target{Resource: access.Everywhere}) // until the input says more
 	out, err := c.run(ctx, attempt, in)
 	if recordErr := attempt.Finish(outcome(err)); recordErr != nil {

@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -206,8 +208,8 @@ func TestBothDoorsSayTheSame(t *testing.T) {
 		}
 		for _, r := range w.records() {
 			gotOps = append(gotOps, r.Operation+" "+r.Result)
-			if r.Identity.Claim.UPN != operator {
-				t.Errorf("%s: %s was done by %q", name, r.Operation, r.Identity.Claim.UPN)
+			if c := r.Identity.Claim; c.UPN != operator || c.UID != strconv.Itoa(os.Getuid()) {
+				t.Errorf("%s: %s was done by %+v", name, r.Operation, c)
 			}
 			if (r.Result == "Failure") != (r.Description != "") {
 				t.Errorf("%s: %s %s says %q", name, r.Operation, r.Result, r.Description)

@@ -11,9 +11,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"coffer/internal/access"
 	"coffer/internal/fault"
 )
 
@@ -77,6 +79,7 @@ func (s *Service) Serve(ctx context.Context, l net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       time.Minute,
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelWarn),
 	}
 	done := make(chan error, 1)
@@ -97,7 +100,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
 	var out any
 	if err == nil {
-		out, err = s.Call(r.Context(), r.Header.Get(operatorHeader), strings.TrimPrefix(r.URL.Path, "/"), in)
+		out, err = s.Call(r.Context(), peer(r), strings.TrimPrefix(r.URL.Path, "/"), in)
 	}
 	var a answer
 	if err == nil {
@@ -116,9 +119,26 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(a)
 }
 
-// operatorHeader says which user of the machine calls; only users who may open
-// the socket can say so.
+// operatorHeader is the name that the caller gives itself.
 const operatorHeader = "X-Coffer-Operator"
+
+// uidKey is where the context of a connection keeps who opened it: a text.
+type uidKey struct{}
+
+// withPeer notes who opened a connection.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	uid, ok := peerUID(c)
+	if !ok {
+		return ctx
+	}
+	return context.WithValue(ctx, uidKey{}, strconv.Itoa(uid))
+}
+
+// peer is who calls: under its own name, and with the uid that the system knows it by.
+func peer(r *http.Request) access.Caller {
+	uid, _ := r.Context().Value(uidKey{}).(string)
+	return access.Operator(r.Header.Get(operatorHeader), uid)
+}
 
 // Client calls a server's socket.
 type Client struct{ http http.Client }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ import (
 )
 
 const (
-	operator = "root (uid 0)"
+	operator = "root"
 	tenant   = "8c2f6b1e-0000-4000-8000-000000000000"
 )
 
@@ -107,7 +108,7 @@ func (h here) call(name string, in any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.w.service.Call(h.w.t.Context(), operator, name, raw)
+	out, err := h.w.service.Call(h.w.t.Context(), access.Operator(operator, strconv.Itoa(os.Getuid())), name, raw)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +160,7 @@ type recorded struct {
 	Identity    struct {
 		Claim struct {
 			UPN string `json:"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"`
+			UID string `json:"uid"`
 		} `json:"claim"`
 	} `json:"identity"`
 	Properties struct {

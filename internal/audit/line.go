@@ -3,7 +3,11 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strconv"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // A line is written for every request that is served, so the members that every
@@ -11,7 +15,7 @@ import (
 // What the rarer members look like is left to it.
 
 // append adds the record to b as the JSON that encoding/json makes of it, without
-// HTML escapes and without a line feed.
+// HTML escapes, with those of escapeHidden, and without a line feed.
 func (r *record) append(b []byte) ([]byte, error) {
 	w := writer{b: b}
 	w.open(`{`)
@@ -30,6 +34,7 @@ func (r *record) append(b []byte) ([]byte, error) {
 	w.given("http://schemas.microsoft.com/identity/claims/objectidentifier", r.Identity.Claim.ObjectID)
 	w.given("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", r.Identity.Claim.UPN)
 	w.given("appid", r.Identity.Claim.AppID)
+	w.given("uid", r.Identity.Claim.UID)
 	w.close(`}}`)
 	p := &r.Properties
 	w.open(`"properties":{`)
@@ -144,8 +149,35 @@ func (w *writer) encode(v any) []byte {
 		w.err = err
 		return nil
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return escapeHidden(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
+
+// escapeHidden writes the runes of a JSON text that a terminal acts on or does not
+// show as \uXXXX (RFC 8259, section 7): controls, and what changes the direction or
+// the look of the text around it. Whoever reads a line must see what it says.
+// Outside of strings JSON has none but line feeds, which are not in a line.
+func escapeHidden(text []byte) []byte {
+	if !bytes.ContainsFunc(text, isHidden) {
+		return text
+	}
+	var b []byte
+	for _, r := range string(text) {
+		switch {
+		case !isHidden(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return b
+}
+
+// isHidden tells what Unicode does not call printable: controls, format characters
+// (directions, their isolates and marks, joiners, tags), separators of lines.
+func isHidden(r rune) bool { return !unicode.IsPrint(r) }
 
 // isPlain tells whether a JSON string holds s as it is.
 func isPlain(s string) bool {

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/rand/v2"
+	"os/exec"
 	"reflect"
+	"strings"
 	"testing"
+	"unicode"
 )
 
 // hostile are texts that a caller could choose, and plain ones.
-var hostile = []string{"", "", "plain", "https://v.vault.azure.net/keys/k", `quo"te`, `back\slash`, "line\nfeed", "\x00\x1f\x7f", "é", "<a>&", "\u2028\u2029", "\xff\xfe", "🔑"}
+var hostile = []string{"", "", "plain", "https://v.vault.azure.net/keys/k", `quo"te`, `back\slash`, "line\nfeed", "\x00\x1f\x7f", "é", "<a>&", "\u2028\u2029", "\xff\xfe", "🔑", "\u202egnp.exe\u2066", "\u0085\u009b[31m", "\U000e0041"}
 
 // fill sets every member that v has, some of them to nothing.
 func fill(r *rand.Rand, v reflect.Value) {
@@ -54,8 +57,9 @@ func TestLineIsTheJSONOfTheRecord(t *testing.T) {
 		if err := enc.Encode(rec); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := rec.appendLine(nil); err != nil || !bytes.Equal(got, want.Bytes()) {
-			t.Fatalf("%v\n%s\nwant\n%s", err, got, want.Bytes())
+		wanted := append(escapeHidden(bytes.TrimSuffix(want.Bytes(), []byte("\n"))), '\n')
+		if got, err := rec.appendLine(nil); err != nil || !bytes.Equal(got, wanted) {
+			t.Fatalf("%v\n%s\nwant\n%s", err, got, wanted)
 		}
 		rec.Properties.RequestID = newID()
 		got, err := rec.intentLine()
@@ -67,6 +71,51 @@ func TestLineIsTheJSONOfTheRecord(t *testing.T) {
 		if err := json.Unmarshal(got, &in); err != nil || in.Intent != rec.Properties.RequestID || string(in.Record)+"\n" != string(again) {
 			t.Fatalf("%v\n%s", err, got)
 		}
+	}
+}
+
+// No text of a caller reaches a line in a form that a terminal acts on, and a parser
+// that is not ours reads it back as it was.
+func TestHiddenCharactersAreEscaped(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3, the other parser, is not installed")
+	}
+	var text strings.Builder
+	for _, span := range [][2]rune{{0, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x61c, 0x61c}, {0x200b, 0x200f}, {0x2028, 0x202e},
+		{0x2060, 0x2069}, {0xfeff, 0xfeff}, {0xe0001, 0xe007f}} {
+		for r := span[0]; r <= span[1]; r++ {
+			text.WriteString("a\\")
+			text.WriteRune(r)
+		}
+	}
+	hidden := text.String() + "é🔑\"end"
+	var rec record
+	rec.ResultDescription, rec.Properties.ClientInfo, rec.Identity.Claim.UPN = hidden, hidden, hidden
+	rec.Properties.Details.Certificate = &CertificateProperties{Subject: hidden}
+	rec.Properties.Before = &Details{Policy: &PolicyProperties{DNSNames: []string{hidden}}}
+	line, err := rec.appendLine(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range strings.TrimSuffix(string(line), "\n") {
+		if unicode.IsControl(r) || !unicode.IsPrint(r) {
+			t.Errorf("%U is in the line", r)
+		}
+	}
+	const program = `import json, sys
+r = json.loads(sys.stdin.buffer.read()); p = r["properties"]
+for s in (r["resultDescription"], p["clientInfo"], r["identity"]["claim"]["http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn"],
+          p["certificateProperties"]["subject"], p["before"]["certificatePolicyProperties"]["dnsNames"][0]):
+    sys.stdout.buffer.write(s.encode() + b"\xff")`
+	cmd := exec.Command(python, "-c", program)
+	cmd.Stdin = bytes.NewReader(line)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if want := strings.Repeat(hidden+"\xff", 5); string(out) != want {
+		t.Errorf("%d bytes are read back, want %d", len(out), len(want))
 	}
 }
 

@@ -32,6 +32,7 @@ type Claims struct {
 	ObjectID string `json:"http://schemas.microsoft.com/identity/claims/objectidentifier,omitempty"`
 	UPN      string `json:"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn,omitempty"`
 	AppID    string `json:"appid,omitempty"`
+	UID      string `json:"uid,omitempty"` // of an operator, from the operating system; UPN is what it calls itself
 }
 
 type properties struct {

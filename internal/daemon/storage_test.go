@@ -93,7 +93,7 @@ func TestRootKeyMustFit(t *testing.T) {
 	if _, err := d.sealer.Seal(t.Context(), seal.Place{Kind: "signing-key"}, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Admin().Call(t.Context(), "me", admin.VaultCreate, []byte(`{"name":"main"}`)); err != nil {
+	if _, err := d.Admin().Call(t.Context(), access.Operator("me", "0"), admin.VaultCreate, []byte(`{"name":"main"}`)); err != nil {
 		t.Fatal(err)
 	}
 	v, err := d.vaults.ByName(t.Context(), "main")

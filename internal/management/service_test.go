@@ -83,7 +83,7 @@ func (w *world) grant(c access.Caller, a access.Action, t access.Target) (access
 // operator is a grant to the operator, who may do everything.
 func (w *world) operator(a access.Action, resource string) access.Grant {
 	w.t.Helper()
-	g, err := w.grant(access.Operator("root"), a, access.Target{Resource: resource})
+	g, err := w.grant(access.Operator("root", "0"), a, access.Target{Resource: resource})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func (w *world) create(name string) *vault.Vault {
 
 // assign gives a role at a scope.
 func (w *world) assign(id, role, principal, scope string) error {
-	g, err := w.grant(access.Operator("root"), access.RoleAssignmentCreate,
+	g, err := w.grant(access.Operator("root", "0"), access.RoleAssignmentCreate,
 		access.Target{Resource: scope, Assignment: access.Assignment{ID: id, PrincipalID: principal}})
 	if err != nil {
 		w.t.Fatal(err)
@@ -253,7 +253,7 @@ func TestRolesAreGivenInVaultsThatExist(t *testing.T) {
 	if err != nil || len(list) != 2 || list[0].Scope != one.ResourceID()+"/secrets/app" { // in the vault's own casing
 		t.Errorf("%+v, %v", list, err)
 	}
-	g, err := w.grant(access.Operator("root"), access.RoleAssignmentDelete,
+	g, err := w.grant(access.Operator("root", "0"), access.RoleAssignmentDelete,
 		access.Target{Resource: one.ResourceID(), Assignment: access.Assignment{ID: fmt.Sprintf(id, 3)}})
 	w.must(err)
 	if err := w.Unassign(t.Context(), g); !fault.Is(err, fault.NotFound) {

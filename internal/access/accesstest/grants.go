@@ -66,7 +66,7 @@ func (g *Grants) Give(v *vault.Vault, a access.Action, n object.Name) access.Gra
 func (g *Grants) Everywhere(a access.Action) access.Grant {
 	g.t.Helper()
 	at := g.recorder.Begin(time.Now())
-	at.Authenticated(access.Operator("root (uid 0)"))
+	at.Authenticated(access.Operator("root", "0"))
 	at.OnResource(a, access.Target{Resource: access.Everywhere})
 	got, err := g.gate.Allow(context.Background(), at)
 	if err != nil {
