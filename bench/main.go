@@ -3,6 +3,7 @@
 //
 //	go run ./bench            the whole measurement, about twenty minutes
 //	go run ./bench -quick     a short look, about three minutes
+//	go run ./bench -against BINARY    this tree beside another build, about six minutes
 //
 // Machines are noisy: it alternates between the vault and the bare handler and
 // prints medians and ratios. It never asserts anything.
@@ -25,6 +26,7 @@ type plan struct {
 	binary  string        // "": build it
 	only    string        // "": everything
 	op      string        // of keys; "": all
+	against string        // another build to compare with; "": none
 }
 
 func main() {
@@ -40,6 +42,7 @@ func main() {
 	flag.StringVar(&p.binary, "coffer", "", "binary to measure (default: built from this tree)")
 	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, scale, keys")
 	flag.StringVar(&p.op, "op", "", "measure one operation of -only keys, such as \"sign ES256\"")
+	flag.StringVar(&p.against, "against", "", "compare with this other coffer binary, and measure nothing else")
 	flag.Parse()
 	if *quick {
 		p.window, p.rounds, p.objects = time.Second, 1, 2000

@@ -68,6 +68,9 @@ func measure(ctx context.Context, p plan) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.vault.stop()) }()
 	fmt.Printf("%d processors, %s; window %s, %d rounds, medians\n\n", runtime.NumCPU(), runtime.Version(), p.window, p.rounds)
+	if p.against != "" {
+		return r.against(p.against)
+	}
 	for _, part := range []struct {
 		name string
 		run  func() error
