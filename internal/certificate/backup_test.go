@@ -175,7 +175,7 @@ func TestBackupIsNeverLargerThanARestoreTakes(t *testing.T) {
 	pem := &issuance.Patch{Secret: &issuance.SecretPatch{ContentType: ptr(issuance.PEM)}}
 	failed := false
 	for i := range 75 {
-		if _, err := w.importing("web", certificate.ImportParams{Value: p.pem + chain, Policy: pem}); err != nil {
+		if _, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem + chain), Policy: pem}); err != nil {
 			t.Fatal(err)
 		}
 		if i != 30 && i != 74 {

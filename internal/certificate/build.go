@@ -112,7 +112,7 @@ func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 func (s *Service) secretValue(p inputs, chain [][]byte) (string, error) {
 	var private []byte
 	if p.policy.Key.Exportable {
-		private = p.private.PKCS8()
+		private = p.private.PKCS8().Reveal()
 	}
 	all := slices.Insert(slices.Clone(chain), p.leafAt, p.leaf.Raw)
 	if p.policy.ContentType == issuance.PEM {

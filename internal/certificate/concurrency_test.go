@@ -64,7 +64,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			return err
 		},
 		func(n string) error {
-			b, err := w.importing(n, certificate.ImportParams{Value: material.pem})
+			b, err := w.importing(n, certificate.ImportParams{Value: hidden(material.pem)})
 			if err == nil && !b.Version.Completed {
 				return fmt.Errorf("imported %+v", b.Version)
 			}

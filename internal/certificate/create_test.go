@@ -271,7 +271,7 @@ func TestCreateRefusals(t *testing.T) {
 	}
 	// The same names are taken for an import.
 	root := newAuthority(t, "root", nil)
-	in := certificate.ImportParams{Value: newPair(t, root).pem}
+	in := certificate.ImportParams{Value: hidden(newPair(t, root).pem)}
 	for name, text := range map[string]string{"busy": "inProgress", "gone": "deleted but recoverable", "own-key": "already exists", "own-secret": "already exists"} {
 		_, err := w.importing(name, in)
 		w.refused(err, fault.Conflict, text)
@@ -352,7 +352,7 @@ func TestCreateSeesWhatHappenedWhileItsKeyWasMade(t *testing.T) {
 	}{
 		{"another create", func(w *world) { w.begin("web", policyOf("Unknown")) }, fault.Conflict},
 		{"an import", func(w *world) {
-			_, err := w.importing("web", certificate.ImportParams{Value: newPair(t, newAuthority(t, "root", nil)).pem})
+			_, err := w.importing("web", certificate.ImportParams{Value: hidden(newPair(t, newAuthority(t, "root", nil)).pem)})
 			w.must(err)
 		}, fault.Conflict},
 		{"a deletion", func(w *world) { w.remove("web") }, fault.Conflict},

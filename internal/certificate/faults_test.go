@@ -79,13 +79,13 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 			func(err error) bool { return errors.Is(err, object.ErrChanged) }},
 		{"import", func(string) {},
 			func(n string) error {
-				_, err := w.importing(n, certificate.ImportParams{Value: material.pem})
+				_, err := w.importing(n, certificate.ImportParams{Value: hidden(material.pem)})
 				return err
 			},
 			func(n string) bool { return w.get(n).Version.Completed }, nil},
 		{"import anew", func(n string) { w.issued(n, selfPolicy()) },
 			func(n string) error {
-				_, err := w.importing(n, certificate.ImportParams{Value: material.pem})
+				_, err := w.importing(n, certificate.ImportParams{Value: hidden(material.pem)})
 				return err
 			},
 			func(n string) bool { return w.get(n).Certificate.Policy.Issuer.Name == "Unknown" }, nil},

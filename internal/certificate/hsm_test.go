@@ -178,7 +178,7 @@ func TestHSMPoliciesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 		c.issued("web", selfPolicy())
 		_, err := c.create("new", certificate.CreateParams{Policy: inHSM("RSA-HSM")})
 		c.refused(err, fault.Forbidden, text)
-		_, err = c.importing("new", certificate.ImportParams{Value: pfx, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+		_, err = c.importing("new", certificate.ImportParams{Value: hidden(pfx), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 		c.refused(err, fault.Forbidden, text)
 		_, err = c.service.UpdatePolicy(t.Context(), c.grant(access.CertificatePolicyUpdate, "web"), &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}})
 		c.refused(err, fault.Forbidden, text)
@@ -261,7 +261,7 @@ func TestPendingKeysInTheHSMEnd(t *testing.T) {
 	for _, again := range []func(name string){
 		func(name string) { w.begin(name, inHSM("EC-HSM")); w.must(w.work()) },
 		func(name string) {
-			_, err := w.importing(name, certificate.ImportParams{Value: newPair(t, root).pem})
+			_, err := w.importing(name, certificate.ImportParams{Value: hidden(newPair(t, root).pem)})
 			w.must(err)
 		},
 	} {
@@ -288,9 +288,9 @@ func TestPendingKeysInTheHSMEnd(t *testing.T) {
 func TestImportIntoTheHSM(t *testing.T) {
 	w := newHardware(t)
 	pair := newPair(t, newAuthority(t, "root", nil))
-	_, err := w.importing("soft", certificate.ImportParams{Value: pair.pem})
+	_, err := w.importing("soft", certificate.ImportParams{Value: hidden(pair.pem)})
 	w.must(err)
-	b, err := w.importing("hard", certificate.ImportParams{Value: pair.pem, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+	b, err := w.importing("hard", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 	w.must(err)
 	if v := w.keyOf("hard"); v.Type() != "EC-HSM" || b.Certificate.Policy.Key.Exportable || strings.Contains(w.secret("hard"), "PRIVATE KEY") {
 		t.Errorf("%s, %+v", v.Type(), b.Certificate.Policy.Key)
@@ -298,9 +298,9 @@ func TestImportIntoTheHSM(t *testing.T) {
 	if v := w.keyOf("soft"); v.Type() != "EC" || len(w.hsm.IDs()) != 1 {
 		t.Errorf("%s, and the HSM has %v", v.Type(), w.hsm.IDs())
 	}
-	_, err = w.importing("bad", certificate.ImportParams{Value: pair.pem, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM"), Exportable: ptr(true)}}})
+	_, err = w.importing("bad", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM"), Exportable: ptr(true)}}})
 	w.refused(err, fault.Invalid, "A key of type EC-HSM cannot be exportable.")
-	_, err = w.importing("bad", certificate.ImportParams{Value: pair.pem, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA-HSM")}}})
+	_, err = w.importing("bad", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA-HSM")}}})
 	w.refused(err, fault.Invalid, "Property policy has invalid value")
 	w.same("imported")
 }
@@ -356,7 +356,7 @@ func TestFailedWritesKeepHSMAndDatabaseTogether(t *testing.T) {
 			_, err := w.merge(n, certificate.MergeParams{X5C: x5c(root.certify(t, op.CSR))})
 			w.must(err)
 		}, func(n string) error {
-			_, err := w.importing(n, certificate.ImportParams{Value: pair.pem, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+			_, err := w.importing(n, certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 			return err
 		}},
 		{"delete the operation", func(n string) { w.begin(n, inHSM("EC-HSM")) }, func(n string) error {

@@ -12,12 +12,13 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 // ImportParams is the body of an import. nil means absent.
 type ImportParams struct {
-	Value         string // PFX in base64, PEM, or PEM in base64
-	Password      string
+	Value         seal.Value // PFX in base64, PEM, or PEM in base64
+	Password      seal.Value
 	Policy        *issuance.Patch
 	Enabled       *bool
 	Tags          object.Tags
@@ -34,10 +35,10 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
-	if p.Value == "" {
+	if len(p.Value.Reveal()) == 0 {
 		return nil, fault.MissingField("value")
 	}
-	if utf8.RuneCountInString(p.Password) > maxPassword {
+	if utf8.RuneCount(p.Password.Reveal()) > maxPassword {
 		return nil, fault.InvalidField("pwd", "A password has at most 200 characters.")
 	}
 	v, n, now := g.Vault().ID, g.Name(), s.now()
@@ -46,7 +47,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, err
 	}
-	in, err := bundle.ReadImport(p.Value, p.Password, want)
+	in, err := bundle.ReadImport(string(p.Value.Reveal()), string(p.Password.Reveal()), want)
 	if err != nil {
 		return nil, content("value", err)
 	}

@@ -68,7 +68,7 @@ func TestImportFormats(t *testing.T) {
 		{"PFX, 3DES and SHA-1", pfx("-passout", "pass:s3cret", "-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"), "s3cret", issuance.PKCS12},
 		{"PFX in lines, as the CLI sends it", lines + "\n", "", issuance.PKCS12},
 	} {
-		b, err := w.importing("web", certificate.ImportParams{Value: c.value, Password: c.password})
+		b, err := w.importing("web", certificate.ImportParams{Value: hidden(c.value), Password: hidden(c.password)})
 		if err != nil {
 			t.Errorf("%s: %v", c.claim, err)
 			continue
@@ -78,7 +78,7 @@ func TestImportFormats(t *testing.T) {
 			t.Errorf("%s: %s, %+v", c.claim, p.ContentType, b.Version)
 		}
 		// The same again, as it is given out.
-		again, err := w.importing("again", certificate.ImportParams{Value: w.secret("web")})
+		again, err := w.importing("again", certificate.ImportParams{Value: hidden(w.secret("web"))})
 		if err != nil || !bytes.Equal(again.Version.Leaf, m.leafDER) {
 			t.Errorf("%s: the secret cannot be imported: %v", c.claim, err)
 		}
@@ -101,7 +101,7 @@ func TestPolicyFromImport(t *testing.T) {
 	} {
 		m := made(t, c.days, c.algorithm...)
 		value := string(openssl(t, nil, "pkey", "-in", m.key)) + string(openssl(t, nil, "x509", "-in", m.leaf))
-		b, err := w.importing("web", certificate.ImportParams{Value: value, Tags: object.Tags{"a": ""}, Enabled: ptr(false)})
+		b, err := w.importing("web", certificate.ImportParams{Value: hidden(value), Tags: object.Tags{"a": ""}, Enabled: ptr(false)})
 		if err != nil {
 			t.Errorf("%s: %v", c.claim, err)
 			continue
@@ -142,7 +142,7 @@ func TestImportOverACertificate(t *testing.T) {
 	created := w.issued("Web", selfPolicy())
 	w.pass(time.Hour)
 	p := newPair(t, root)
-	b, err := w.importing("WEB", certificate.ImportParams{Value: p.pem})
+	b, err := w.importing("WEB", certificate.ImportParams{Value: hidden(p.pem)})
 	w.must(err)
 	if b.Version.Name.String() != "Web" || b.Certificate.Head.Name.String() != "Web" {
 		t.Errorf("the answer names %s, %s", b.Version.Name, b.Certificate.Head.Name)
@@ -161,7 +161,7 @@ func TestImportOverACertificate(t *testing.T) {
 	w.setIssuer("corp", "none", true)
 	w.begin("api", policyOf("corp"))
 	w.must(w.work())
-	if _, err := w.importing("api", certificate.ImportParams{Value: p.pem}); err != nil {
+	if _, err := w.importing("api", certificate.ImportParams{Value: hidden(p.pem)}); err != nil {
 		t.Error(err)
 	}
 	w.check()
@@ -171,7 +171,7 @@ func TestImportWithPolicy(t *testing.T) {
 	w := newWorld(t)
 	root := newAuthority(t, "root", nil)
 	p := newPair(t, root)
-	b, err := w.importing("web", certificate.ImportParams{Value: p.pem, Policy: &issuance.Patch{
+	b, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{
 		Key:     &issuance.KeyPatch{Type: ptr("EC"), Exportable: ptr(false), Reuse: ptr(true)},
 		X509:    &issuance.X509Patch{ValidityMonths: ptr(3)},
 		Secret:  &issuance.SecretPatch{ContentType: ptr("application/X-PEM-file")},
@@ -219,25 +219,25 @@ func TestImportRefusals(t *testing.T) {
 		text  string
 	}{
 		{"nothing", certificate.ImportParams{}, "value"},
-		{"no key", certificate.ImportParams{Value: certOnly}, "Private key is not specified in the specified X.509 PEM certificate content."},
-		{"no certificate", certificate.ImportParams{Value: keyOnly}, ""},
-		{"another key", certificate.ImportParams{Value: keyOnly + "-----BEGIN CERTIFICATE-----" + otherCert}, "does not match the public part"},
-		{"expired", certificate.ImportParams{Value: expired.pem}, "X509 Certificate is already expired"},
-		{"RSA of 1024 bits", certificate.ImportParams{Value: text(weak)}, ""},
-		{"Ed25519", certificate.ImportParams{Value: text(edwards)}, ""},
-		{"rubbish", certificate.ImportParams{Value: "AAAA"}, "PKCS#12 X.509 certificate content can not be read"},
-		{"rubbish, PEM wanted", certificate.ImportParams{Value: "AAAA", Policy: form(issuance.PEM)}, "PEM X.509 certificate content can not be read"},
-		{"PEM, PFX wanted", certificate.ImportParams{Value: p.pem, Policy: form(issuance.PKCS12)}, "PKCS#12 X.509 certificate content can not be read"},
-		{"PFX, PEM wanted", certificate.ImportParams{Value: pfx, Password: "right", Policy: form(issuance.PEM)}, "PEM X.509 certificate content can not be read"},
-		{"unknown form", certificate.ImportParams{Value: p.pem, Policy: form("text/plain")}, "policy.secret_props"},
-		{"wrong password", certificate.ImportParams{Value: pfx, Password: "hunter2"}, "PKCS#12 X.509 certificate content can not be read"},
-		{"long password", certificate.ImportParams{Value: pfx, Password: strings.Repeat("ä", 201)}, "pwd"},
-		{"too long", certificate.ImportParams{Value: p.pem + strings.Repeat("\n", 200<<10)}, "too long"},
-		{"a secret too long", certificate.ImportParams{Value: p.pem + strings.Repeat(string(toPEM("CERTIFICATE", huge(t, root))), 90)}, "too long"},
-		{"bad tags", certificate.ImportParams{Value: p.pem, Tags: object.Tags{"": strings.Repeat("x", 257)}}, "tags"},
-		{"another type in the policy", certificate.ImportParams{Value: p.pem, Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA")}}},
+		{"no key", certificate.ImportParams{Value: hidden(certOnly)}, "Private key is not specified in the specified X.509 PEM certificate content."},
+		{"no certificate", certificate.ImportParams{Value: hidden(keyOnly)}, ""},
+		{"another key", certificate.ImportParams{Value: hidden(keyOnly + "-----BEGIN CERTIFICATE-----" + otherCert)}, "does not match the public part"},
+		{"expired", certificate.ImportParams{Value: hidden(expired.pem)}, "X509 Certificate is already expired"},
+		{"RSA of 1024 bits", certificate.ImportParams{Value: hidden(text(weak))}, ""},
+		{"Ed25519", certificate.ImportParams{Value: hidden(text(edwards))}, ""},
+		{"rubbish", certificate.ImportParams{Value: hidden("AAAA")}, "PKCS#12 X.509 certificate content can not be read"},
+		{"rubbish, PEM wanted", certificate.ImportParams{Value: hidden("AAAA"), Policy: form(issuance.PEM)}, "PEM X.509 certificate content can not be read"},
+		{"PEM, PFX wanted", certificate.ImportParams{Value: hidden(p.pem), Policy: form(issuance.PKCS12)}, "PKCS#12 X.509 certificate content can not be read"},
+		{"PFX, PEM wanted", certificate.ImportParams{Value: hidden(pfx), Password: hidden("right"), Policy: form(issuance.PEM)}, "PEM X.509 certificate content can not be read"},
+		{"unknown form", certificate.ImportParams{Value: hidden(p.pem), Policy: form("text/plain")}, "policy.secret_props"},
+		{"wrong password", certificate.ImportParams{Value: hidden(pfx), Password: hidden("hunter2")}, "PKCS#12 X.509 certificate content can not be read"},
+		{"long password", certificate.ImportParams{Value: hidden(pfx), Password: hidden(strings.Repeat("ä", 201))}, "pwd"},
+		{"too long", certificate.ImportParams{Value: hidden(p.pem + strings.Repeat("\n", 200<<10))}, "too long"},
+		{"a secret too long", certificate.ImportParams{Value: hidden(p.pem + strings.Repeat(string(toPEM("CERTIFICATE", huge(t, root))), 90))}, "too long"},
+		{"bad tags", certificate.ImportParams{Value: hidden(p.pem), Tags: object.Tags{"": strings.Repeat("x", 257)}}, "tags"},
+		{"another type in the policy", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA")}}},
 			"Property policy has invalid value\r\n"},
-		{"another subject in the policy", certificate.ImportParams{Value: p.pem, Policy: &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("CN=x")}}},
+		{"another subject in the policy", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("CN=x")}}},
 			"Property policy has invalid value\r\n"},
 	} {
 		_, err := w.importing("web", c.p)
@@ -268,7 +268,7 @@ func TestImportedChain(t *testing.T) {
 	certText = "-----BEGIN CERTIFICATE-----" + certText
 	value := string(toPEM("CERTIFICATE", root.cert.Raw)) + certText + keyText + string(toPEM("CERTIFICATE", issuing.cert.Raw))
 	for preserve, want := range map[bool]string{false: "signed by a CA, issuing, root", true: "root, signed by a CA, issuing"} {
-		b, err := w.importing("web", certificate.ImportParams{Value: value, PreserveOrder: preserve})
+		b, err := w.importing("web", certificate.ImportParams{Value: hidden(value), PreserveOrder: preserve})
 		w.must(err)
 		if !bytes.Equal(b.Version.Leaf, p.cert.Raw) || b.Version.PreserveOrder != preserve {
 			t.Errorf("preserve %v: %+v", preserve, b.Version)
@@ -284,7 +284,7 @@ func TestImportedChain(t *testing.T) {
 func TestKeyOperationsFromTheCertificate(t *testing.T) {
 	w := newWorld(t)
 	p := newPair(t, newAuthority(t, "root", nil), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
-	_, err := w.importing("web", certificate.ImportParams{Value: p.pem})
+	_, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem)})
 	w.must(err)
 	kv, _, err := w.key("web", "")
 	if err != nil || len(kv.Ops) != 0 {

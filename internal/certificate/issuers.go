@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -19,7 +20,7 @@ import (
 type IssuerParams struct {
 	Provider       *string
 	AccountID      *string
-	Password       *string
+	Password       *seal.Value
 	OrganizationID *string
 	Admins         []Admin
 	Enabled        *bool
@@ -42,11 +43,14 @@ func (p IssuerParams) check() error {
 		text  *string
 	}{
 		{"provider", p.Provider}, {"credentials.account_id", p.AccountID},
-		{"credentials.pwd", p.Password}, {"org_details.id", p.OrganizationID},
+		{"org_details.id", p.OrganizationID},
 	} {
 		if t.text != nil && len([]rune(*t.text)) > maxIssuerText {
-			return fault.InvalidField(t.field, fmt.Sprintf("It has at most %d characters.", maxIssuerText))
+			return tooLong(t.field)
 		}
+	}
+	if p.Password != nil && utf8.RuneCount(p.Password.Reveal()) > maxIssuerText {
+		return tooLong("credentials.pwd")
 	}
 	if len(p.Admins) > maxIssuerAdmins {
 		return fault.InvalidField("org_details.admin_details", fmt.Sprintf("At most %d administrators are allowed.", maxIssuerAdmins))
@@ -59,6 +63,10 @@ func (p IssuerParams) check() error {
 		}
 	}
 	return nil
+}
+
+func tooLong(field string) error {
+	return fault.InvalidField(field, fmt.Sprintf("It has at most %d characters.", maxIssuerText))
 }
 
 // Issuers lists the issuers of a vault by name; more tells that others follow.
@@ -116,7 +124,7 @@ func (s *Service) putIssuer(ctx context.Context, v object.VaultID, n object.Name
 	var box seal.Box
 	if p.Password != nil {
 		var err error
-		if box, err = s.cfg.Sealer.Seal(ctx, passwordPlace(v, n), []byte(*p.Password)); err != nil {
+		if box, err = s.cfg.Sealer.Seal(ctx, passwordPlace(v, n), p.Password.Reveal()); err != nil {
 			return nil, err
 		}
 	}

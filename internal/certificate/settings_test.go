@@ -73,7 +73,7 @@ func TestIssuers(t *testing.T) {
 	}
 	_, err := update(corp, certificate.IssuerParams{})
 	w.refused(err, fault.NotFound, "Issuer not found")
-	first, err := set(corp, certificate.IssuerParams{Provider: ptr("DigiCert"), AccountID: ptr("1"), Password: ptr("s3cret"), Admins: []certificate.Admin{}})
+	first, err := set(corp, certificate.IssuerParams{Provider: ptr("DigiCert"), AccountID: ptr("1"), Password: ptr(hidden("s3cret")), Admins: []certificate.Admin{}})
 	same("set", first, err)
 	if !first.Enabled || first.Admins == nil || first.OrganizationID != nil {
 		t.Errorf("%+v", first)
@@ -110,7 +110,7 @@ func TestIssuers(t *testing.T) {
 		"provider":                  {Provider: long},
 		"Property 'provider'":       {},
 		"credentials.account_id":    {Provider: ptr("x"), AccountID: long},
-		"credentials.pwd":           {Provider: ptr("x"), Password: long},
+		"credentials.pwd":           {Provider: ptr("x"), Password: new(hidden(*long))},
 		"org_details.id":            {Provider: ptr("x"), OrganizationID: long},
 		"org_details.admin_details": {Provider: ptr("x"), Admins: []certificate.Admin{{Phone: long}}},
 		"administrators":            {Provider: ptr("x"), Admins: make([]certificate.Admin, 101)},
@@ -133,7 +133,7 @@ func TestIssuerPasswordNeverComesBack(t *testing.T) {
 	w := newWorld(t)
 	const password = "correct horse battery"
 	i, err := w.service.SetIssuer(t.Context(), w.grant(access.CertificateIssuerSet, ""), object.MustName("corp"),
-		certificate.IssuerParams{Provider: ptr("Test"), Password: ptr(password)})
+		certificate.IssuerParams{Provider: ptr("Test"), Password: ptr(hidden(password))})
 	w.must(err)
 	stored, err := w.service.Issuer(t.Context(), w.grant(access.CertificateIssuerGet, ""), object.MustName("corp"))
 	w.must(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"coffer/internal/fault"
+	"coffer/internal/seal"
 )
 
 // A network HSM that has dropped idle sessions costs no request.
@@ -87,7 +88,7 @@ func TestFullHSMServesOn(t *testing.T) {
 	for range 3 {
 		_, err := d.Generate(t.Context(), NewID(), ecSpecs[0])
 		unavailable(t, err, full)
-		unavailable(t, d.ImportSecret(t.Context(), NewID(), make([]byte, 16)), full)
+		unavailable(t, d.ImportSecret(t.Context(), NewID(), seal.NewValue(make([]byte, 16))), full)
 		if _, err := d.Signer(id, public).Sign(nil, make([]byte, 32), crypto.SHA256); err != nil {
 			t.Error(err)
 		}

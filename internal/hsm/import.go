@@ -13,6 +13,7 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 // Import puts a private key into the HSM, from where it does not come out again.
@@ -72,7 +73,8 @@ func privateParts(private crypto.Signer) (uint, []*pkcs11.Attribute, error) {
 
 // ImportSecret puts a symmetric key into the HSM: 16, 24 or 32 bytes for AES, and
 // 32, 48 or 64 bytes for HMAC. Another length is pki.ErrKeyType.
-func (d *Device) ImportSecret(ctx context.Context, id ID, raw []byte) error {
+func (d *Device) ImportSecret(ctx context.Context, id ID, secret seal.Value) error {
+	raw := secret.Reveal()
 	keys := secretKinds(len(raw))
 	if len(keys) == 0 {
 		return pki.ErrKeyType

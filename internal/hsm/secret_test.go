@@ -17,12 +17,13 @@ import (
 	"testing"
 
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 func imported(t testing.TB, d *Device, raw []byte) *Secret {
 	t.Helper()
 	id := NewID()
-	if err := d.ImportSecret(t.Context(), id, raw); err != nil {
+	if err := d.ImportSecret(t.Context(), id, seal.NewValue(raw)); err != nil {
 		t.Fatal(err)
 	}
 	return d.Secret(id)
@@ -295,7 +296,7 @@ func TestGeneratedSecretsWork(t *testing.T) {
 		}
 	}
 	for _, n := range []int{0, 1, 15, 20, 33, 65} {
-		if err := d.ImportSecret(ctx, NewID(), make([]byte, n)); !errors.Is(err, pki.ErrKeyType) {
+		if err := d.ImportSecret(ctx, NewID(), seal.NewValue(make([]byte, n))); !errors.Is(err, pki.ErrKeyType) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}

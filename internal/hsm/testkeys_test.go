@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 // testKeys is a key of each kind, and what can be done with them.
@@ -25,7 +26,7 @@ func newTestKeys(t testing.TB, d *Device) *testKeys {
 	t.Helper()
 	k := &testKeys{d: d, secret: NewID()}
 	k.id, k.public = generate(t, d, ecSpecs[0])
-	err := d.ImportSecret(t.Context(), k.secret, make([]byte, 32))
+	err := d.ImportSecret(t.Context(), k.secret, seal.NewValue(make([]byte, 32)))
 	if err == nil {
 		k.ciphertext, k.tag, err = d.Secret(k.secret).SealGCM(t.Context(), make([]byte, 12), nil, message)
 	}
@@ -87,7 +88,9 @@ func (k *testKeys) works() map[string]func(context.Context) error {
 			}
 			return k.d.Import(ctx, id, private)
 		}),
-		"import secret": made(func(ctx context.Context, id ID) error { return k.d.ImportSecret(ctx, id, make([]byte, 24)) }),
+		"import secret": made(func(ctx context.Context, id ID) error {
+			return k.d.ImportSecret(ctx, id, seal.NewValue(make([]byte, 24)))
+		}),
 		"open": func(ctx context.Context) error {
 			return right(key.OpenGCM(ctx, make([]byte, 12), nil, k.ciphertext, k.tag))
 		},

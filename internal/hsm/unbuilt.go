@@ -36,7 +36,7 @@ func (*Device) Generate(context.Context, ID, pki.KeySpec) (crypto.PublicKey, err
 func (*Device) Import(context.Context, ID, crypto.Signer) error { return ErrNotBuilt }
 
 // ImportSecret fails with ErrNotBuilt.
-func (*Device) ImportSecret(context.Context, ID, []byte) error { return ErrNotBuilt }
+func (*Device) ImportSecret(context.Context, ID, seal.Value) error { return ErrNotBuilt }
 
 // UnwrapTransfer fails with ErrNotBuilt.
 func (*Device) UnwrapTransfer(context.Context, ID, ID, []byte, pki.Algorithm) (crypto.PublicKey, error) {

@@ -11,6 +11,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 func TestCreateMakesWhatIsAskedFor(t *testing.T) {
@@ -160,15 +161,15 @@ func TestImportRefuses(t *testing.T) {
 		{"a hardware type", imported(rsa), func(p *key.ImportParams) { p.Type = "RSA-HSM" }, fault.Forbidden, "", "Hardware key operation"},
 		{"hardware", imported(ec), func(p *key.ImportParams) { p.HSM = true }, fault.Forbidden, "", "Hardware key operation"},
 		{"symmetric", imported(rsa), func(p *key.ImportParams) { p.Type = "oct" }, fault.Invalid, fault.KeyTypeNotSupported, "Invalid kty value: oct"},
-		{"no private part", imported(rsa), func(p *key.ImportParams) { p.D, p.Q = nil, nil }, fault.Invalid, "", "Property 'key.d' is required.\r\nProperty 'key.q' is required.\r\n"},
+		{"no private part", imported(rsa), func(p *key.ImportParams) { p.D, p.Q = seal.Value{}, seal.Value{} }, fault.Invalid, "", "Property 'key.d' is required.\r\nProperty 'key.q' is required.\r\n"},
 		{"no point", imported(ec), func(p *key.ImportParams) { p.X, p.Curve = nil, nil }, fault.Invalid, "", "Property 'key.x' is required.\r\nProperty 'key.crv' is required.\r\n"},
 		{"a small modulus", imported(rsa), func(p *key.ImportParams) { p.N = append([]byte{0x80}, p.N[129:]...) }, fault.Invalid, fault.KeySizeNotSupported, "Unsupported key size (1024)"},
 		{"no modulus", imported(rsa), func(p *key.ImportParams) { p.N = []byte{0} }, fault.Invalid, fault.KeySizeNotSupported, "(0)"},
 		{"another exponent", imported(rsa), func(p *key.ImportParams) { p.E = []byte{3} }, fault.Invalid, "", "Property key has invalid value"},
-		{"dp of another key", imported(rsa), func(p *key.ImportParams) { p.DP = []byte{3} }, fault.Invalid, "", "Property key has invalid value"},
+		{"dp of another key", imported(rsa), func(p *key.ImportParams) { p.DP = seal.NewValue([]byte{3}) }, fault.Invalid, "", "Property key has invalid value"},
 		{"another curve", imported(ec), func(p *key.ImportParams) { p.Curve = ptr("P-384") }, fault.Invalid, "", "Property key has invalid value"},
 		{"an unknown curve", imported(ec), func(p *key.ImportParams) { p.Curve = ptr("Ed25519") }, fault.Invalid, "", "Property key.crv has invalid value"},
-		{"another scalar", imported(ec), func(p *key.ImportParams) { p.D = []byte{1} }, fault.Invalid, "", "Property key has invalid value"},
+		{"another scalar", imported(ec), func(p *key.ImportParams) { p.D = seal.NewValue([]byte{1}) }, fault.Invalid, "", "Property key has invalid value"},
 		{"operations", imported(ec), func(p *key.ImportParams) { p.Ops = []string{"encrypt"} }, fault.Invalid, "", "Unsupported key operation(s): \"encrypt\"."},
 		{"unknown operations", imported(ec), func(p *key.ImportParams) { p.Ops = []string{"x"} }, fault.Invalid, "", "Property key.key_ops has invalid value"},
 		{"exportable", imported(ec), func(p *key.ImportParams) { p.Exportable = ptr(true) }, fault.Invalid, "", "AKV.SKR.1001"},

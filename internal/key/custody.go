@@ -49,11 +49,11 @@ type Private struct {
 
 // PKCS8 is the key itself, for the PFX or PEM of its owner; nil of a key in the
 // HSM.
-func (p *Private) PKCS8() []byte {
+func (p *Private) PKCS8() seal.Value {
 	if !p.HSM.IsZero() {
-		return nil
+		return seal.Value{}
 	}
-	return p.content
+	return seal.NewValue(p.content)
 }
 
 // forget wipes what was sealed. The key itself goes on working.
@@ -101,10 +101,10 @@ func (c *Custody) Import(ctx context.Context, k crypto.Signer, inHSM bool) (*Pri
 }
 
 // ImportSecret takes a symmetric key from outside, always into the HSM.
-func (c *Custody) ImportSecret(ctx context.Context, raw []byte) (*Private, error) {
+func (c *Custody) ImportSecret(ctx context.Context, raw seal.Value) (*Private, error) {
 	return c.inHSM(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
 		return nil, c.Device.ImportSecret(ctx, id, raw)
-	}, pki.KeySpec{Algorithm: pki.Oct, Size: 8 * len(raw)})
+	}, pki.KeySpec{Algorithm: pki.Oct, Size: 8 * len(raw.Reveal())})
 }
 
 // Unwrap takes a key that was wrapped for another key of the HSM.

@@ -9,6 +9,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/hsm"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 // Device is an HSM that keeps keys and uses them inside (an *hsm.Device, with
@@ -21,7 +22,7 @@ type Device interface {
 	// Generate makes a key inside; the public key of a symmetric one is nil.
 	Generate(ctx context.Context, id hsm.ID, spec pki.KeySpec) (crypto.PublicKey, error)
 	Import(ctx context.Context, id hsm.ID, private crypto.Signer) error
-	ImportSecret(ctx context.Context, id hsm.ID, raw []byte) error
+	ImportSecret(ctx context.Context, id hsm.ID, raw seal.Value) error
 	// UnwrapTransfer imports a key that was wrapped for kek elsewhere (contract
 	// keys.md, 9.2).
 	UnwrapTransfer(ctx context.Context, id, kek hsm.ID, blob []byte, kind pki.Algorithm) (crypto.PublicKey, error)

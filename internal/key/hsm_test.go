@@ -176,11 +176,11 @@ func TestHSMTypesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 		for _, w := range []*world{soft, hard.world} {
 			_, err := w.create("k", key.CreateParams{Type: kty})
 			w.refused(err, fault.Forbidden, "", text)
-			_, err = w.importing("k", key.ImportParams{Type: kty, K: make([]byte, 32)})
+			_, err = w.importing("k", key.ImportParams{Type: kty, K: seal.NewValue(make([]byte, 32))})
 			w.refused(err, fault.Forbidden, "", text)
 		}
 	}
-	for _, p := range []key.ImportParams{imported(rsaKeys()[0]), {Type: "oct", K: make([]byte, 32)}} {
+	for _, p := range []key.ImportParams{imported(rsaKeys()[0]), {Type: "oct", K: seal.NewValue(make([]byte, 32))}} {
 		p.HSM = true
 		_, err := hard.importing("k", p)
 		hard.refused(err, fault.Forbidden, "", text)
@@ -188,7 +188,7 @@ func TestHSMTypesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 	hard.home = hard.premium
 	_, err := hard.create("k", key.CreateParams{Type: "oct"})
 	hard.refused(err, fault.Invalid, fault.KeyTypeNotSupported, "Invalid kty value: oct")
-	_, err = hard.importing("k", key.ImportParams{Type: "oct", K: make([]byte, 32)})
+	_, err = hard.importing("k", key.ImportParams{Type: "oct", K: seal.NewValue(make([]byte, 32))})
 	hard.refused(err, fault.Invalid, fault.KeyTypeNotSupported, "Invalid kty value: oct")
 	hard.same("nothing was made")
 }
@@ -337,7 +337,7 @@ func TestSymmetricKeys(t *testing.T) {
 		"k128": "000102030405060708090a0b0c0d0e0f", "k192": "5840df6e29b02af1ab493b705bf16ea1ae8338f4dcc176a8",
 		"k256": strings.Repeat("0b", 32), "k384": strings.Repeat("0b", 48),
 	} {
-		b, err := w.importing(name, key.ImportParams{Type: "oct-HSM", K: unhex(k), Given: key.Given{
+		b, err := w.importing(name, key.ImportParams{Type: "oct-HSM", K: seal.NewValue(unhex(k)), Given: key.Given{
 			Ops: []string{"encrypt", "decrypt", "wrapKey", "unwrapKey", "sign", "verify"}}})
 		w.must(err)
 		if b.Version.Spec.Size != 4*len(k) || b.Version.Type() != "oct-HSM" {

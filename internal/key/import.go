@@ -14,20 +14,21 @@ import (
 	"coffer/internal/hsm"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 	"coffer/internal/vault"
 )
 
 // ImportParams is the body of an import. The numbers of the key are big-endian,
-// nil when absent; those of the other type are ignored.
+// nil when absent, those that are secret inside their Value; those of the other
+// type are ignored.
 type ImportParams struct {
 	Type  string // kty, as the caller wrote it
 	HSM   bool   // hardware protection was asked for
 	Curve *string
 
-	N, E, D, P, Q, DP, DQ, QI []byte
-	X, Y                      []byte
-	K                         []byte // of oct
-	Transfer                  *Transfer
+	N, E, X, Y             []byte
+	D, P, Q, DP, DQ, QI, K seal.Value // K is of oct
+	Transfer               *Transfer
 	Given
 }
 
@@ -94,10 +95,10 @@ func (s *Service) material(ctx context.Context, g access.Grant, p ImportParams, 
 	case p.Transfer != nil:
 		kek, err := s.kek(ctx, g, p.Transfer)
 		return func() (*Private, error) { return s.unwrap(ctx, p, kek, a) }, spec, err
-	case a == pki.Oct && p.K == nil:
+	case a == pki.Oct && p.K.Reveal() == nil:
 		return nil, spec, fault.MissingField("key.k")
 	case a == pki.Oct:
-		spec.Size = 8 * len(p.K)
+		spec.Size = 8 * len(p.K.Reveal())
 		return func() (*Private, error) { return s.custody.ImportSecret(ctx, p.K) }, spec, checkSize("key.k", spec)
 	}
 	k, err := p.private(a)
@@ -166,9 +167,9 @@ func (p ImportParams) private(a pki.Algorithm) (crypto.Signer, error) {
 		name  string
 		value []byte
 	}
-	needed := []member{{"n", p.N}, {"e", p.E}, {"d", p.D}, {"p", p.P}, {"q", p.Q}}
+	needed := []member{{"n", p.N}, {"e", p.E}, {"d", p.D.Reveal()}, {"p", p.P.Reveal()}, {"q", p.Q.Reveal()}}
 	if a == pki.EC {
-		needed = []member{{"x", p.X}, {"y", p.Y}, {"d", p.D}}
+		needed = []member{{"x", p.X}, {"y", p.Y}, {"d", p.D.Reveal()}}
 	}
 	absent := ""
 	for _, m := range needed {
@@ -189,12 +190,13 @@ func (p ImportParams) private(a pki.Algorithm) (crypto.Signer, error) {
 		if e != nil {
 			return nil, e
 		}
-		key, err = pki.ECComponents{Curve: curve, X: p.X, Y: p.Y, D: p.D}.Key()
+		key, err = pki.ECComponents{Curve: curve, X: p.X, Y: p.Y, D: p.D.Reveal()}.Key()
 	} else {
 		if e := checkSize("key.n", pki.KeySpec{Algorithm: a, Size: bitLen(p.N)}); e != nil {
 			return nil, e
 		}
-		key, err = pki.RSAComponents{N: p.N, E: p.E, D: p.D, P: p.P, Q: p.Q, DP: p.DP, DQ: p.DQ, QI: p.QI}.Key()
+		key, err = pki.RSAComponents{N: p.N, E: p.E, D: p.D.Reveal(), P: p.P.Reveal(), Q: p.Q.Reveal(),
+			DP: p.DP.Reveal(), DQ: p.DQ.Reveal(), QI: p.QI.Reveal()}.Key()
 	}
 	if err != nil {
 		return nil, fault.InvalidField("key", "Its numbers do not make up one key.")

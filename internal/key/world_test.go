@@ -286,12 +286,12 @@ func (w *world) useWith(g access.Grant, ver object.Version, op key.Op, alg strin
 func imported(k crypto.Signer) key.ImportParams {
 	curve := func(name string, point, d []byte) key.ImportParams {
 		half := len(point) / 2
-		return key.ImportParams{Type: "EC", Curve: &name, X: point[1 : 1+half], Y: point[1+half:], D: d}
+		return key.ImportParams{Type: "EC", Curve: &name, X: point[1 : 1+half], Y: point[1+half:], D: seal.NewValue(d)}
 	}
 	switch k := k.(type) {
 	case *rsa.PrivateKey:
-		return key.ImportParams{Type: "RSA", N: k.N.Bytes(), E: big.NewInt(int64(k.E)).Bytes(), D: k.D.Bytes(),
-			P: k.Primes[0].Bytes(), Q: k.Primes[1].Bytes()}
+		return key.ImportParams{Type: "RSA", N: k.N.Bytes(), E: big.NewInt(int64(k.E)).Bytes(), D: seal.NewValue(k.D.Bytes()),
+			P: seal.NewValue(k.Primes[0].Bytes()), Q: seal.NewValue(k.Primes[1].Bytes())}
 	case *ecdsa.PrivateKey:
 		point, err := k.PublicKey.Bytes()
 		if err != nil {

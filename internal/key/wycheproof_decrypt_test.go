@@ -12,6 +12,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/key"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 // jwk is a private key as callers import it (RFC 7518, section 6).
@@ -25,7 +26,7 @@ func (b *base64url) UnmarshalText(text []byte) (err error) {
 }
 
 func (k *jwk) params() key.ImportParams {
-	return key.ImportParams{Type: "RSA", N: k.N, E: k.E, D: k.D, P: k.P, Q: k.Q, DP: k.DP, DQ: k.DQ, QI: k.QI}
+	return key.ImportParams{Type: "RSA", N: k.N, E: k.E, D: seal.NewValue(k.D), P: seal.NewValue(k.P), Q: seal.NewValue(k.Q), DP: seal.NewValue(k.DP), DQ: seal.NewValue(k.DQ), QI: seal.NewValue(k.QI)}
 }
 
 // imports stores the private key of a group: as the JWK that there is, or the

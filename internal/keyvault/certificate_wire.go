@@ -9,6 +9,7 @@ import (
 	"coffer/internal/pipeline"
 	"coffer/internal/pki"
 	"coffer/internal/rest"
+	"coffer/internal/seal"
 )
 
 // certificateBundle is contract certificates.md, 5.1, in the service's order.
@@ -179,9 +180,9 @@ func parseCreate(r pipeline.Request, in *rest.Input) certificate.CreateParams {
 func parseImport(r pipeline.Request, in *rest.Input) certificate.ImportParams {
 	p := certificate.ImportParams{Policy: policyOf(r, in), Enabled: enabled(in), Tags: in.Tags("tags")}
 	p.PreserveOrder = parsePreserveOrder(r, in)
-	p.Value = in.NeedText("value")
+	p.Value = seal.NewValue([]byte(in.NeedText("value")))
 	if password := in.Text("pwd"); password != nil {
-		p.Password = *password
+		p.Password = seal.NewValue([]byte(*password))
 	}
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"coffer/internal/object"
 	"coffer/internal/pipeline"
 	"coffer/internal/rest"
+	"coffer/internal/seal"
 )
 
 // issuerBody is contract certificates.md, 5.6. The password is never shown.
@@ -84,7 +85,10 @@ func issuerLine(r pipeline.Request, i *certificate.Issuer) issuerItem {
 func parseIssuer(_ pipeline.Request, in *rest.Input) certificate.IssuerParams {
 	p := certificate.IssuerParams{Provider: in.Text("provider"), Enabled: enabled(in)}
 	if cr := in.Object("credentials"); cr != nil {
-		p.AccountID, p.Password = cr.Text("account_id"), cr.Text("pwd")
+		p.AccountID = cr.Text("account_id")
+		if password := cr.Text("pwd"); password != nil {
+			p.Password = new(seal.NewValue([]byte(*password)))
+		}
 	}
 	if o := in.Object("org_details"); o != nil {
 		p.OrganizationID = o.Text("id")

@@ -8,6 +8,7 @@ import (
 	"coffer/internal/object"
 	"coffer/internal/pipeline"
 	"coffer/internal/rest"
+	"coffer/internal/seal"
 )
 
 // parseGiven reads what create, import and update have in common. ops are the
@@ -53,9 +54,10 @@ func parseKeyImport(_ pipeline.Request, in *rest.Input) key.ImportParams {
 		in.Fail(&fault.Error{Kind: fault.Invalid, Field: "key", Msg: `The property "key" must be a valid JsonWebKey object.`})
 	case k != nil:
 		p.Type, p.Curve = k.NeedText("kty"), k.Text("crv")
-		p.N, p.E, p.D, p.P, p.Q = k.Bytes("n"), k.Bytes("e"), k.Bytes("d"), k.Bytes("p"), k.Bytes("q")
-		p.DP, p.DQ, p.QI = k.Bytes("dp"), k.Bytes("dq"), k.Bytes("qi")
-		p.X, p.Y, p.K = k.Bytes("x"), k.Bytes("y"), k.Bytes("k")
+		hidden := func(member string) seal.Value { return seal.NewValue(k.Bytes(member)) }
+		p.N, p.E, p.D, p.P, p.Q = k.Bytes("n"), k.Bytes("e"), hidden("d"), hidden("p"), hidden("q")
+		p.DP, p.DQ, p.QI = hidden("dp"), hidden("dq"), hidden("qi")
+		p.X, p.Y, p.K = k.Bytes("x"), k.Bytes("y"), hidden("k")
 		p.Transfer = parseTransfer(k)
 		p.Given = parseGiven(in, k.Texts("key_ops"))
 		return p

@@ -17,6 +17,7 @@ import (
 	"coffer/internal/hsm"
 	"coffer/internal/key"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
 
 // HSM is a key.Device in memory. The zero HSM is empty and there.
@@ -146,8 +147,8 @@ func (t *HSM) Import(_ context.Context, id hsm.ID, private crypto.Signer) error 
 }
 
 // ImportSecret implements key.Device.
-func (t *HSM) ImportSecret(_ context.Context, id hsm.ID, raw []byte) error {
-	return t.put("ImportSecret", id, slices.Clone(raw))
+func (t *HSM) ImportSecret(_ context.Context, id hsm.ID, raw seal.Value) error {
+	return t.put("ImportSecret", id, slices.Clone(raw.Reveal()))
 }
 
 // UnwrapTransfer implements key.Device.
