@@ -76,7 +76,7 @@ func lastSection(outline map[string]bool) string {
 	return last
 }
 
-// sources calls visit with every text of the tree that people write.
+// sources calls visit with every file of the tree that has one of the extensions; nil: all.
 func sources(t *testing.T, extensions []string, visit func(path string, text []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -89,7 +89,7 @@ func sources(t *testing.T, extensions []string, visit func(path string, text []b
 			}
 			return nil
 		}
-		if !slices.Contains(extensions, filepath.Ext(path)) {
+		if extensions != nil && !slices.Contains(extensions, filepath.Ext(path)) {
 			return nil
 		}
 		text, err := os.ReadFile(path)

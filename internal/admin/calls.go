@@ -205,7 +205,7 @@ type Membership struct {
 type Rotated struct {
 	RootKey  string `json:"rootKey"`
 	DataKeys int    `json:"dataKeys"`
-	InHSM    bool   `json:"inHsm,omitempty"` // the root key is in the token
+	InHSM    bool   `json:"inHsm,omitempty"` // the root key is in the HSM
 }
 
 // ToFile names a file on the server's machine.

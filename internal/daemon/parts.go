@@ -67,7 +67,7 @@ func hostOf(base string) string {
 }
 
 // rotate replaces the root key without stopping. At every line a crash leaves
-// each data key with its root key in the file, or in the token.
+// each data key with its root key in the file, or in the HSM.
 func (d *Daemon) rotate(ctx context.Context, g access.Grant) (admin.Rotated, error) {
 	g.MustEverywhere(access.RootKeyRotate)
 	d.rotating.Lock() // another rotation must not retire the key that this one uses

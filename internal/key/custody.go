@@ -139,8 +139,8 @@ const DestroyJob jobs.Kind = "destroy-hsm-key"
 // longer than a request can take; and after a call of the HSM that failed, whose
 // effect may come later than its answer.
 const (
-	birthTime = time.Hour
-	afterCall = time.Minute
+	untilStored = time.Hour
+	afterCall   = time.Minute
 )
 
 // inHSM has a key made under a new id, on record before. spec is that of a
@@ -154,7 +154,7 @@ func (c *Custody) inHSM(ctx context.Context, make func(hsm.ID) (crypto.PublicKey
 	}
 	id := hsm.NewID()
 	p := &Private{HSM: id, Spec: spec, content: []byte(id.String()), job: &jobs.Job{
-		ID: object.NewRequestID(), Kind: DestroyJob, Ref: id.String(), Due: c.Now().Add(birthTime),
+		ID: object.NewRequestID(), Kind: DestroyJob, Ref: id.String(), Due: c.Now().Add(untilStored),
 	}}
 	if err := c.Update(ctx, func(tx HandleTx) error { return tx.EnqueueJob(ctx, *p.job) }); err != nil {
 		return nil, err

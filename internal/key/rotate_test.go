@@ -80,7 +80,7 @@ func TestRotationPolicies(t *testing.T) {
 	}
 }
 
-func TestPolicyIsReplacedAndKeepsItsBirth(t *testing.T) {
+func TestPolicyIsReplacedAndKeepsItsCreationTime(t *testing.T) {
 	w := newWorld(t)
 	w.made("web", "EC")
 	get := func() *key.RotationPolicy {

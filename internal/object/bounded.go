@@ -3,7 +3,7 @@ package object
 import "sync"
 
 // Bounded is a map that forgets everything when it holds Max entries and gets
-// another: for what can be made again, and what strangers may choose the keys of.
+// another: for what can be made again, and what anybody may choose the keys of.
 // It is safe for concurrent use.
 type Bounded[K comparable, V any] struct {
 	Max int

@@ -31,7 +31,7 @@ type entry struct {
 // changed them (contract access-control.md, 7: at most 5 s).
 const MaxAge = 2 * time.Second
 
-// maxEntries bounds what strangers' host names can make us remember.
+// maxEntries bounds what unknown host names can make us remember.
 const maxEntries = 4096
 
 // NewRegistry makes an empty registry over db.

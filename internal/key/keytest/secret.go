@@ -14,7 +14,7 @@ import (
 	"coffer/internal/hsm"
 )
 
-// secret is a symmetric key of a Token.
+// secret is a symmetric key of an HSM.
 type secret struct {
 	t  *HSM
 	id hsm.ID
