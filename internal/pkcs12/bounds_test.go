@@ -99,7 +99,7 @@ func pfxAround(t *testing.T, authSafe []byte, macIterations int64) []byte {
 	})
 }
 
-func build(t *testing.T, f cryptobyte.BuilderContinuation) []byte {
+func build(t testing.TB, f cryptobyte.BuilderContinuation) []byte {
 	t.Helper()
 	var b cryptobyte.Builder
 	f(&b)

@@ -55,10 +55,11 @@ type kdf struct {
 	derive  func(password string, size int) ([]byte, error)
 }
 
-// parseKDF reads the parameters of PBKDF2 or scrypt.
-func parseKDF(oid asn1.ObjectIdentifier, params cryptobyte.String) (*kdf, error) {
+// parseKDF reads the AlgorithmIdentifier of PBKDF2 or scrypt.
+func parseKDF(s *cryptobyte.String) (*kdf, error) {
+	oid, params, ok := readAlgorithm(s)
 	var seq cryptobyte.String
-	if !params.ReadASN1(&seq, cbasn1.SEQUENCE) || !params.Empty() {
+	if !ok || !params.ReadASN1(&seq, cbasn1.SEQUENCE) || !params.Empty() {
 		return nil, badFormat("parameters of the key derivation")
 	}
 	salt, err := readSalt(&seq)
