@@ -1,0 +1,535 @@
+package pipeline_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/audit"
+	"coffer/internal/authn"
+	"coffer/internal/fault"
+	"coffer/internal/object"
+	"coffer/internal/pipeline"
+	"coffer/internal/rest"
+	"coffer/internal/vault"
+)
+
+// The toy is one door more: it keeps toys in a vault, and has nothing of its own but
+// its routes, its shape of failures and how it finds the vault.
+
+// toys are its rules.
+type toys struct {
+	mu   sync.Mutex
+	kept map[string]string
+}
+
+func (t *toys) get(_ context.Context, g access.Grant) (string, error) {
+	g.Must(access.SecretGet)
+	if g.Name().Key() == "bomb" {
+		panic("it went off")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	color, ok := t.kept[g.Name().Key()]
+	if !ok {
+		return "", &fault.Error{Kind: fault.NotFound, Msg: "There is no such toy."}
+	}
+	return color, nil
+}
+
+func (t *toys) set(_ context.Context, g access.Grant, color string) (string, error) {
+	g.Must(access.SecretSet)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept[g.Name().Key()] = color
+	return color, nil
+}
+
+func (t *toys) routes() []pipeline.Route {
+	return []pipeline.Route{
+		pipeline.NewRoute("/toy/{name}",
+			pipeline.Method{Verb: "GET", Do: pipeline.Bare(access.SecretGet, t.get, show)},
+			pipeline.Method{Verb: "POST", Do: pipeline.WithBody(access.SecretSet, parseToy, t.set, show)}),
+		pipeline.NewRoute("/toy/{name}/repair",
+			pipeline.Method{Verb: "POST", Do: pipeline.WithBody(access.SecretSet, parseToy, t.set, show).Heavy()}),
+	}
+}
+
+func parseToy(_ pipeline.Request, in *rest.Input) string { return in.NeedText("color") }
+
+func show(r pipeline.Request, color string) rest.Reply {
+	return rest.OK(map[string]string{"toy": r.Name().String(), "color": color})
+}
+
+// failureBody is a shape that no other door has.
+func failureBody(f *rest.Failure) any { return map[string]string{"broken": f.Code, "why": f.Message} }
+
+// newToy mounts the toy.
+func newToy(s *settings) (*pipeline.Pipeline, error) {
+	t := &toys{kept: map[string]string{"bear": "brown"}}
+	s.Routes = t.routes()
+	s.Locate = func(host string, _ *rest.Path) (pipeline.Place, error) {
+		a, ok := rest.ParseHost(host)
+		if !ok || a.Name() != "toys.test" {
+			return pipeline.Place{}, pipeline.NoVault()
+		}
+		return pipeline.Place{Address: a, Vault: "nursery", Audiences: []string{"https://toys.test"}}, nil
+	}
+	s.Target = func(r pipeline.Request) (t access.Target, err error) {
+		if t.Name, err = object.ParseName(r.Param("{name}")); err != nil {
+			return t, rest.BadName(r.Param("{name}"))
+		}
+		return t, nil
+	}
+	s.Codes = func(*fault.Error) (code, inner string) { return "Toy", "" }
+	s.ErrorBody = failureBody
+	s.Challenge = func(r pipeline.Request) string { return `Bearer resource="https://` + r.Address().Host + `"` }
+	return pipeline.New(s.Config)
+}
+
+// settings are what a door is given beside its own: everything as in production, but
+// for tokens.
+type settings struct {
+	pipeline.Config
+	auditPath string
+	log       *strings.Builder
+	now       time.Time
+}
+
+const tenant = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+
+type verifier struct{}
+
+func (verifier) Verify(_ context.Context, authorization string, audiences []string, tenantID string) (access.Caller, error) {
+	name, ok := strings.CutPrefix(authorization, "Bearer ")
+	switch {
+	case !ok:
+		return access.Caller{}, &authn.Refusal{Code: authn.NoToken, Msg: "There is none."}
+	case name == "bad" || tenantID != tenant || len(audiences) != 1:
+		return access.Caller{}, &authn.Refusal{Code: authn.WrongSigner, Msg: "The signature does not verify."}
+	}
+	return access.Caller{TenantID: tenant, ObjectID: name}, nil
+}
+
+// nursery is a vault in which Ann and Ben may everything.
+type nursery struct{}
+
+func (nursery) ByName(_ context.Context, key string) (*vault.Vault, error) {
+	if key != "nursery" {
+		return nil, object.ErrNotFound
+	}
+	v := &vault.Vault{ID: "11111111111111111111111111111111", Name: "nursery", TenantID: tenant, Location: "local"}
+	for _, who := range []string{"ann", "ben"} {
+		v.AccessPolicies = append(v.AccessPolicies, vault.AccessPolicy{TenantID: tenant, ObjectID: who, Secrets: []string{"all"}})
+	}
+	return v, nil
+}
+
+func (nursery) Rules(_ context.Context, v *vault.Vault) (access.Rules, error) {
+	return access.Rules{Vault: v}, nil
+}
+
+func newSettings(t *testing.T) *settings {
+	t.Helper()
+	s := &settings{auditPath: filepath.Join(t.TempDir(), "audit.jsonl"), log: &strings.Builder{}, now: time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)}
+	log, err := audit.Open(audit.Config{Path: s.auditPath})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.Config = pipeline.Config{
+		Vaults: nursery{}, Verifier: verifier{}, Gate: access.NewGate(access.GateConfig{Rules: nursery{}}), Recorder: access.NewRecorder(log),
+		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Now: func() time.Time { return s.now }, MaxBody: 1000,
+	}
+	return s
+}
+
+// door is a mounted toy.
+type door struct {
+	*settings
+	http.Handler
+}
+
+func newDoor(t *testing.T) *door {
+	t.Helper()
+	s := newSettings(t)
+	h, err := newToy(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &door{s, h}
+}
+
+func (d *door) do(method, target, body, caller string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "https://toys.test"+target, strings.NewReader(body))
+	if caller != "" {
+		r.Header.Set("Authorization", "Bearer "+caller)
+	}
+	rec := httptest.NewRecorder()
+	d.ServeHTTP(rec, r)
+	return rec
+}
+
+type record struct {
+	OperationName string
+	ResultType    string
+	Properties    struct {
+		ID             string
+		RequestID      string `json:"requestId"`
+		HTTPStatusCode int
+	}
+}
+
+// records are what the audit log has so far.
+func (d *door) records(t *testing.T) (all []record) {
+	t.Helper()
+	f, err := os.Open(d.auditPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		var r record
+		if err := json.Unmarshal(s.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func TestADoorIsItsRoutes(t *testing.T) {
+	const red = `{"color":"red"}`
+	for name, tc := range map[string]struct {
+		method, target, body, caller string
+		status                       int
+		answer                       string // part of it
+		operation, id                string // of the record; "": none
+		log                          string
+	}{
+		"read":             {"GET", "/toy/Bear", "", "ann", 200, `{"color":"brown","toy":"Bear"}`, "SecretGet", "https://toys.test/secrets/Bear", "route=/toy/{name}"},
+		"write":            {"POST", "/toy/ball", red, "ann", 200, `{"color":"red","toy":"ball"}`, "SecretSet", "https://toys.test/secrets/ball", "caller=ann"},
+		"not there":        {"GET", "/toy/ball", "", "ann", 404, `{"broken":"Toy","why":"There is no such toy."}`, "SecretGet", "https://toys.test/secrets/ball", "code=Toy"},
+		"no token":         {"GET", "/toy/bear", "", "", 401, `{"broken":"Unauthorized","why":"AKV10000: There is none."}`, "", "", "status=401"},
+		"bad token":        {"GET", "/nowhere", "", "bad", 401, "AKV10021", "Authentication", "https://toys.test", "status=401"},
+		"no permission":    {"POST", "/toy/ball", "no JSON", "carl", 403, `"broken":"Toy"`, "SecretSet", "https://toys.test/secrets/ball", "status=403"},
+		"no vault":         {"GET", "", "", "ann", 404, "VaultNotFound", "", "", "status=404"},
+		"no route":         {"GET", "/ball", "", "ann", 404, "NotFound", "Unknown", "https://toys.test", "status=404"},
+		"no method":        {"DELETE", "/toy/ball", "", "ann", 405, "MethodNotAllowed", "Unknown", "https://toys.test", "method=DELETE"},
+		"no name":          {"GET", "/toy/a_b", "", "ann", 400, "invalid name: a_b", "SecretGet", "https://toys.test", "status=400"},
+		"a large body":     {"POST", "/toy/ball", `{"color":"` + strings.Repeat("x", 1000) + `"}`, "ann", 413, "too large", "SecretSet", "https://toys.test/secrets/ball", "status=413"},
+		"a body left":      {"GET", "/toy/bear", strings.Repeat("x", 1001), "ann", 413, "too large", "SecretGet", "https://toys.test/secrets/bear", "status=413"},
+		"a bad body":       {"POST", "/toy/ball", `{"color":1}`, "ann", 400, "Property color has invalid value", "SecretSet", "https://toys.test/secrets/ball", "status=400"},
+		"a body without":   {"POST", "/toy/ball", `{}`, "ann", 400, "Property 'color' is required.", "SecretSet", "https://toys.test/secrets/ball", "status=400"},
+		"what is set off":  {"GET", "/toy/bomb", "", "ann", 500, "An internal error occurred. Request id: ", "SecretGet", "https://toys.test/secrets/bomb", "it went off"},
+		"a path of escape": {"GET", "/toy/a%2Fb", "", "ann", 400, "invalid name: a/b", "SecretGet", "https://toys.test", "status=400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDoor(t)
+			r := httptest.NewRequest(tc.method, "https://toys.test"+tc.target, strings.NewReader(tc.body))
+			if tc.caller != "" {
+				r.Header.Set("Authorization", "Bearer "+tc.caller)
+			}
+			if name == "no vault" {
+				r.Host = "other.test"
+			}
+			rec := httptest.NewRecorder()
+			d.ServeHTTP(rec, r)
+			if rec.Code != tc.status || !strings.Contains(rec.Body.String(), tc.answer) {
+				t.Errorf("%d %s", rec.Code, rec.Body)
+			}
+			if got := rec.Header().Get("WWW-Authenticate"); got != "" != (tc.status == 401) || got != "" && got != `Bearer resource="https://toys.test"` {
+				t.Errorf("challenge %q", got)
+			}
+			if rec.Header().Get("Cache-Control") != "no-cache" || rec.Header().Get("X-Content-Type-Options") != "nosniff" {
+				t.Error(rec.Header())
+			}
+			if got := d.log.String(); strings.Count(got, "msg=request") != 1 || !strings.Contains(got, tc.log) {
+				t.Errorf("the log is %s", got)
+			}
+			all := d.records(t)
+			if tc.operation == "" {
+				if len(all) != 0 {
+					t.Errorf("on record: %+v", all)
+				}
+				return
+			}
+			if len(all) != 1 || all[0].OperationName != tc.operation || !strings.HasPrefix(all[0].Properties.ID, tc.id) ||
+				all[0].Properties.HTTPStatusCode != tc.status || (all[0].ResultType == "Success") != (tc.status < 400) {
+				t.Errorf("on record: %+v", all)
+			}
+			if !strings.Contains(d.log.String(), all[0].Properties.RequestID) {
+				t.Error("log and record tell different ids")
+			}
+		})
+	}
+}
+
+func TestRefusedTokensAreThrottled(t *testing.T) {
+	d := newDoor(t)
+	codes := map[int]int{}
+	for range 250 {
+		codes[d.do("GET", "/toy/bear", "", "bad").Code]++
+	}
+	if codes[401] != 200 || codes[429] != 50 {
+		t.Errorf("got %v", codes)
+	}
+	if n := len(d.records(t)); n != 200 {
+		t.Errorf("%d are on record", n)
+	}
+	if got := d.do("GET", "/toy/bear", "", "ann").Code; got != 200 {
+		t.Errorf("a good token from there: %d", got)
+	}
+	d.now = d.now.Add(time.Second)
+	if got := d.do("GET", "/toy/bear", "", "bad").Code; got != 401 {
+		t.Errorf("a second later: %d", got)
+	}
+}
+
+func TestAnEndpointCannotAnswerBeforeItIsOnRecord(t *testing.T) {
+	d := newDoor(t)
+	routes := pipeline.NewRoute("/toy/{name}", pipeline.Method{Verb: "GET", Do: pipeline.Bare(access.SecretList,
+		func(context.Context, access.Grant) (string, error) {
+			if n := len(d.records(t)); n != 0 {
+				t.Errorf("%d records before the rule", n)
+			}
+			return "", nil
+		}, show)})
+	d.Routes = []pipeline.Route{routes}
+	h, err := pipeline.New(d.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "https://toys.test/toy/bear", nil)
+	r.Header.Set("Authorization", "Bearer ann")
+	h.ServeHTTP(watched{httptest.NewRecorder(), func() {
+		if n := len(d.records(t)); n != 1 {
+			t.Errorf("%d records before the answer", n)
+		}
+	}}, r)
+}
+
+// watched looks when the answer begins.
+type watched struct {
+	http.ResponseWriter
+	look func()
+}
+
+func (w watched) WriteHeader(status int) {
+	w.look()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// half is a body that stays half-sent until it is let go.
+type half struct {
+	first io.Reader
+	done  chan struct{}
+}
+
+func (h *half) Read(p []byte) (int, error) {
+	if n, err := h.first.Read(p); err == nil {
+		return n, nil
+	}
+	<-h.done
+	return 0, io.ErrUnexpectedEOF
+}
+
+// hold sends half of a body of n bytes as the caller, and answers when the vault
+// waits for the rest, or with the status of a refusal.
+func (d *door) hold(t *testing.T, caller string, n int64, done chan struct{}, wg *sync.WaitGroup) int {
+	t.Helper()
+	reading, answered := make(chan struct{}), make(chan int, 1)
+	body := &half{io.MultiReader(strings.NewReader(`{"color":"`), signal(reading)), done}
+	r := httptest.NewRequest("POST", "https://toys.test/toy/ball", body)
+	r.ContentLength = n
+	r.Header.Set("Authorization", "Bearer "+caller)
+	wg.Go(func() {
+		rec := httptest.NewRecorder()
+		d.ServeHTTP(rec, r)
+		answered <- rec.Code
+	})
+	select {
+	case <-reading:
+		return 0
+	case status := <-answered:
+		return status
+	}
+}
+
+// signal is a reader without bytes that tells when it is reached.
+type signal chan struct{}
+
+func (s signal) Read([]byte) (int, error) {
+	close(s)
+	return 0, io.EOF
+}
+
+// One who holds many half-sent bodies cannot have more than a share of what all of
+// them may take; others still pass.
+func TestHalfSentBodiesHaveAShare(t *testing.T) {
+	for _, length := range []int64{60_000, -1} { // announced, and in pieces of 64 KiB
+		d := newDoor(t)
+		d.MaxBody = 64 << 10
+		d.Budget = pipeline.NewBudgetOf(300_000, 150_000, 2, 1)
+		var err error
+		if d.Handler, err = newToy(d.settings); err != nil {
+			t.Fatal(err)
+		}
+		done, wg := make(chan struct{}), &sync.WaitGroup{}
+		for i, want := range []int{0, 0, 429, 429} {
+			if got := d.hold(t, "ann", length, done, wg); got != want {
+				t.Errorf("%d: Ann's body %d: %d, want %d", length, i, got, want)
+			}
+		}
+		if rec := d.do("POST", "/toy/ball", `{"color":"red"}`, "ben"); rec.Code != 200 {
+			t.Errorf("%d: Ben: %d %s", length, rec.Code, rec.Body)
+		}
+		if rec := d.do("GET", "/toy/bear", "", "ann"); rec.Code != 200 {
+			t.Errorf("%d: what has no body: %d %s", length, rec.Code, rec.Body)
+		}
+		for i, want := range []int{0, 0} {
+			if got := d.hold(t, "ben", length, done, wg); got != want {
+				t.Errorf("%d: Ben's body %d: %d, want %d", length, i, got, want)
+			}
+		}
+		rec := d.do("POST", "/toy/ball", strings.Repeat("x", 64<<10), "carl")
+		if rec.Code != 403 {
+			t.Errorf("%d: who may nothing is told so first: %d", length, rec.Code)
+		}
+		close(done)
+		wg.Wait()
+		for range 10 { // what was held is given back
+			if rec := d.do("POST", "/toy/ball", `{"color":"`+strings.Repeat("x", 50_000)+`"}`, "ann"); rec.Code != 200 {
+				t.Errorf("%d: afterwards: %d %s", length, rec.Code, rec.Body)
+			}
+		}
+	}
+}
+
+func TestWhenNothingIsLeftNobodyIsToBlame(t *testing.T) {
+	d := newDoor(t)
+	d.MaxBody, d.Budget = 64<<10, pipeline.NewBudgetOf(100_000, 100_000, 2, 1)
+	var err error
+	if d.Handler, err = newToy(d.settings); err != nil {
+		t.Fatal(err)
+	}
+	done, wg := make(chan struct{}), &sync.WaitGroup{}
+	if got := d.hold(t, "ann", 60_000, done, wg); got != 0 {
+		t.Fatal(got)
+	}
+	rec := d.do("POST", "/toy/ball", `{"color":"`+strings.Repeat("x", 50_000)+`"}`, "ben")
+	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") != "1" {
+		t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+	}
+	close(done)
+	wg.Wait()
+}
+
+// Who leaves while waiting for a slot takes none.
+func TestCostlyRequestsWaitForASlot(t *testing.T) {
+	d := newDoor(t)
+	d.Budget = pipeline.NewBudgetOf(1<<20, 1<<20, 2, 1)
+	running, finish := make(chan struct{}), make(chan struct{})
+	d.settings.Config.Routes = nil
+	var err error
+	if d.Handler, err = newToy(d.settings); err != nil {
+		t.Fatal(err)
+	}
+	d.Routes = []pipeline.Route{pipeline.NewRoute("/toy/{name}", pipeline.Method{Verb: "POST", Do: pipeline.WithBody(access.SecretSet, parseToy,
+		func(_ context.Context, _ access.Grant, color string) (string, error) {
+			running <- struct{}{}
+			<-finish
+			return color, nil
+		}, show).Heavy()})}
+	if d.Handler, err = pipeline.New(d.Config); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	start := func(ctx context.Context, caller string, status chan int) {
+		r := httptest.NewRequest("POST", "https://toys.test/toy/ball", strings.NewReader(`{"color":"red"}`)).WithContext(ctx)
+		r.Header.Set("Authorization", "Bearer "+caller)
+		wg.Go(func() {
+			rec := httptest.NewRecorder()
+			d.ServeHTTP(rec, r)
+			status <- rec.Code
+		})
+	}
+	first, second, other := make(chan int, 1), make(chan int, 1), make(chan int, 1)
+	start(t.Context(), "ann", first)
+	<-running
+	ctx, leave := context.WithCancel(t.Context())
+	start(ctx, "ann", second)
+	start(t.Context(), "ben", other)
+	<-running // Ben's
+	leave()
+	if got := <-second; got != http.StatusServiceUnavailable {
+		t.Errorf("who left: %d", got)
+	}
+	finish <- struct{}{}
+	finish <- struct{}{}
+	if a, b := <-first, <-other; a != 200 || b != 200 {
+		t.Errorf("%d, %d", a, b)
+	}
+	start(t.Context(), "ann", first)
+	<-running
+	finish <- struct{}{}
+	if got := <-first; got != 200 {
+		t.Errorf("afterwards: %d", got)
+	}
+	wg.Wait()
+}
+
+func TestConfigurationIsChecked(t *testing.T) {
+	s := newSettings(t)
+	if _, err := newToy(s); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*pipeline.Config){
+		"Routes": func(c *pipeline.Config) { c.Routes = nil }, "Locate": func(c *pipeline.Config) { c.Locate = nil },
+		"Gate": func(c *pipeline.Config) { c.Gate = nil }, "Recorder": func(c *pipeline.Config) { c.Recorder = nil },
+		"Verifier": func(c *pipeline.Config) { c.Verifier = nil }, "Challenge": func(c *pipeline.Config) { c.Challenge = nil },
+	} {
+		c := s.Config
+		spoil(&c)
+		if _, err := pipeline.New(c); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
+var errBroken = errors.New("the directory of 10.0.0.7 is down")
+
+type brokenVerifier struct{}
+
+func (brokenVerifier) Verify(context.Context, string, []string, string) (access.Caller, error) {
+	return access.Caller{}, errBroken
+}
+
+func TestInsideStaysInside(t *testing.T) {
+	d := newDoor(t)
+	d.Verifier = brokenVerifier{}
+	var err error
+	if d.Handler, err = newToy(d.settings); err != nil {
+		t.Fatal(err)
+	}
+	rec := d.do("GET", "/toy/bear", "", "ann")
+	if rec.Code != 500 || strings.Contains(rec.Body.String(), "10.0.0.7") || !strings.Contains(d.log.String(), "10.0.0.7") {
+		t.Errorf("%d %s; log %s", rec.Code, rec.Body, d.log)
+	}
+}
