@@ -31,6 +31,7 @@ import (
 	"coffer/internal/keyvault"
 	"coffer/internal/login"
 	"coffer/internal/management"
+	"coffer/internal/pipeline"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/servercert"
@@ -309,6 +310,7 @@ func (d *Daemon) Handler() http.Handler { return d.handler }
 
 func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Service, verifier *authn.Verifier, assignments *access.Assignments) error {
 	tenant := cmp.Or(d.settings.Identity.ChallengeTenant, "adfs")
+	budget := pipeline.NewBudget() // of all doors together
 	data, err := keyvault.New(keyvault.Config{
 		Certificates: d.certs,
 		Keys:         d.keys,
@@ -318,6 +320,7 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 		Gate:         d.gate,
 		Sealer:       d.sealer,
 		Recorder:     d.recorder,
+		Budget:       budget,
 		Logger:       d.log,
 		Challenge: func(host string, _ *vault.Vault) string {
 			return audience.Challenge(base, tenant, audience.Resource(host, nil))
@@ -339,7 +342,7 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 		OwnHost:  d.hosts().Have,
 		Audience: d.hosts().Serve,
 		Recorder: login.Attempts{Recorder: d.recorder},
-		Now:      d.now, Log: d.log,
+		Budget:   budget, Now: d.now, Log: d.log,
 	})
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ var (
 	errNoTenant    = &refusal{400, "invalid_tenant", 90002, "The tenant is not the one of this service."}
 	errMethod      = &refusal{405, "invalid_request", 900561, "The endpoint does not accept this method."}
 	errTooMany     = &refusal{429, "temporarily_unavailable", 90055, "There are too many requests from this address."}
+	errBusy        = &refusal{503, "temporarily_unavailable", 90033, "The service is busy. Try again later."}
 	errTooLarge    = &refusal{413, "invalid_request", 90013, "The request is too large."}
 	errInternal    = &refusal{500, "server_error", 90033, "The service cannot answer now. Try again later."}
 	errForm        = &refusal{400, "invalid_request", 90013, "The body must be a form of type application/x-www-form-urlencoded."}

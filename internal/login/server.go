@@ -14,7 +14,9 @@ import (
 
 	"coffer/internal/authn"
 	"coffer/internal/directory"
+	"coffer/internal/fault"
 	"coffer/internal/guid"
+	"coffer/internal/pipeline"
 	"coffer/internal/throttle"
 	"coffer/internal/token"
 )
@@ -40,6 +42,7 @@ type Config struct {
 	Burst    int              // zero: 200
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: silent
+	Budget   *pipeline.Budget // of bodies; nil: one of its own
 }
 
 // Event is one token that was issued or refused.
@@ -77,6 +80,8 @@ type Server struct {
 	limits   *throttle.Sources
 	now      func() time.Time
 	log      *slog.Logger
+	budget   *pipeline.Budget
+	logged   http.Handler // answer, with its event in the log
 }
 
 // New makes a Server.
@@ -110,6 +115,10 @@ func New(c Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	if s.budget = c.Budget; s.budget == nil {
+		s.budget = pipeline.NewBudget()
+	}
+	s.logged = pipeline.Logged("login", s.log, s.now, http.HandlerFunc(s.answer))
 	s.limits = throttle.NewSources(rate.Limit(c.PerSec), c.Burst)
 	return s, nil
 }
@@ -206,10 +215,10 @@ func (s *Server) Serves(path string) bool {
 }
 
 // ServeHTTP answers one request and logs it.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.logged(w, r, s.answer) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.logged.ServeHTTP(w, r) }
 
-// answer has one order for every endpoint: path, tenant, method, and for what
-// hands out tokens the rate of the source.
+// answer has one order for every endpoint: path, tenant, method, for what
+// hands out tokens the rate of the source, and room for the body.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	rt, ok := parsePath(r.URL.Path)
 	switch {
@@ -230,8 +239,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if (rt.action == issueToken || rt.action == managedIdentity) && !s.limits.Allow(r.RemoteAddr, s.now()) {
-		w.Header().Set("Retry-After", "1")
-		s.refuse(w, r, errTooMany)
+		s.later(w, r, errTooMany)
 		return
 	}
 	switch rt.action {
@@ -240,6 +248,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	case keys:
 		s.keys(w, r)
 	case issueToken:
+		give, err := s.budget.Unauthenticated(r.RemoteAddr, maxBody)
+		if err != nil {
+			s.later(w, r, err)
+			return
+		}
+		defer give()
 		s.token(w, r, rt.form)
 	case deviceCode:
 		s.refuse(w, r, errGrantType)
@@ -252,6 +266,16 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	case managedIdentity:
 		s.managedIdentity(w, r)
 	}
+}
+
+// later refuses what may be tried again: because of the source, or because of all.
+func (s *Server) later(w http.ResponseWriter, r *http.Request, err error) {
+	why := errTooMany
+	if fault.Is(err, fault.Unavailable) {
+		why = errBusy
+	}
+	w.Header().Set("Retry-After", "1")
+	s.refuse(w, r, why)
 }
 
 func (s *Server) isTenant(t string) bool {

@@ -12,6 +12,7 @@ import (
 
 	"coffer/internal/guid"
 	"coffer/internal/login"
+	"coffer/internal/pipeline"
 )
 
 const v2Token, v1Token, adfsToken = "/" + tenant + "/oauth2/v2.0/token", "/" + tenant + "/oauth2/token", "/adfs/oauth2/token"
@@ -293,6 +294,50 @@ func TestEachSourceHasItsOwnRate(t *testing.T) {
 	now = now.Add(time.Second)
 	if a, b := ask("192.0.2.1:1"), ask("192.0.2.1:1"); a != 401 || b != 429 {
 		t.Errorf("a second later: %d, %d", a, b)
+	}
+}
+
+// One address that holds many bodies keeps others from nothing.
+func TestBodiesOfOneAddressHaveAShare(t *testing.T) {
+	b := pipeline.NewBudget()
+	d := newDoor(t, func(c *login.Config) { c.Budget = b })
+	ask := func(addr string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodPost, v2Token, strings.NewReader(d.form().Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.RemoteAddr = addr
+		w := httptest.NewRecorder()
+		d.login.ServeHTTP(w, r)
+		return w
+	}
+	var held []func()
+	for {
+		give, err := b.Unauthenticated("192.0.2.1:1", 64<<10)
+		if err != nil {
+			break
+		}
+		held = append(held, give)
+	}
+	if w := ask("192.0.2.1:2"); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" || len(held) < 100 {
+		t.Errorf("with %d bodies: %d %v", len(held), w.Code, w.Header())
+	}
+	if w := ask("192.0.2.2:1"); w.Code != http.StatusOK {
+		t.Errorf("another address: %d %s", w.Code, w.Body)
+	}
+	held[0]()
+	for range 3 { // each gives back what it took
+		if w := ask("192.0.2.1:2"); w.Code != http.StatusOK {
+			t.Errorf("with room again: %d %s", w.Code, w.Body)
+		}
+	}
+	for n := range 20 { // until nothing is left at all
+		for {
+			if _, err := b.Unauthenticated(fmt.Sprintf("198.51.100.%d:1", n), 64<<10); err != nil {
+				break
+			}
+		}
+	}
+	if w := ask("192.0.2.2:1"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("with no room for anybody: %d", w.Code)
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 	"coffer/internal/budget"
 	"coffer/internal/fault"
 	"coffer/internal/rest"
+	"coffer/internal/throttle"
 )
 
 // Budget is the work of requests that is in flight, of all doors that share it.
 type Budget struct {
-	bodies *budget.Pool[holder] // bytes
-	slots  *budget.Pool[holder] // of reading what takes much of a processor
+	bodies          *budget.Pool[holder]       // bytes
+	slots           *budget.Pool[holder]       // of reading what takes much of a processor
+	unauthenticated *budget.Pool[netip.Prefix] // bytes of bodies that tell who calls
 }
 
 // holder is who work is counted for: a caller, whatever address it comes from. The
@@ -30,6 +32,8 @@ type holder struct {
 const (
 	allBodies     = 256 << 20
 	bodiesOfOne   = 64 << 20
+	allUnknown    = 64 << 20
+	unknownOfOne  = 8 << 20
 	slotsOfOne    = 16
 	slotsEachCore = 16
 	slotPatience  = 5 * time.Second
@@ -38,7 +42,21 @@ const (
 // NewBudget makes a budget of the default size.
 func NewBudget() *Budget {
 	all := max(2*slotsOfOne, slotsEachCore*runtime.GOMAXPROCS(0))
-	return &Budget{budget.NewPool[holder](allBodies, bodiesOfOne), budget.NewPool[holder](int64(all), slotsOfOne)}
+	return &Budget{
+		budget.NewPool[holder](allBodies, bodiesOfOne), budget.NewPool[holder](int64(all), slotsOfOne),
+		budget.NewPool[netip.Prefix](allUnknown, unknownOfOne),
+	}
+}
+
+// Unauthenticated takes room for a body of n bytes whose sender nobody knows yet, for
+// the source address; give returns it. Such bodies have a budget apart, so that they
+// cost those who are known nothing. The error is a *fault.Error.
+func (b *Budget) Unauthenticated(remote string, n int64) (give func(), err error) {
+	source := throttle.SourceOf(remote)
+	if err := b.unauthenticated.Take(source, n); err != nil {
+		return nil, overBudget(err, "bodies")
+	}
+	return func() { b.unauthenticated.Give(source, n) }, nil
 }
 
 // holdings are what a request has of the budget, until it is answered.
@@ -105,7 +123,7 @@ func (c *call) giveBack() {
 func overBudget(err error, what string) error {
 	switch {
 	case errors.Is(err, budget.ErrShare):
-		return &fault.Error{Kind: fault.Busy, Msg: "Request was not processed because too many " + what + " of this caller are in flight.", Err: err}
+		return &fault.Error{Kind: fault.Busy, Msg: "Request was not processed because too many " + what + " of one caller are in flight.", Err: err}
 	case errors.Is(err, budget.ErrTotal):
 		return &fault.Error{Kind: fault.Unavailable, Msg: "Request was not processed because too many " + what + " are in flight.", Err: err}
 	}

@@ -21,7 +21,8 @@ type Config struct {
 	Locate func(host string, path *rest.Path) (Place, error)
 	// Target says what a request is on, as far as its path tells; it is asked before
 	// the gate, and its error is answered to whoever has a token. nil: the vault.
-	// Without a vault in it, the target is in that of the request.
+	// A target without a vault is in that of the request. Management actions have a
+	// resource, and no firewall before them.
 	Target func(Request) (access.Target, error)
 	// Method reads the method; nil: as it was sent.
 	Method func(*http.Request) string
@@ -41,6 +42,8 @@ type Config struct {
 	// Challenge gives the WWW-Authenticate value of a 401.
 	Challenge func(Request) string
 
+	// TenantID is the tenant of callers where no vault is named; "": one always is.
+	TenantID string
 	Vaults   Vaults
 	Verifier Verifier
 	Gate     *access.Gate
@@ -54,7 +57,7 @@ type Config struct {
 // Place is what a Host header and a path stand for.
 type Place struct {
 	Address   rest.Address
-	Vault     string   // the canonical name of the vault; whether there is one is another question
+	Vault     string   // the canonical name of the vault, whether there is one or not; "": none is named
 	Audiences []string // what a token may be meant for
 }
 

@@ -1,8 +1,13 @@
 package pipeline
 
-import "coffer/internal/budget"
+import (
+	"net/netip"
 
-// NewBudgetOf makes a budget of any size.
+	"coffer/internal/budget"
+)
+
+// NewBudgetOf makes a budget of any size. Bodies of unauthenticated requests have one
+// as large as all others.
 func NewBudgetOf(bodies, bodiesOfOne, slots, slotsOfOne int64) *Budget {
-	return &Budget{budget.NewPool[holder](bodies, bodiesOfOne), budget.NewPool[holder](slots, slotsOfOne)}
+	return &Budget{budget.NewPool[holder](bodies, bodiesOfOne), budget.NewPool[holder](slots, slotsOfOne), budget.NewPool[netip.Prefix](bodies, bodiesOfOne)}
 }

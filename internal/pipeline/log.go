@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"coffer/internal/rest"
 )
@@ -18,9 +19,9 @@ func (c *call) clientLeft(a *rest.Answer) bool {
 // log writes the one event of a request: never a query but its api-version,
 // never a body.
 func (c *call) log(a *rest.Answer) {
-	level := slog.LevelInfo
-	if a.Status() >= http.StatusInternalServerError && !c.clientLeft(a) {
-		level = slog.LevelError
+	level := levelOf(a.Status())
+	if c.clientLeft(a) {
+		level = slog.LevelInfo
 	}
 	ctx, logger := c.r.Context(), c.p.cfg.Logger
 	if !logger.Enabled(ctx, level) {
@@ -36,7 +37,10 @@ func (c *call) log(a *rest.Answer) {
 		attrs = append(attrs, slog.String("route", c.admitted.route.Pattern()))
 	}
 	if v := c.admitted.vault; v != nil {
-		attrs = append(attrs, slog.String("vault", v.Name), slog.String("api_version", rest.Excerpt(c.arrived.query.Get(rest.APIVersion))))
+		attrs = append(attrs, slog.String("vault", v.Name))
+	}
+	if version := c.arrived.query.Get(rest.APIVersion); version != "" {
+		attrs = append(attrs, slog.String("api_version", rest.Excerpt(version)))
 	}
 	if id := c.attempt.Caller().ObjectID; id != "" {
 		attrs = append(attrs, slog.String("caller", id))
@@ -48,4 +52,34 @@ func (c *call) log(a *rest.Answer) {
 		}
 	}
 	logger.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func levelOf(status int) slog.Level {
+	if status >= http.StatusInternalServerError {
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+// Logged is a door with a protocol of its own, which is answered as it stands and
+// leaves one event too. Its paths hold no secrets.
+func Logged(door string, logger *slog.Logger, now func() time.Time, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := now()
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		h.ServeHTTP(sw, r)
+		logger.LogAttrs(r.Context(), levelOf(sw.status), "request", slog.String("door", door), slog.String("method", rest.Excerpt(r.Method)),
+			slog.Int("status", sw.status), slog.Duration("duration", now().Sub(began)), slog.String("path", rest.Excerpt(r.URL.Path)))
+	})
+}
+
+// statusWriter notes the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
 }

@@ -96,7 +96,7 @@ func (c *call) serve() (rest.Reply, error) {
 	if err := c.authenticate(); err != nil {
 		return rest.Reply{}, err
 	}
-	if err := c.p.cfg.Gate.CheckNetwork(c.attempt); err != nil {
+	if err := c.checkNetwork(); err != nil {
 		return rest.Reply{}, err
 	}
 	target, err := c.find()
@@ -124,6 +124,9 @@ func (c *call) findVault() error {
 		return c.arrived.noPlace
 	}
 	name := c.arrived.place.Vault
+	if name == "" && c.p.cfg.TenantID != "" {
+		return nil
+	}
 	v, err := c.p.cfg.Vaults.ByName(c.r.Context(), name)
 	if errors.Is(err, object.ErrNotFound) {
 		return NoVault()
@@ -157,12 +160,28 @@ func (c *call) authenticate() error {
 	// Of two headers a proxy before us might believe the other one: together they
 	// are no token.
 	token := strings.Join(c.r.Header.Values("Authorization"), ", ")
-	caller, err := c.p.cfg.Verifier.Verify(c.r.Context(), token, c.arrived.place.Audiences, c.admitted.vault.TenantID)
+	caller, err := c.p.cfg.Verifier.Verify(c.r.Context(), token, c.arrived.place.Audiences, c.tenant())
 	if err != nil {
 		return c.unauthenticated(err, token != "")
 	}
 	c.attempt.Authenticated(caller)
 	return nil
+}
+
+// tenant is the one that callers must come from.
+func (c *call) tenant() string {
+	if v := c.admitted.vault; v != nil {
+		return v.TenantID
+	}
+	return c.p.cfg.TenantID
+}
+
+// checkNetwork asks the firewall of the vault before anything tells what there is.
+func (c *call) checkNetwork() error {
+	if c.admitted.vault == nil {
+		return nil
+	}
+	return c.p.cfg.Gate.CheckNetwork(c.attempt)
 }
 
 func (c *call) unauthenticated(err error, withToken bool) error {

@@ -76,8 +76,8 @@ func show(r pipeline.Request, color string) rest.Reply {
 // failureBody is a shape that no other door has.
 func failureBody(f *rest.Failure) any { return map[string]string{"broken": f.Code, "why": f.Message} }
 
-// newToy mounts the toy.
-func newToy(s *settings) (*pipeline.Pipeline, error) {
+// asToy makes a configuration that of the toy.
+func asToy(s *pipeline.Config) {
 	t := &toys{kept: map[string]string{"bear": "brown"}}
 	s.Routes = t.routes()
 	s.Locate = func(host string, _ *rest.Path) (pipeline.Place, error) {
@@ -96,7 +96,6 @@ func newToy(s *settings) (*pipeline.Pipeline, error) {
 	s.Codes = func(*fault.Error) (code, inner string) { return "Toy", "" }
 	s.ErrorBody = failureBody
 	s.Challenge = func(r pipeline.Request) string { return `Bearer resource="https://` + r.Address().Host + `"` }
-	return pipeline.New(s.Config)
 }
 
 // settings are what a door is given beside its own: everything as in production, but
@@ -123,14 +122,15 @@ func (verifier) Verify(_ context.Context, authorization string, audiences []stri
 	return access.Caller{TenantID: tenant, ObjectID: name}, nil
 }
 
-// nursery is a vault in which Ann and Ben may everything.
-type nursery struct{}
+// nursery is a vault in which Ann and Ben may everything, unless the firewall shuts it.
+type nursery struct{ shut bool }
 
-func (nursery) ByName(_ context.Context, key string) (*vault.Vault, error) {
+func (n nursery) ByName(_ context.Context, key string) (*vault.Vault, error) {
 	if key != "nursery" {
 		return nil, object.ErrNotFound
 	}
 	v := &vault.Vault{ID: "11111111111111111111111111111111", Name: "nursery", TenantID: tenant, Location: "local"}
+	v.Network.DefaultDeny = n.shut
 	for _, who := range []string{"ann", "ben"} {
 		v.AccessPolicies = append(v.AccessPolicies, vault.AccessPolicy{TenantID: tenant, ObjectID: who, Secrets: []string{"all"}})
 	}
@@ -138,7 +138,8 @@ func (nursery) ByName(_ context.Context, key string) (*vault.Vault, error) {
 }
 
 func (nursery) Rules(_ context.Context, v *vault.Vault) (access.Rules, error) {
-	return access.Rules{Vault: v}, nil
+	const reader = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+	return access.Rules{Vault: v, Assignments: []access.Assignment{{ID: "1", Scope: "/", RoleID: reader, PrincipalID: "ann"}}}, nil
 }
 
 func newSettings(t *testing.T) *settings {
@@ -168,12 +169,19 @@ type door struct {
 
 func newDoor(t *testing.T) *door {
 	t.Helper()
-	s := newSettings(t)
-	h, err := newToy(s)
-	if err != nil {
+	d := &door{settings: newSettings(t)}
+	asToy(&d.Config)
+	d.mount(t)
+	return d
+}
+
+// mount makes the handler anew, after a change of the settings.
+func (d *door) mount(t *testing.T) {
+	t.Helper()
+	var err error
+	if d.Handler, err = pipeline.New(d.Config); err != nil {
 		t.Fatal(err)
 	}
-	return &door{s, h}
 }
 
 func (d *door) do(method, target, body, caller string) *httptest.ResponseRecorder {
@@ -312,13 +320,10 @@ func TestAnEndpointCannotAnswerBeforeItIsOnRecord(t *testing.T) {
 			return "", nil
 		}, show)})
 	d.Routes = []pipeline.Route{routes}
-	h, err := pipeline.New(d.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d.mount(t)
 	r := httptest.NewRequest("GET", "https://toys.test/toy/bear", nil)
 	r.Header.Set("Authorization", "Bearer ann")
-	h.ServeHTTP(watched{httptest.NewRecorder(), func() {
+	d.ServeHTTP(watched{httptest.NewRecorder(), func() {
 		if n := len(d.records(t)); n != 1 {
 			t.Errorf("%d records before the answer", n)
 		}
@@ -387,10 +392,7 @@ func TestHalfSentBodiesHaveAShare(t *testing.T) {
 		d := newDoor(t)
 		d.MaxBody = 64 << 10
 		d.Budget = pipeline.NewBudgetOf(300_000, 150_000, 2, 1)
-		var err error
-		if d.Handler, err = newToy(d.settings); err != nil {
-			t.Fatal(err)
-		}
+		d.mount(t)
 		done, wg := make(chan struct{}), &sync.WaitGroup{}
 		for i, want := range []int{0, 0, 429, 429} {
 			if got := d.hold(t, "ann", length, done, wg); got != want {
@@ -425,10 +427,7 @@ func TestHalfSentBodiesHaveAShare(t *testing.T) {
 func TestWhenNothingIsLeftNobodyIsToBlame(t *testing.T) {
 	d := newDoor(t)
 	d.MaxBody, d.Budget = 64<<10, pipeline.NewBudgetOf(100_000, 100_000, 2, 1)
-	var err error
-	if d.Handler, err = newToy(d.settings); err != nil {
-		t.Fatal(err)
-	}
+	d.mount(t)
 	done, wg := make(chan struct{}), &sync.WaitGroup{}
 	if got := d.hold(t, "ann", 60_000, done, wg); got != 0 {
 		t.Fatal(got)
@@ -446,20 +445,13 @@ func TestCostlyRequestsWaitForASlot(t *testing.T) {
 	d := newDoor(t)
 	d.Budget = pipeline.NewBudgetOf(1<<20, 1<<20, 2, 1)
 	running, finish := make(chan struct{}), make(chan struct{})
-	d.settings.Config.Routes = nil
-	var err error
-	if d.Handler, err = newToy(d.settings); err != nil {
-		t.Fatal(err)
-	}
 	d.Routes = []pipeline.Route{pipeline.NewRoute("/toy/{name}", pipeline.Method{Verb: "POST", Do: pipeline.WithBody(access.SecretSet, parseToy,
 		func(_ context.Context, _ access.Grant, color string) (string, error) {
 			running <- struct{}{}
 			<-finish
 			return color, nil
 		}, show).Heavy()})}
-	if d.Handler, err = pipeline.New(d.Config); err != nil {
-		t.Fatal(err)
-	}
+	d.mount(t)
 	var wg sync.WaitGroup
 	start := func(ctx context.Context, caller string, status chan int) {
 		r := httptest.NewRequest("POST", "https://toys.test/toy/ball", strings.NewReader(`{"color":"red"}`)).WithContext(ctx)
@@ -496,19 +488,57 @@ func TestCostlyRequestsWaitForASlot(t *testing.T) {
 }
 
 func TestConfigurationIsChecked(t *testing.T) {
-	s := newSettings(t)
-	if _, err := newToy(s); err != nil {
-		t.Fatal(err)
-	}
+	d := newDoor(t)
 	for name, spoil := range map[string]func(*pipeline.Config){
 		"Routes": func(c *pipeline.Config) { c.Routes = nil }, "Locate": func(c *pipeline.Config) { c.Locate = nil },
 		"Gate": func(c *pipeline.Config) { c.Gate = nil }, "Recorder": func(c *pipeline.Config) { c.Recorder = nil },
 		"Verifier": func(c *pipeline.Config) { c.Verifier = nil }, "Challenge": func(c *pipeline.Config) { c.Challenge = nil },
 	} {
-		c := s.Config
+		c := d.Config
 		spoil(&c)
 		if _, err := pipeline.New(c); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
+// The firewall is asked before anything tells which paths there are.
+func TestTheFirewallComesBeforeTheRoute(t *testing.T) {
+	d := newDoor(t)
+	d.Vaults = nursery{shut: true}
+	d.mount(t)
+	for _, path := range []string{"/nowhere", "/toy/%zz", "/toy/bear"} {
+		r := httptest.NewRequest("GET", "https://toys.test/", nil)
+		r.URL.Path, r.URL.RawPath = path, path
+		r.Header.Set("Authorization", "Bearer ann")
+		rec := httptest.NewRecorder()
+		d.ServeHTTP(rec, r)
+		if rec.Code != http.StatusForbidden {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+}
+
+// A door of the management plane names no vault.
+func TestAManagementDoorNamesNoVault(t *testing.T) {
+	d := newDoor(t)
+	list := pipeline.Bare(access.VaultList, func(_ context.Context, g access.Grant) (string, error) { return g.Resource(), nil }, show)
+	d.Routes = []pipeline.Route{pipeline.NewRoute("/vaults", pipeline.Method{Verb: "GET", Do: list})}
+	d.Target = func(pipeline.Request) (access.Target, error) { return access.Target{Resource: "/"}, nil }
+	d.Locate = func(host string, _ *rest.Path) (pipeline.Place, error) {
+		a, _ := rest.ParseHost(host)
+		return pipeline.Place{Address: a, Audiences: []string{"https://management.test"}}, nil
+	}
+	d.mount(t)
+	if rec := d.do("GET", "/vaults", "", "ann"); rec.Code != http.StatusNotFound {
+		t.Errorf("a door that must name a vault: %d %s", rec.Code, rec.Body)
+	}
+	d.TenantID = tenant
+	d.Gate = access.NewGate(access.GateConfig{Rules: nursery{}, TenantID: tenant})
+	d.mount(t)
+	for caller, want := range map[string]int{"ann": 200, "ben": 403, "bad": 401} {
+		if rec := d.do("GET", "/vaults", "", caller); rec.Code != want {
+			t.Errorf("%s: %d %s", caller, rec.Code, rec.Body)
 		}
 	}
 }
@@ -524,10 +554,7 @@ func (brokenVerifier) Verify(context.Context, string, []string, string) (access.
 func TestInsideStaysInside(t *testing.T) {
 	d := newDoor(t)
 	d.Verifier = brokenVerifier{}
-	var err error
-	if d.Handler, err = newToy(d.settings); err != nil {
-		t.Fatal(err)
-	}
+	d.mount(t)
 	rec := d.do("GET", "/toy/bear", "", "ann")
 	if rec.Code != 500 || strings.Contains(rec.Body.String(), "10.0.0.7") || !strings.Contains(d.log.String(), "10.0.0.7") {
 		t.Errorf("%d %s; log %s", rec.Code, rec.Body, d.log)

@@ -28,11 +28,11 @@ func NewSources(perSec rate.Limit, burst int) *Sources {
 }
 
 // Allow takes one from the source's bucket. A source is an IPv4 address, or the
-// /64 that an IPv6 host usually has to itself.
+// /64 that an IPv6 host usually has to itself; what is not an address shares one.
 func (l *Sources) Allow(remote string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	source := sourceOf(remote)
+	source := SourceOf(remote)
 	b, ok := l.young[source]
 	if !ok {
 		if b, ok = l.old[source]; !ok {
@@ -46,8 +46,9 @@ func (l *Sources) Allow(remote string, now time.Time) bool {
 	return b.AllowN(now, 1)
 }
 
-// sourceOf reads RemoteAddr; what is not an address shares one bucket.
-func sourceOf(remote string) netip.Prefix {
+// SourceOf reads RemoteAddr: an IPv4 address, or the /64 of an IPv6 one. What is not
+// an address is the zero source.
+func SourceOf(remote string) netip.Prefix {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Prefix{}
