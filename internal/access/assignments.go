@@ -3,9 +3,8 @@ package access
 import (
 	"context"
 	"errors"
-	"sync"
-	"time"
 
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 	"coffer/internal/vault"
 )
@@ -25,46 +24,27 @@ type Tx interface {
 	Spelling(ctx context.Context, v object.VaultID, f object.Family, n object.Name) (object.Name, error)
 }
 
-// Assignments keeps the role assignments of the installation as decisions need
-// them. What it read is used for vault.MaxAge; a change made through this process
-// counts at once, by Forget.
+// Assignments knows the role assignments of the installation, and keeps what it read
+// as its Source allows.
 type Assignments struct {
-	db  object.DB[Tx]
-	now func() time.Time
-
-	mu    sync.RWMutex
-	list  []Assignment // guarded by mu; never changed in place
-	until time.Time    // guarded by mu
-	epoch uint64       // guarded by mu; grows with every change here
+	db   object.DB[Tx]
+	kept *fresh.Cache[struct{}, []Assignment]
 }
 
-// NewAssignments keeps what db holds.
-func NewAssignments(db object.DB[Tx], now func() time.Time) *Assignments {
-	return &Assignments{db: db, now: now}
+// NewAssignments makes Assignments over db.
+func NewAssignments(db object.DB[Tx], s fresh.Source) *Assignments {
+	return &Assignments{db, fresh.NewCache[struct{}, []Assignment](s, fresh.Assignments, 2, nil)}
 }
 
 // List lists all assignments by id. The slice must not be changed.
 func (s *Assignments) List(ctx context.Context) ([]Assignment, error) {
-	now := s.now()
-	s.mu.RLock()
-	list, fresh, epoch := s.list, now.Before(s.until), s.epoch
-	s.mu.RUnlock()
-	if fresh {
-		return list, nil
-	}
-	err := s.db.View(ctx, func(tx Tx) (err error) {
-		list, err = tx.Assignments(ctx)
-		return err
+	return s.kept.Get(struct{}{}, func() (list []Assignment, err error) {
+		err = s.db.View(ctx, func(tx Tx) error {
+			list, err = tx.Assignments(ctx)
+			return err
+		})
+		return list, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.epoch == epoch { // else what we read may be older than a change
-		s.list, s.until = list, now.Add(vault.MaxAge)
-	}
-	return list, nil
 }
 
 // Rules are the rules of a vault as they are now; with nil, of the installation.
@@ -87,13 +67,4 @@ func (s *Assignments) Spelling(ctx context.Context, v *vault.Vault, f object.Fam
 		return n, nil
 	}
 	return spelling, err
-}
-
-// Forget drops what is kept: after a change of any assignment, before it is
-// answered.
-func (s *Assignments) Forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epoch++
-	s.until = time.Time{}
 }

@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	rules, err := management.NewService(management.Config{
-		DB: store.For[management.Tx]{DB: db}, TenantID: tenant, Changed: func() {}, Deleted: func(*vault.Vault) {}, Now: time.Now,
+		DB: store.For[management.Tx]{DB: db}, TenantID: tenant, Deleted: func(*vault.Vault) {}, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

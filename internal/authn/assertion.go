@@ -220,7 +220,7 @@ func (v *Verifier) foreignIssuer(url string) *issuer {
 	keys, ok := v.foreign.Get(url)
 	if !ok {
 		keys = v.newKeySet(url, "")
-		v.foreign.Set(url, keys)
+		v.foreign.Put(url, keys)
 	}
 	return &issuer{url: url, algorithms: asymmetric, key: func(ctx context.Context, kid, x5t string) (crypto.PublicKey, error) {
 		return keys.find(ctx, kid, x5t), nil

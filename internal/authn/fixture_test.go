@@ -26,6 +26,7 @@ import (
 	"coffer/internal/authn/authntest"
 	"coffer/internal/directory"
 	"coffer/internal/directory/directorytest"
+	"coffer/internal/fresh"
 	"coffer/internal/seal"
 	"coffer/internal/token"
 )
@@ -77,7 +78,11 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) another(t testing.TB) replica {
 	t.Helper()
-	d, err := directory.New(directory.Config{DB: authntest.For[directory.Tx]{DB: w.db}, Now: w.clock.now})
+	commits := fresh.NewCommits(false)
+	d, err := directory.New(directory.Config{
+		DB:    authntest.For[directory.Tx]{DB: w.db, Commits: commits},
+		Fresh: fresh.Source{Commits: commits, MaxAge: 5 * time.Second, Now: w.clock.now}, Now: w.clock.now,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

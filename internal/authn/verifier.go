@@ -18,9 +18,9 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/audience"
 	"coffer/internal/directory"
+	"coffer/internal/fresh"
 	"coffer/internal/guid"
 	"coffer/internal/object"
-	"coffer/internal/recent"
 	"coffer/internal/token"
 )
 
@@ -64,18 +64,18 @@ type Verifier struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	verified *recent.Map[[sha256.Size]byte, *verified]
-	foreign  *recent.Map[string, *keySet] // by issuer
-	overages *recent.Map[string, bool]
+	verified *fresh.Map[[sha256.Size]byte, *verified]
+	foreign  *fresh.Map[string, *keySet] // by issuer
+	overages *fresh.Map[string, bool]
 }
 
 // New makes a Verifier; it fetches nothing yet.
 func New(c Config) (*Verifier, error) {
 	v := &Verifier{
 		dir: c.Directory, db: c.DB, skew: c.Skew, now: c.Now, log: c.Log,
-		verified: recent.New[[sha256.Size]byte, *verified](maxVerified / 2),
-		foreign:  recent.New[string, *keySet](maxForeign / 2),
-		overages: recent.New[string, bool](maxOverages / 2),
+		verified: fresh.NewMap[[sha256.Size]byte, *verified](maxVerified, nil),
+		foreign:  fresh.NewMap[string, *keySet](maxForeign, nil),
+		overages: fresh.NewMap[string, bool](maxOverages, nil),
 	}
 	if v.skew == 0 {
 		v.skew = token.DefaultSkew
@@ -172,7 +172,7 @@ func (v *Verifier) Verify(ctx context.Context, authorization string, audiences [
 		return access.Caller{}, &Refusal{NotYetValid, "Error validating token: IDX10222."}
 	}
 	if !ok {
-		v.verified.Set(sum, t)
+		v.verified.Put(sum, t)
 	}
 	if !t.serves(audiences) {
 		return access.Caller{}, wrongAudience(audiences, t.audience)
@@ -356,7 +356,7 @@ func (v *Verifier) admit(ctx context.Context, t *verified) (access.Caller, error
 	if t.overage {
 		caller.Groups, caller.TokenGroups = nil, 0
 		if _, logged := v.overages.Get(caller.ObjectID); !logged {
-			v.overages.Set(caller.ObjectID, true)
+			v.overages.Put(caller.ObjectID, true)
 			v.log.WarnContext(ctx, "the token leaves out the caller's groups because there are too many; none are counted",
 				"oid", caller.ObjectID, "iss", caller.Issuer)
 		}

@@ -13,12 +13,12 @@ import (
 // its placeholder. The bundle may be shared: it must not be changed.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
-	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	return s.recent.Read(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
+	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
+	return s.recent.Get(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
 }
 
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
-	out := &Bundle{}
+	out := &Bundle{Kept: s.cfg.Fresh.Keeps()}
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
 		if ver == "" {
 			out.Certificate, out.Version, err = tx.CurrentCertificate(ctx, g.Vault().ID, g.Name())

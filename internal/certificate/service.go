@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -52,10 +53,8 @@ type Config struct {
 	// service's 3DES and SHA-1, which old readers need.
 	ModernPKCS12 bool
 
-	// Generation counts the commits of the database, and grows before a commit is
-	// answered; ok is false when other processes commit too. nil: nothing that was
-	// read is kept for the next read.
-	Generation func() (n uint64, ok bool)
+	// Fresh says how long what was read may serve the next read. Zero: not at all.
+	Fresh fresh.Source
 
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
@@ -72,7 +71,7 @@ type Service struct {
 	cfg     Config
 	custody key.Custody
 	names   lifecycle.Names[Tx, *Bundle]
-	recent  *object.Recent[Bundle]
+	recent  *fresh.Cache[object.VersionKey, *Bundle]
 }
 
 // maxRecent bounds the bundles kept in memory: about 4 KB each with a short chain.
@@ -92,9 +91,9 @@ func NewService(cfg Config) (*Service, error) {
 			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
 		},
 	}
-	keep := func(b *Bundle) bool { b.Kept = true; return true }
+	recent := fresh.NewCache[object.VersionKey, *Bundle](cfg.Fresh, fresh.Objects, maxRecent, nil)
 	names := lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: rows, Now: cfg.Now, Wake: cfg.Wake}
-	return &Service{cfg: cfg, custody: custody, names: names, recent: object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
+	return &Service{cfg: cfg, custody: custody, names: names, recent: recent}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

@@ -17,6 +17,7 @@ import (
 	"coffer/internal/access/accesstest"
 	"coffer/internal/certificate"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
@@ -92,8 +93,8 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 			}
 			return nil, errors.New("the provider is away")
 		})},
-		Wake:       func() { w.wakes.Add(1) },
-		Generation: w.db.Generation,
+		Wake:  func() { w.wakes.Add(1) },
+		Fresh: fresh.Source{Commits: w.db.Commits()},
 		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
 			return func(op *issuance.Operation, err error) {
 				w.mu.Lock()
@@ -110,7 +111,7 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	if w.service, err = certificate.NewService(c); err != nil {
 		t.Fatal(err)
 	}
-	w.secrets, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Generation: w.db.Generation,
+	w.secrets, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Fresh: fresh.Source{Commits: w.db.Commits()},
 		ToPEM: func(seal.Value) (seal.Value, error) { return seal.Value{}, errors.New("nobody asks for another form") }})
 	if err != nil {
 		t.Fatal(err)

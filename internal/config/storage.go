@@ -1,20 +1,33 @@
 package config
 
-const maxHSMSessions = 1024
+import "time"
+
+const (
+	maxHSMSessions = 1024
+	// maxStoreAge is how long a right that was taken away may still count where
+	// replicas share a database: what is answered of objects is not older either.
+	maxStoreAge = 2 * time.Second
+)
 
 // Store says where the data is.
 type Store struct {
 	Driver  string `yaml:"driver,omitempty"`   // sqlite (zero) or postgres
 	Path    string `yaml:"path,omitempty"`     // sqlite: the database file; zero: coffer.db in the data folder
 	URLFile string `yaml:"url_file,omitempty"` // postgres: a file that holds the connection string; zero: $COFFER_STORE_URL
+
+	// MaxAge is, with postgres, how old an answer about an object may be when another
+	// replica has changed it. Zero: reads are of now.
+	MaxAge Duration `yaml:"max_age,omitempty"`
 }
 
 func (s Store) check(m *mistakes) {
 	switch s.Driver {
 	case "", "sqlite":
 		m.unless(s.URLFile == "", "store.url_file", "goes with driver postgres only")
+		m.unless(s.MaxAge == 0, "store.max_age", "goes with driver postgres only: with sqlite every read is of now")
 	case "postgres":
 		m.unless(s.Path == "", "store.path", "goes with driver sqlite only")
+		m.unless(s.MaxAge >= 0 && time.Duration(s.MaxAge) <= maxStoreAge, "store.max_age", "must be 0s to 2s")
 	default:
 		m.add("store.driver", "must be sqlite or postgres")
 	}

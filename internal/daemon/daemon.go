@@ -25,6 +25,7 @@ import (
 	"coffer/internal/config"
 	"coffer/internal/datadir"
 	"coffer/internal/directory"
+	"coffer/internal/fresh"
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -184,7 +185,8 @@ func (d *Daemon) assemble(address string) error {
 		return err
 	}
 	d.sealer = seal.NewSealer(d.root, store.For[seal.Tx]{DB: d.db}, d.now)
-	dir, err := directory.New(directory.Config{DB: store.For[directory.Tx]{DB: d.db}, Now: d.now})
+	rights := fresh.Source{Commits: d.db.Commits(), MaxAge: rightsMaxAge, Now: d.now}
+	dir, err := directory.New(directory.Config{DB: store.For[directory.Tx]{DB: d.db}, Fresh: rights, Now: d.now})
 	if err != nil {
 		return err
 	}
@@ -199,8 +201,8 @@ func (d *Daemon) assemble(address string) error {
 	if err != nil {
 		return err
 	}
-	d.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: d.db}, d.now)
-	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, d.now)
+	d.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: d.db}, rights)
+	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, rights)
 	d.recorder = access.NewRecorder(d.audit)
 	d.gate = access.NewGate(access.GateConfig{Rules: assignments, TenantID: d.settings.Tenant, Trusted: func(c access.Caller) bool { return d.settings.Trusts(c.ObjectID) }})
 	d.background = access.NewBackground(access.BackgroundConfig{
@@ -211,7 +213,6 @@ func (d *Daemon) assemble(address string) error {
 	}
 	resources, err := management.NewService(management.Config{
 		DB: store.For[management.Tx]{DB: d.db}, TenantID: d.settings.Tenant,
-		Changed: func() { d.vaults.Forget(); assignments.Forget() },
 		Deleted: func(v *vault.Vault) { d.sealer.Forget(v.ID) },
 		Now:     d.now,
 	})
@@ -229,9 +230,15 @@ func (d *Daemon) assemble(address string) error {
 	return d.doors(base, dir, tokens, verifier, assignments)
 }
 
+// rightsMaxAge is how long rights that another replica has taken away may still count:
+// settings of vaults, role assignments, principals and their groups (contract
+// access-control.md, 7: at most 5 s).
+const rightsMaxAge = 2 * time.Second
+
 // domain makes what works on objects: the services, the workers, the jobs.
 func (d *Daemon) domain() error {
 	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
+	objects := fresh.Source{Commits: d.db.Commits(), MaxAge: time.Duration(d.settings.Store.MaxAge), Now: d.now}
 	var err error
 	d.certs, err = certificate.NewService(certificate.Config{
 		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
@@ -239,7 +246,7 @@ func (d *Daemon) domain() error {
 		Issuers:      issuers(),
 		SelfDelay:    d.settings.Certificates.Delay(),
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
-		Generation:   d.db.Generation,
+		Fresh:        objects,
 		Wake:         func() { d.runner.Wake() },
 		Record:       d.recordEnrollment,
 	})
@@ -248,18 +255,18 @@ func (d *Daemon) domain() error {
 	}
 	d.keys, err = key.NewService(key.Config{
 		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
-		Device:     d.device(),
-		KeepOpen:   d.settings.Keys.OpenFor(),
-		Generation: d.db.Generation,
-		Wake:       func() { d.runner.Wake() },
-		Record:     d.recordRotation,
+		Device:   d.device(),
+		KeepOpen: d.settings.Keys.OpenFor(),
+		Fresh:    objects,
+		Wake:     func() { d.runner.Wake() },
+		Record:   d.recordRotation,
 	})
 	if err != nil {
 		return err
 	}
 	d.secrets, err = secret.NewService(secret.Config{
 		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: certificate.SecretToPEM,
-		Generation: d.db.Generation,
+		Fresh: objects,
 	})
 	if err != nil {
 		return err

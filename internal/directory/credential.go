@@ -177,7 +177,7 @@ func CheckIssuerURL(s string) error {
 // Tokens that it obtained live on until they expire.
 func (d *Directory) RemoveCredential(ctx context.Context, g access.Grant, id, credentialID string) error {
 	g.MustEverywhere(access.CredentialRemove)
-	return d.update(ctx, func(tx Tx) error {
+	return d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
@@ -197,7 +197,7 @@ func (d *Directory) RemoveCredential(ctx context.Context, g access.Grant, id, cr
 // kinds of owners.
 func (d *Directory) add(ctx context.Context, id string, c *Credential, owners ...Kind) error {
 	c.ID, c.Created = guid.New(), object.Second(d.now())
-	err := d.update(ctx, func(tx Tx) error {
+	err := d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err

@@ -6,22 +6,22 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/guid"
 	"coffer/internal/object"
-	"coffer/internal/recent"
 )
 
 // Config is what a Directory is built from.
 type Config struct {
-	DB  object.DB[Tx]
-	Now func() time.Time // nil: time.Now
+	DB    object.DB[Tx]
+	Fresh fresh.Source     // how long what was read of a principal is used; zero: once
+	Now   func() time.Time // nil: time.Now
 }
 
 // Directory holds the tenant's principals. It is safe for concurrent use.
@@ -29,8 +29,7 @@ type Directory struct {
 	db  object.DB[Tx]
 	now func() time.Time
 
-	changes   atomic.Uint64 // counts this process's changes to principals and groups
-	standings *recent.Map[string, Standing]
+	standings *fresh.Cache[string, Standing]
 }
 
 // Bounds of the directory.
@@ -47,7 +46,7 @@ func New(c Config) (*Directory, error) {
 	if c.DB == nil {
 		return nil, errors.New("directory: DB is required")
 	}
-	d := &Directory{db: c.DB, now: c.Now, standings: recent.New[string, Standing](maxStandings / 2)}
+	d := &Directory{db: c.DB, now: c.Now, standings: fresh.NewCache[string, Standing](c.Fresh, fresh.Principals, maxStandings, nil)}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -87,7 +86,7 @@ func (d *Directory) create(ctx context.Context, name string, kind Kind) (*Princi
 	if kind != Group {
 		p.AppID = guid.New()
 	}
-	if err := d.update(ctx, func(tx Tx) error { return tx.InsertPrincipal(ctx, p) }); err != nil {
+	if err := d.db.Update(ctx, func(tx Tx) error { return tx.InsertPrincipal(ctx, p) }); err != nil {
 		return nil, fmt.Errorf("creating a %s: %w", kind, err)
 	}
 	return p, nil
@@ -124,14 +123,14 @@ func (d *Directory) Enable(ctx context.Context, g access.Grant, id string) error
 }
 
 // Disable keeps a principal out, with the tokens that it has: at once in this
-// process, within StandingTTL in others.
+// process, in others as soon as their Source says.
 func (d *Directory) Disable(ctx context.Context, g access.Grant, id string) error {
 	g.MustEverywhere(access.PrincipalDisable)
 	return d.setEnabled(ctx, id, false)
 }
 
 func (d *Directory) setEnabled(ctx context.Context, id string, enabled bool) error {
-	return d.update(ctx, func(tx Tx) error {
+	return d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
@@ -145,21 +144,11 @@ func (d *Directory) setEnabled(ctx context.Context, id string, enabled bool) err
 // Its tokens end as those of a disabled one do.
 func (d *Directory) Delete(ctx context.Context, g access.Grant, id string) error {
 	g.MustEverywhere(access.PrincipalDelete)
-	return d.update(ctx, func(tx Tx) error {
+	return d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
 		}
 		return tx.DeletePrincipal(ctx, p.ObjectID)
 	})
-}
-
-// update runs fn in a transaction and drops what this process remembers of
-// principals, also after a failure: a commit whose answer was lost may have
-// happened.
-func (d *Directory) update(ctx context.Context, fn func(Tx) error) error {
-	err := d.db.Update(ctx, fn)
-	d.changes.Add(1)
-	d.standings.Clear()
-	return err
 }

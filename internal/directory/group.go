@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"errors"
-	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -19,7 +18,7 @@ func (d *Directory) AddMember(ctx context.Context, g access.Grant, group, member
 	if err != nil {
 		return err
 	}
-	return d.update(ctx, func(tx Tx) error {
+	return d.db.Update(ctx, func(tx Tx) error {
 		if err := isGroup(ctx, tx, m.GroupID); err != nil {
 			return err
 		}
@@ -41,7 +40,7 @@ func (d *Directory) RemoveMember(ctx context.Context, g access.Grant, group, mem
 	if err != nil {
 		return err
 	}
-	return d.update(ctx, func(tx Tx) error {
+	return d.db.Update(ctx, func(tx Tx) error {
 		if err := isGroup(ctx, tx, m.GroupID); err != nil {
 			return err
 		}
@@ -95,40 +94,21 @@ func closure(ctx context.Context, tx Tx, objectID string) ([]string, error) {
 	return all, nil
 }
 
-// StandingTTL is how long a process may go on with what it read of a principal:
-// what another replica disables ends within it.
-const StandingTTL = 5 * time.Second
-
 // Standing is what the directory holds of an object id.
 type Standing struct {
 	Principal *Principal // nil: not in the directory
 	Groups    []string   // disabled groups give nothing and are left out
-	at        time.Time
 }
 
-// Standing reads, or remembers for StandingTTL, the standing of an object id.
-// A change by this process is seen by every call that begins after it.
+// Standing is the standing of an object id. It must not be changed.
 func (d *Directory) Standing(ctx context.Context, objectID string) (Standing, error) {
-	now, changes := d.now(), d.changes.Load()
-	if s, ok := d.standings.Get(objectID); ok && now.Sub(s.at) < StandingTTL && !now.Before(s.at) {
-		return s, nil
-	}
-	var s Standing
-	err := d.db.View(ctx, func(tx Tx) (err error) {
-		s, err = readStanding(ctx, tx, objectID)
-		return err
+	return d.standings.Get(objectID, func() (s Standing, err error) {
+		err = d.db.View(ctx, func(tx Tx) error {
+			s, err = readStanding(ctx, tx, objectID)
+			return err
+		})
+		return s, err
 	})
-	if err != nil {
-		return Standing{}, err
-	}
-	s.at = now
-	if d.changes.Load() == changes {
-		d.standings.Set(objectID, s)
-		if d.changes.Load() != changes { // a change came between: what was set may be old
-			d.standings.Clear()
-		}
-	}
-	return s, nil
 }
 
 func readStanding(ctx context.Context, tx Tx, objectID string) (s Standing, err error) {

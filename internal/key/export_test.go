@@ -7,13 +7,13 @@ import (
 )
 
 // Opened is how many private keys are open.
-func Opened(s *Service) int { return (&OpenedKeys{&s.opened}).Len() }
+func Opened(s *Service) int { return (&OpenedKeys{s.opened}).Len() }
 
 // OpenedKeys are the keys in memory, by themselves.
 type OpenedKeys struct{ o *opened }
 
 // NewOpened keeps keys for a time.
-func NewOpened(keep time.Duration) *OpenedKeys { return &OpenedKeys{&opened{keep: keep}} }
+func NewOpened(keep time.Duration) *OpenedKeys { return &OpenedKeys{newOpened(keep)} }
 
 // Put keeps a key of a name.
 func (k *OpenedKeys) Put(name string, box []byte) {
@@ -27,7 +27,5 @@ func (k *OpenedKeys) Has(name string, box []byte) bool {
 
 // Len is how many there are.
 func (k *OpenedKeys) Len() int {
-	k.o.mu.Lock()
-	defer k.o.mu.Unlock()
-	return len(k.o.keys)
+	return k.o.keys.Drop(func(openKey) bool { return false })
 }

@@ -21,6 +21,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -769,7 +770,7 @@ func TestReadersDoNotUseSymmetricKeys(t *testing.T) {
 	v := *w.premium
 	v.RBAC = true
 	const reader, ann = "21090545-7ca7-4776-b22c-e363652d74d2", "11111111-1111-1111-1111-111111111111"
-	rules := access.NewAssignments(store.For[access.Tx]{DB: w.db}, w.now)
+	rules := access.NewAssignments(store.For[access.Tx]{DB: w.db}, fresh.Source{})
 	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
 		return tx.InsertAssignment(t.Context(), access.Assignment{ID: "22222222-2222-2222-2222-222222222222", RoleID: reader, PrincipalID: ann, Scope: v.ResourceID()})
 	}))

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"coffer/internal/fresh"
 	"coffer/internal/seal"
 )
 
@@ -18,9 +19,14 @@ import (
 type opened struct {
 	keep time.Duration // 0: nothing is kept
 
+	keys *fresh.Map[seal.Place, openKey]
+
 	mu    sync.Mutex
-	keys  map[seal.Place]openKey // guarded by mu
-	timer *time.Timer            // guarded by mu; runs while there are keys
+	timer *time.Timer // guarded by mu; runs while there are keys
+}
+
+func newOpened(keep time.Duration) *opened {
+	return &opened{keep: keep, keys: fresh.NewMap[seal.Place, openKey](maxOpened, nil)}
 }
 
 type openKey struct {
@@ -48,9 +54,7 @@ func (s *Service) private(ctx context.Context, v *Version) (*Private, error) {
 }
 
 func (o *opened) get(p seal.Place, box seal.Box) *Private {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	k, ok := o.keys[p]
+	k, ok := o.keys.Get(p)
 	if !ok || !bytes.Equal(k.box, box) || !time.Now().Before(k.until) {
 		return nil
 	}
@@ -63,10 +67,7 @@ func (o *opened) put(p seal.Place, box seal.Box, k *Private) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.keys == nil || len(o.keys) >= maxOpened {
-		o.keys = map[seal.Place]openKey{}
-	}
-	o.keys[p] = openKey{box, k, time.Now().Add(o.keep)}
+	o.keys.Put(p, openKey{box, k, time.Now().Add(o.keep)})
 	if o.timer == nil {
 		o.timer = time.AfterFunc(o.keep, o.sweep)
 	}
@@ -78,12 +79,7 @@ func (o *opened) sweep() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	for p, k := range o.keys {
-		if !now.Before(k.until) {
-			delete(o.keys, p)
-		}
-	}
-	if len(o.keys) == 0 {
+	if o.keys.Drop(func(k openKey) bool { return !now.Before(k.until) }) == 0 {
 		o.timer = nil
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/fresh"
 	"coffer/internal/key"
 )
 
@@ -27,7 +28,7 @@ func TestKeysStayOpenForATime(t *testing.T) {
 		again  int64 // boxes opened by the second signature
 	}{
 		{"a minute", func(*key.Config) {}, 0},
-		{"without generations", func(c *key.Config) { c.Generation = nil }, 0},
+		{"with nothing kept of what was read", func(c *key.Config) { c.Fresh = fresh.Source{} }, 0},
 		{"not at all", func(c *key.Config) { c.KeepOpen = 0 }, 1},
 	} {
 		w := newWorld(t, c.change)

@@ -18,8 +18,8 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 
 // read gives a version of a live key. What it gives may be shared.
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
-	k := object.RecentKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	return s.recent.Read(k, func() (*Bundle, error) {
+	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
+	return s.recent.Get(k, func() (*Bundle, error) {
 		out := &Bundle{}
 		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
 			out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)

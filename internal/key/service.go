@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/jobs"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
@@ -42,10 +43,8 @@ type Config struct {
 	// of the same version. Zero: every use opens its box anew.
 	KeepOpen time.Duration
 
-	// Generation counts the commits of the database, and grows before a commit is
-	// answered; ok is false when other processes commit too. nil: nothing that was
-	// read is kept for the next read.
-	Generation func() (n uint64, ok bool)
+	// Fresh says how long what was read may serve the next read. Zero: not at all.
+	Fresh fresh.Source
 
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
@@ -62,8 +61,8 @@ type Service struct {
 	cfg     Config
 	custody Custody
 	names   lifecycle.Names[Tx, *Bundle]
-	recent  *object.Recent[Bundle]
-	opened  opened
+	recent  *fresh.Cache[object.VersionKey, *Bundle]
+	opened  *opened
 }
 
 // maxRecent bounds the bundles kept in memory: about 4 KB each with a key of RSA-4096.
@@ -89,7 +88,10 @@ func NewService(cfg Config) (*Service, error) {
 			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
 		},
 	}
-	s := &Service{cfg: cfg, custody: custody, recent: object.NewRecent[Bundle](cfg.Generation, maxRecent, nil), opened: opened{keep: cfg.KeepOpen}}
+	s := &Service{
+		cfg: cfg, custody: custody, opened: newOpened(cfg.KeepOpen),
+		recent: fresh.NewCache[object.VersionKey, *Bundle](cfg.Fresh, fresh.Objects, maxRecent, nil),
+	}
 	s.names = lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: s.rows, Now: cfg.Now, Wake: cfg.Wake}
 	return s, nil
 }

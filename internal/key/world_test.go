@@ -20,6 +20,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
 	"coffer/internal/object"
@@ -106,7 +107,7 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 	}
 	c := key.Config{
 		DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
-		KeepOpen: time.Minute, Generation: w.db.Generation,
+		KeepOpen: time.Minute, Fresh: fresh.Source{Commits: w.db.Commits()},
 		Wake: func() { w.wakes.Add(1) },
 		Record: func(object.Head, string) (func(*key.Bundle, error), error) {
 			if w.mute.Load() {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"coffer/internal/certificate"
+	"coffer/internal/fresh"
 )
 
 // TestOnASocket speaks to a real server in ways that routers of the standard
@@ -188,7 +189,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 		}
 	}
 	b.Run("database", run)
-	w.rules.Generation = w.db.Generation
+	w.rules.Fresh = fresh.Source{Commits: w.db.Commits()}
 	w.config.Certificates = must(certificate.NewService(w.rules))
 	w.serve(b)
 	b.Run("memory", run)

@@ -26,6 +26,7 @@ import (
 	"coffer/internal/audit"
 	"coffer/internal/authn"
 	"coffer/internal/certificate"
+	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
@@ -139,14 +140,14 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 		t.Fatal(err)
 	}
 	sealer := seal.NewSealer(root, store.For[seal.Tx]{DB: w.db}, clock)
-	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, clock)
+	registry := vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, fresh.Source{Commits: w.db.Commits()})
 	for _, v := range vaults() {
 		err := w.db.Update(ctx, func(tx *store.Tx) error { return tx.InsertVault(ctx, v) })
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, clock)
+	w.assignments = access.NewAssignments(store.For[access.Tx]{DB: w.db}, fresh.Source{Commits: w.db.Commits()})
 	w.rules = certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.hsm,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
@@ -160,7 +161,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: sealer, Now: clock, ToPEM: toPEM, Generation: w.db.Generation})
+	secrets, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: sealer, Now: clock, ToPEM: toPEM, Fresh: fresh.Source{Commits: w.db.Commits()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (s *Service) Assign(ctx context.Context, g access.Grant, role string) (acce
 			return access.Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "condition", Msg: err.Error()}
 		}
 	}
-	err := s.update(ctx, func(tx Tx) error {
+	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
 		if id, rest, in := cutVault(g.Resource()); in {
 			v, err := findByID(ctx, tx, id)
 			if err != nil {
@@ -53,7 +53,7 @@ func (s *Service) Unassign(ctx context.Context, g access.Grant) error {
 	g.Must(access.RoleAssignmentDelete)
 	id := g.Assignment().ID
 	g.Attempt().Concerns("roleAssignments/" + id)
-	return s.update(ctx, func(tx Tx) error {
+	return s.cfg.DB.Update(ctx, func(tx Tx) error {
 		list, err := tx.Assignments(ctx)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package management_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -10,7 +11,9 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/management"
+	"coffer/internal/object"
 	"coffer/internal/store"
 	"coffer/internal/store/storetest"
 	"coffer/internal/vault"
@@ -32,7 +35,7 @@ type world struct {
 	gate     *access.Gate
 	recorder *access.Recorder
 	fault    *storetest.Fault
-	changed  int
+	vaults   *vault.Registry
 }
 
 func newWorld(t *testing.T) *world {
@@ -55,11 +58,12 @@ func newWorld(t *testing.T) *world {
 	w.gate = access.NewGate(access.GateConfig{Rules: w, TenantID: tenant})
 	w.Service, err = management.NewService(management.Config{
 		DB: store.For[management.Tx]{DB: w.db}, TenantID: tenant, Now: func() time.Time { return epoch },
-		Changed: func() { w.changed++ }, Deleted: func(*vault.Vault) {},
+		Deleted: func(*vault.Vault) {},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.vaults = vault.NewRegistry(store.For[vault.Tx]{DB: w.db}, fresh.Source{Commits: w.db.Commits()})
 	return w
 }
 
@@ -166,20 +170,21 @@ func TestADeletedVaultTakesItsRightsAlong(t *testing.T) {
 			w.must(w.assign("11111111-0000-0000-0000-000000000002", "Reader", ann, one.ResourceID()+"/secrets/app"))
 			w.must(w.assign("11111111-0000-0000-0000-000000000003", "Reader", ben, other.ResourceID()))
 			w.must(w.assign("11111111-0000-0000-0000-000000000004", "Reader", ben, "/"))
-			before := w.changed
+			_, err := w.vaults.ByName(t.Context(), one.Name) // keeps it
+			w.must(err)
 			w.fault = storetest.At(point, when)
 			if err := w.DeleteVault(t.Context(), w.operator(access.VaultDelete, one.ResourceID())); err == nil {
 				t.Fatal("the fault has no effect")
 			}
 			w.fault = nil
-			if w.changed != before+1 {
-				t.Error("what is kept in memory is not dropped after a failure, which may be none")
-			}
 			list, err := w.Assignments(t.Context(), w.operator(access.RoleAssignmentList, "/"))
 			w.must(err)
 			_, gone := w.Vault(t.Context(), w.operator(access.VaultGet, one.ResourceID()))
 			if want := map[bool]int{true: 2, false: 4}[fault.Is(gone, fault.NotFound)]; len(list) != want {
 				t.Errorf("vault: %v, %d assignments", gone, len(list))
+			}
+			if _, err := w.vaults.ByName(t.Context(), one.Name); errors.Is(err, object.ErrNotFound) != fault.Is(gone, fault.NotFound) {
+				t.Errorf("what is kept in memory outlives a failure, which may be none: %v", err)
 			}
 		})
 	}

@@ -37,7 +37,7 @@ func (s *Service) CreateVault(ctx context.Context, g access.Grant, in NewVault) 
 		return nil, err
 	}
 	g.Attempt().ConcernsVault(v)
-	err = s.update(ctx, func(tx Tx) error {
+	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 		if err := tx.InsertVault(ctx, v); err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func deref[T any](p *T, otherwise T) T {
 // change stores a change of the grant's vault, with the settings before and after
 // on record.
 func (s *Service) change(ctx context.Context, g access.Grant, change func(*vault.Vault) error) (next *vault.Vault, err error) {
-	err = s.update(ctx, func(tx Tx) error {
+	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 		old, err := find(ctx, tx, g)
 		if err != nil {
 			return err
@@ -166,7 +166,7 @@ func (s *Service) change(ctx context.Context, g access.Grant, change func(*vault
 func (s *Service) DeleteVault(ctx context.Context, g access.Grant) error {
 	g.Must(access.VaultDelete)
 	var v *vault.Vault
-	err := s.update(ctx, func(tx Tx) (err error) {
+	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
 		if v, err = find(ctx, tx, g); err != nil {
 			return err
 		}

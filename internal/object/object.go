@@ -151,6 +151,13 @@ type Deletion struct {
 	PurgeAt time.Time // when the vault purges it by itself: At + retention
 }
 
+// VersionKey names a version among those of all vaults, for what is kept of it.
+type VersionKey struct {
+	Vault   VaultID
+	Name    string  // canonical
+	Version Version // "": the current one
+}
+
 // PageSize bounds (contract certificates.md, 2.3).
 const (
 	MinPage     = 1

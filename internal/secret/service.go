@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -24,10 +25,8 @@ type Config struct {
 	Sealer Sealer
 	Now    func() time.Time
 
-	// Generation counts the commits of the database, and grows before a commit is
-	// answered; ok is false when other processes commit too. nil: nothing that was
-	// read is kept for the next read.
-	Generation func() (n uint64, ok bool)
+	// Fresh says how long what was read may serve the next read. Zero: not at all.
+	Fresh fresh.Source
 
 	// ToPEM turns a stored PFX (standard base64) into PEM. It is given by the
 	// wiring, because the codec of certificates is not this package's business.
@@ -39,24 +38,23 @@ type Config struct {
 type Service struct {
 	cfg    Config
 	names  lifecycle.Names[Tx, *Bundle]
-	recent *object.Recent[Bundle] // values are sealed in there
+	recent *fresh.Cache[object.VersionKey, *Bundle] // values are sealed in there
 }
 
-// What is kept in memory of what was read last: so many versions with boxes of so
-// many bytes, 8 MB together. A PFX with a chain of RSA certificates has about 6 KB.
-const (
-	maxRecent = 512
-	maxKept   = 16 << 10
-)
+// maxRecent bounds what is kept in memory of what was read last, in bytes. A PFX with
+// a chain of RSA certificates has about 6 KB.
+const maxRecent = 8 << 20
+
+// size is about what a bundle takes in memory, its value sealed.
+func size(b *Bundle) int { return 1<<10 + len(b.Version.Value) }
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
 	if cfg.DB == nil || cfg.Sealer == nil || cfg.Now == nil || cfg.ToPEM == nil {
 		return nil, errors.New("secret: DB, Sealer, Now and ToPEM are required")
 	}
-	keep := func(b *Bundle) bool { return len(b.Version.Value) <= maxKept }
 	names := lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: rows, Now: cfg.Now, Wake: func() {}}
-	return &Service{cfg, names, object.NewRecent(cfg.Generation, maxRecent, keep)}, nil
+	return &Service{cfg, names, fresh.NewCache[object.VersionKey](cfg.Fresh, fresh.Objects, maxRecent, size)}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.

@@ -11,6 +11,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
@@ -99,7 +100,7 @@ func newDrawer(t *testing.T) drawer {
 		}
 		return seal.NewValue(append([]byte("PEM of "), v.Reveal()...)), nil
 	}
-	service, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: db}, Sealer: sealer, Now: now, ToPEM: convert, Generation: db.Generation})
+	service, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: db}, Sealer: sealer, Now: now, ToPEM: convert, Fresh: fresh.Source{Commits: db.Commits()}})
 	must(err)
 	return drawer{service, db, home, grants(home), grants(other)}
 }

@@ -12,6 +12,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/access/accesstest"
 	"coffer/internal/fault"
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
@@ -67,7 +68,7 @@ func newWorld(t testing.TB) *world {
 		_, err := w.sealer.Seal(t.Context(), seal.Place{Vault: made.ID}, nil)
 		w.must(err)
 	}
-	w.Service, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Generation: w.db.Generation,
+	w.Service, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Fresh: fresh.Source{Commits: w.db.Commits()},
 		ToPEM: func(seal.Value) (seal.Value, error) { return seal.Value{}, errors.New("not asked for") }})
 	w.must(err)
 	return w

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 )
 
@@ -47,6 +48,8 @@ type postgresEngine struct {
 	logger *slog.Logger
 	closed atomic.Bool
 
+	commits *fresh.Commits
+
 	writers sync.RWMutex // held by every update: shared, or alone after conflicts
 }
 
@@ -55,7 +58,7 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
 	if err != nil {
 		return nil, errors.New("url: not a PostgreSQL connection string") // the cause may repeat the password
 	}
-	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger}
+	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger, commits: fresh.NewCommits(false)}
 	// A server answers best with few connections for each of its cores; ours is
 	// the only number at hand, and the default of PostgreSQL is 100 in all.
 	n := min(max(8, 4*runtime.GOMAXPROCS(0)), 32)
@@ -84,10 +87,10 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
+func (e *postgresEngine) counts() *fresh.Commits { return e.commits }
+
 // view reads one snapshot. A transaction that only reads cannot fail at
 // repeatable read, and sees one state like a view of SQLite.
-func (e *postgresEngine) generation() (uint64, bool) { return 0, false }
-
 func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 	tx, err := e.begin(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
@@ -151,7 +154,9 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 	if err := e.faults(Commit, Before); err != nil {
 		return fmt.Errorf("store: committing: %w", err)
 	}
-	if err := tx.Commit(); err != nil {
+	err = tx.Commit()
+	e.commits.Grow(t.touched) // also when it is not known whether it happened
+	if err != nil {
 		return fmt.Errorf("store: committing: %w", err)
 	}
 	if err := e.faults(Commit, After); err != nil {

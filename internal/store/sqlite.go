@@ -16,6 +16,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"coffer/internal/datadir"
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 )
 
@@ -40,6 +41,7 @@ type sqliteEngine struct {
 	path    string
 	logger  *slog.Logger
 
+	commits *fresh.Commits
 	stop    chan struct{}
 	closing sync.Once
 }
@@ -62,7 +64,7 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &sqliteEngine{lock: lock, path: path, logger: cfg.Logger, stop: make(chan struct{})}
+	e := &sqliteEngine{lock: lock, path: path, logger: cfg.Logger, stop: make(chan struct{}), commits: fresh.NewCommits(true)}
 	defer func() {
 		if err != nil {
 			e.release()
@@ -85,7 +87,7 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.writer = newWriter(conn, cfg.Faults)
+	e.writer = newWriter(conn, cfg.Faults, e.commits)
 	e.readers = make(chan *sqliteConn, n)
 	for range n {
 		e.readers <- nil
@@ -131,7 +133,7 @@ func (e *sqliteEngine) connection(ctx context.Context, db *sql.DB) (*sqliteConn,
 	return &sqliteConn{conn: conn, statements: map[string]*sql.Stmt{}}, nil
 }
 
-func (e *sqliteEngine) generation() (uint64, bool) { return e.writer.commits.Load(), true }
+func (e *sqliteEngine) counts() *fresh.Commits { return e.commits }
 
 func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	return e.writer.update(ctx, fn)

@@ -10,6 +10,7 @@ import (
 	"coffer/internal/authn"
 	"coffer/internal/certificate"
 	"coffer/internal/directory"
+	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -80,7 +81,7 @@ type engine interface {
 	view(ctx context.Context, fn func(*Tx) error) error
 	update(ctx context.Context, fn func(*Tx) error) error
 	backup(ctx context.Context, path string) error
-	generation() (n uint64, ok bool)
+	counts() *fresh.Commits
 	close() error
 }
 
@@ -109,10 +110,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return &DB{e}, nil
 }
 
-// Generation counts the commits: what was read in a View that began after n was
-// taken is what the database holds for as long as Generation answers n. ok is
-// false with PostgreSQL, where other processes commit unseen.
-func (db *DB) Generation() (n uint64, ok bool) { return db.engine.generation() }
+// Commits counts what this process has committed, by area. With SQLite no other
+// process commits.
+func (db *DB) Commits() *fresh.Commits { return db.engine.counts() }
 
 // View runs fn in a read-only transaction: all that fn reads is one state of
 // the database, which holds every Update that has returned. fn must not keep tx.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 )
 
@@ -15,6 +16,7 @@ import (
 type Tx struct {
 	session session
 	faults  Faults
+	touched fresh.Areas // by what was written
 	// failed is the first error that the database itself gave. After it the
 	// transaction can only be rolled back, whatever its function returns.
 	failed error
@@ -40,6 +42,7 @@ func (tx *Tx) exec(ctx context.Context, point, query string, args ...any) (int64
 	if err := tx.faults(point, Before); err != nil {
 		return 0, tx.fail(point, err)
 	}
+	tx.touched |= areasOf(point)
 	res, err := tx.session.exec(ctx, query, args)
 	if err != nil {
 		return 0, tx.fail(point, tx.session.verdict(err))

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+
+	"coffer/internal/fresh"
 )
 
 const (
@@ -30,7 +31,8 @@ type writer struct {
 	stop   chan struct{} // closed to end run
 	done   chan struct{} // closed when run has ended
 
-	commits atomic.Uint64 // grows with each commit, before anyone is answered
+	commits *fresh.Commits // grow before anyone is answered
+	touched fresh.Areas    // by the group that is running
 }
 
 // request is one waiting Update.
@@ -42,13 +44,14 @@ type request struct {
 	err    error      // what fn made of it; the writer's
 }
 
-func newWriter(conn *sqliteConn, faults Faults) *writer {
+func newWriter(conn *sqliteConn, faults Faults, commits *fresh.Commits) *writer {
 	w := &writer{
-		conn:   conn,
-		faults: faults,
-		queue:  make(chan *request, maxQueue),
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
+		conn:    conn,
+		faults:  faults,
+		commits: commits,
+		queue:   make(chan *request, maxQueue),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	go w.run()
 	return w
@@ -118,6 +121,7 @@ func (w *writer) group(r *request) {
 	}
 	members := make([]*request, 0, maxGroup)
 	writes := false
+	w.touched = 0
 	for r != nil {
 		ran, err := w.one(r)
 		if ran {
@@ -152,17 +156,20 @@ func (w *writer) one(r *request) (ran bool, err error) {
 		r.err = err
 		return true, fmt.Errorf("store: savepoint: %w", err)
 	}
+	tx := &Tx{session: w.conn, faults: w.faults}
 	select {
 	case <-w.stop:
 		return false, w.conn.control("RELEASE one")
 	case <-r.ctx.Done():
 		return false, w.conn.control("RELEASE one")
-	case r.turn <- &Tx{session: w.conn, faults: w.faults}:
+	case r.turn <- tx:
 	}
 	if r.err = <-r.ran; r.err != nil {
 		if err := w.conn.control("ROLLBACK TO one"); err != nil {
 			return true, fmt.Errorf("store: the transaction was lost: %w", r.err)
 		}
+	} else {
+		w.touched |= tx.touched
 	}
 	if err := w.conn.control("RELEASE one"); err != nil {
 		return true, fmt.Errorf("store: savepoint: %w", err)
@@ -176,7 +183,7 @@ func (w *writer) commit() error {
 		return fmt.Errorf("store: committing: %w", err)
 	}
 	err := w.conn.control("COMMIT")
-	w.commits.Add(1) // also when it is not known whether it happened
+	w.commits.Grow(w.touched) // also when it is not known whether it happened
 	if err != nil {
 		w.rollback()
 		return fmt.Errorf("store: committing: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"coffer/internal/authn"
 	"coffer/internal/directory"
+	"coffer/internal/fresh"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/token"
@@ -44,7 +45,10 @@ func NewDB() *DB {
 }
 
 // For narrows a DB to the transaction of one package.
-type For[T any] struct{ *DB }
+type For[T any] struct {
+	*DB
+	Commits *fresh.Commits // of one process; nil: they are not counted
+}
 
 // View runs fn, whose writes are lost.
 func (f For[T]) View(_ context.Context, fn func(T) error) error {
@@ -62,6 +66,9 @@ func (f For[T]) Update(_ context.Context, fn func(T) error) error {
 		return err
 	}
 	f.state = *next
+	if f.Commits != nil {
+		f.Commits.Grow(fresh.All)
+	}
 	return nil
 }
 

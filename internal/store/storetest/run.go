@@ -37,6 +37,8 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"vaults do not see one another", isolation},
 		{"a vault takes everything along", cascade},
 		{"role assignments are unique", assignments},
+		{"commits are counted by what they touch", areas},
+		{"replicas see what others have changed in time", replicas},
 		{"jobs are leased", leases},
 		{"claimers share the work", claimers},
 		{"a view sees one state", snapshot},
