@@ -29,7 +29,7 @@ var (
 
 // Sealer seals and opens the box.
 type Sealer interface {
-	Seal(ctx context.Context, p seal.Place, plaintext []byte) (seal.Box, error)
+	Seal(ctx context.Context, p seal.Place, plaintext seal.Value) (seal.Box, error)
 	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
 }
 
@@ -66,7 +66,7 @@ func (k Kind) Seal(ctx context.Context, s Sealer, tenant string, doc any) (strin
 	if err != nil {
 		return "", err
 	}
-	box, err := s.Seal(ctx, k.place(tenant), plain)
+	box, err := s.Seal(ctx, k.place(tenant), seal.NewValue(plain))
 	clear(plain)
 	if err != nil {
 		return "", err

@@ -16,8 +16,8 @@ import (
 // glass is a sealer that hides nothing but keeps to its places.
 type glass struct{ broken error }
 
-func (g glass) Seal(_ context.Context, p seal.Place, plain []byte) (seal.Box, error) {
-	return append(fmt.Appendf(nil, "%v\n", p), plain...), g.broken
+func (g glass) Seal(_ context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
+	return append(fmt.Appendf(nil, "%v\n", p), plain.Reveal()...), g.broken
 }
 
 func (g glass) Open(_ context.Context, p seal.Place, b seal.Box) (seal.Value, error) {

@@ -12,6 +12,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/vault"
 )
@@ -242,9 +243,9 @@ func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name
 		secret: &secret.Version{Vault: v, Name: name, Version: ver, ContentType: b.ContentType,
 			Previous: object.Version(b.Previous), Attributes: b.Attributes},
 	}
-	if n.key.Private, err = s.cfg.Sealer.Seal(ctx, key.PrivatePlace(v, name, ver), b.PKCS8); err != nil {
+	if n.key.Private, err = s.cfg.Sealer.Seal(ctx, key.PrivatePlace(v, name, ver), seal.NewValue(b.PKCS8)); err != nil {
 		return nil, err
 	}
-	n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(v, name, ver), b.Secret)
+	n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(v, name, ver), seal.NewValue(b.Secret))
 	return n, err
 }

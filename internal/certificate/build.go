@@ -12,6 +12,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 	"coffer/internal/secret"
 )
 
@@ -100,7 +101,7 @@ func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 	if len(value) > maxSecret {
 		return nil, errTooLong
 	}
-	if n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(p.vault, p.name, ver), []byte(value)); err != nil {
+	if n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(p.vault, p.name, ver), seal.NewValue([]byte(value))); err != nil {
 		return nil, err
 	}
 	return n, nil

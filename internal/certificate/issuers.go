@@ -124,7 +124,7 @@ func (s *Service) putIssuer(ctx context.Context, v object.VaultID, n object.Name
 	var box seal.Box
 	if p.Password != nil {
 		var err error
-		if box, err = s.cfg.Sealer.Seal(ctx, passwordPlace(v, n), p.Password.Reveal()); err != nil {
+		if box, err = s.cfg.Sealer.Seal(ctx, passwordPlace(v, n), *p.Password); err != nil {
 			return nil, err
 		}
 	}

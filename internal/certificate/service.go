@@ -20,7 +20,7 @@ import (
 
 // Sealer seals and opens values.
 type Sealer interface {
-	Seal(ctx context.Context, p seal.Place, plaintext []byte) (seal.Box, error)
+	Seal(ctx context.Context, p seal.Place, plaintext seal.Value) (seal.Box, error)
 	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
 }
 

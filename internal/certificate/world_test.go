@@ -81,7 +81,7 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	}{{&w.home, "home", "tenant-1"}, {&w.near, "near", "tenant-1"}, {&w.far, "far", "tenant-2"}} {
 		*v.to = storetest.NewVault(t, w.db, vault.Vault{Name: v.name, TenantID: v.tenant}, w.now())
 		// The data key is made now, so that tests which count writes do not see it.
-		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, nil); err != nil {
+		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, seal.Value{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -90,7 +90,7 @@ func TestListenerIsOpenedOnceTheFolderIsOurs(t *testing.T) {
 func TestRootKeyMustFit(t *testing.T) {
 	c := newSettings(t)
 	d := open(t, c, io.Discard)
-	if _, err := d.sealer.Seal(t.Context(), seal.Place{Kind: "signing-key"}, []byte("x")); err != nil {
+	if _, err := d.sealer.Seal(t.Context(), seal.Place{Kind: "signing-key"}, seal.NewValue([]byte("x"))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Admin().Call(t.Context(), access.Operator("me", "0"), admin.VaultCreate, []byte(`{"name":"main"}`)); err != nil {
@@ -165,7 +165,7 @@ func TestRotationSurvivesACrash(t *testing.T) {
 	} {
 		settings := newSettings(t)
 		d := open(t, settings, io.Discard)
-		box, err := d.sealer.Seal(t.Context(), place, []byte("kept"))
+		box, err := d.sealer.Seal(t.Context(), place, seal.NewValue([]byte("kept")))
 		if err != nil {
 			t.Fatal(err)
 		}

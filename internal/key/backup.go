@@ -10,6 +10,7 @@ import (
 	"coffer/internal/backup"
 	"coffer/internal/object"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
 	"coffer/internal/vault"
 )
 
@@ -174,7 +175,7 @@ func (s *Service) unpack(ctx context.Context, h object.Head, b *backupVersion) (
 	}
 	v := &Version{Vault: h.Vault, Name: h.Name, Version: object.Version(b.Version), Spec: spec, Public: public,
 		Ops: b.Ops, Attributes: b.Attributes, Tags: b.Tags}
-	v.Private, err = s.cfg.Sealer.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), b.PKCS8)
+	v.Private, err = s.cfg.Sealer.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), seal.NewValue(b.PKCS8))
 	return v, err
 }
 

@@ -249,7 +249,7 @@ func (c *Custody) Destroy(ctx context.Context, j jobs.Job) error {
 
 // Seal puts what the vault stores of a key into a box.
 func (c *Custody) Seal(ctx context.Context, at seal.Place, p *Private) (seal.Box, error) {
-	return c.Sealer.Seal(ctx, at, p.content)
+	return c.Sealer.Seal(ctx, at, seal.NewValue(p.content))
 }
 
 // Open opens a box that Seal made: a key in software, or that of the HSM which

@@ -183,7 +183,7 @@ func (w *world) managedKey(name string, d *object.Deletion) {
 	public, err := pki.MarshalPublic(k.Public())
 	w.must(err)
 	n := object.MustName(name)
-	box, err := w.sealer.Seal(w.Context(), key.PrivatePlace(w.home.ID, n, id(1)), der)
+	box, err := w.sealer.Seal(w.Context(), key.PrivatePlace(w.home.ID, n, id(1)), seal.NewValue(der))
 	w.must(err)
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) error {
 		h := object.Head{Vault: w.home.ID, Name: n, Managed: true}

@@ -66,7 +66,7 @@ func (w *world) Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value,
 	return w.sealer.Open(ctx, p, b)
 }
 
-func (w *world) Seal(ctx context.Context, p seal.Place, plain []byte) (seal.Box, error) {
+func (w *world) Seal(ctx context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
 	return w.sealer.Seal(ctx, p, plain)
 }
 
@@ -98,11 +98,11 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 	} {
 		*v.to = storetest.NewVault(t, w.db, v.made, w.now())
 		// The data key is made now, so that tests which count writes do not see it.
-		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, nil); err != nil {
+		if _, err := w.sealer.Seal(t.Context(), seal.Place{Vault: (*v.to).ID}, seal.Value{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.sealer.Seal(t.Context(), seal.Place{}, nil); err != nil {
+	if _, err := w.sealer.Seal(t.Context(), seal.Place{}, seal.Value{}); err != nil {
 		t.Fatal(err)
 	}
 	c := key.Config{

@@ -40,7 +40,7 @@ func (q Query) PageSize() (n int, given bool, err error) {
 
 // Sealer protects continuations.
 type Sealer interface {
-	Seal(ctx context.Context, p seal.Place, plaintext []byte) (seal.Box, error)
+	Seal(ctx context.Context, p seal.Place, plaintext seal.Value) (seal.Box, error)
 	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
 }
 
@@ -60,7 +60,7 @@ const maxContinuation = 512
 // list and the name that the list is of.
 func (c Continuation) Seal(ctx context.Context, s Sealer, place seal.Place) (string, error) {
 	place.Kind = "continuation"
-	box, err := s.Seal(ctx, place, append([]byte{c.Flag}, c.After...))
+	box, err := s.Seal(ctx, place, seal.NewValue(append([]byte{c.Flag}, c.After...)))
 	if err != nil {
 		return "", fmt.Errorf("sealing a continuation: %w", err)
 	}

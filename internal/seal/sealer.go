@@ -81,12 +81,12 @@ func scopeOf(p Place) string {
 
 // Seal puts plaintext into a box bound to p, making the scope's data key on its
 // first use.
-func (s *Sealer) Seal(ctx context.Context, p Place, plaintext []byte) (Box, error) {
+func (s *Sealer) Seal(ctx context.Context, p Place, plaintext Value) (Box, error) {
 	k, err := s.scope(ctx, scopeOf(p), true)
 	if err != nil {
 		return nil, fmt.Errorf("sealing %s %s: %w", p.Kind, p.Column, err)
 	}
-	return sealBox(k.aead[k.current], k.current, p, plaintext), nil
+	return sealBox(k.aead[k.current], k.current, p, plaintext.Reveal()), nil
 }
 
 // Open gives the content of a box that was sealed for p, or ErrBox.

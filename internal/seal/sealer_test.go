@@ -97,7 +97,7 @@ func TestEachScopeHasItsKey(t *testing.T) {
 	places := []seal.Place{s.place(0), s.place(1), {Kind: "backup", Column: "x"}}
 	var boxes []seal.Box
 	for _, p := range places {
-		b, err := k.Seal(t.Context(), p, []byte("plain"))
+		b, err := k.Seal(t.Context(), p, seal.NewValue([]byte("plain")))
 		s.must(err)
 		boxes = append(boxes, b)
 	}
@@ -120,7 +120,7 @@ func TestEachScopeHasItsKey(t *testing.T) {
 	if _, err := s.sealer().Open(t.Context(), seal.Place{Vault: object.NewVaultID()}, boxes[0]); !errors.Is(err, seal.ErrBox) {
 		t.Errorf("a vault that never sealed: %v", err)
 	}
-	if _, err := s.sealer().Seal(t.Context(), seal.Place{Vault: object.NewVaultID()}, nil); err == nil {
+	if _, err := s.sealer().Seal(t.Context(), seal.Place{Vault: object.NewVaultID()}, seal.Value{}); err == nil {
 		t.Error("a vault that is not there gets a key")
 	}
 }
@@ -135,7 +135,7 @@ func TestFirstUseMakesOneKey(t *testing.T) {
 	for i := range boxes {
 		wg.Go(func() {
 			var err error
-			if boxes[i], err = processes[i%2].Seal(t.Context(), s.place(0), []byte("plain")); err != nil {
+			if boxes[i], err = processes[i%2].Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain"))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -158,10 +158,10 @@ func TestFirstUseThatFails(t *testing.T) {
 			s := newSafe(t)
 			k := s.sealer()
 			s.fault.Store(storetest.At(point, when))
-			if _, err := k.Seal(t.Context(), s.place(0), nil); !errors.Is(err, storetest.ErrInjected) {
+			if _, err := k.Seal(t.Context(), s.place(0), seal.Value{}); !errors.Is(err, storetest.ErrInjected) {
 				t.Errorf("%v %s: %v", when, point, err)
 			}
-			b, err := k.Seal(t.Context(), s.place(0), []byte("plain"))
+			b, err := k.Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
 			s.must(err)
 			s.opens(s.sealer(), s.place(0), b, "plain")
 			if got := s.dataKeys(); len(got) != 1 {
@@ -180,7 +180,7 @@ func TestRewrapSurvivesFailingWrites(t *testing.T) {
 			k := seal.NewSealer(s.root, store.For[seal.Tx]{DB: s.db}, now)
 			var boxes []seal.Box
 			for i := range s.vaults {
-				b, err := k.Seal(t.Context(), s.place(i), []byte("plain"))
+				b, err := k.Seal(t.Context(), s.place(i), seal.NewValue([]byte("plain")))
 				s.must(err)
 				boxes = append(boxes, b)
 			}
@@ -235,7 +235,7 @@ func TestFirstUseDuringARotation(t *testing.T) {
 		s.must(err)
 		s.must(s.root.Retire())
 	}
-	b, err := k.Seal(t.Context(), s.place(0), []byte("plain"))
+	b, err := k.Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
 	s.must(err)
 	s.opens(s.sealer(), s.place(0), b, "plain")
 }
@@ -244,7 +244,7 @@ func TestFirstUseDuringARotation(t *testing.T) {
 // which nobody else could open; with the new file it goes on.
 func TestOldRootKeyMakesNoDataKey(t *testing.T) {
 	s := newSafe(t)
-	_, err := s.sealer().Seal(t.Context(), s.place(0), []byte("plain"))
+	_, err := s.sealer().Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
 	s.must(err)
 	file, err := os.ReadFile(s.path)
 	s.must(err)
@@ -259,13 +259,13 @@ func TestOldRootKeyMakesNoDataKey(t *testing.T) {
 	s.must(err)
 	s.must(s.root.Retire())
 	before := len(s.dataKeys())
-	if _, err := replica.Seal(t.Context(), s.place(1), []byte("plain")); !errors.Is(err, seal.ErrRootKey) || len(s.dataKeys()) != before {
+	if _, err := replica.Seal(t.Context(), s.place(1), seal.NewValue([]byte("plain"))); !errors.Is(err, seal.ErrRootKey) || len(s.dataKeys()) != before {
 		t.Fatalf("%v, %d data keys of %d", err, len(s.dataKeys()), before)
 	}
 	file, err = os.ReadFile(s.path)
 	s.must(err)
 	s.must(os.WriteFile(old, file, 0o600))
-	b, err := replica.Seal(t.Context(), s.place(1), []byte("plain"))
+	b, err := replica.Seal(t.Context(), s.place(1), seal.NewValue([]byte("plain")))
 	s.must(err)
 	s.opens(s.sealer(), s.place(1), b, "plain")
 }
@@ -286,7 +286,7 @@ func (d slowDB) Update(ctx context.Context, fn func(seal.Tx) error) error {
 func TestForgottenKeysAreReadAgain(t *testing.T) {
 	s := newSafe(t)
 	k := s.sealer()
-	b, err := k.Seal(t.Context(), s.place(0), []byte("plain"))
+	b, err := k.Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
 	s.must(err)
 	k.Forget(s.vaults[0])
 	s.opens(k, s.place(0), b, "plain")
@@ -301,7 +301,7 @@ func TestForgottenKeysAreReadAgain(t *testing.T) {
 func TestDatabaseFilesShowNothing(t *testing.T) {
 	s := newSafe(t)
 	k := s.sealer()
-	b, err := k.Seal(t.Context(), s.place(0), []byte("a very secret value"))
+	b, err := k.Seal(t.Context(), s.place(0), seal.NewValue([]byte("a very secret value")))
 	s.must(err)
 	s.must(s.db.Update(t.Context(), func(tx *store.Tx) error {
 		// Any private column will do.

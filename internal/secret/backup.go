@@ -8,6 +8,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/backup"
 	"coffer/internal/object"
+	"coffer/internal/seal"
 	"coffer/internal/vault"
 )
 
@@ -122,6 +123,6 @@ func (s *Service) unpack(ctx context.Context, vault object.VaultID, name object.
 	v := &Version{Vault: vault, Name: name, Version: object.Version(b.Version), ContentType: b.ContentType,
 		Attributes: b.Attributes, Tags: b.Tags}
 	var err error
-	v.Value, err = s.cfg.Sealer.Seal(ctx, ValuePlace(vault, name, v.Version), b.Value)
+	v.Value, err = s.cfg.Sealer.Seal(ctx, ValuePlace(vault, name, v.Version), seal.NewValue(b.Value))
 	return v, err
 }

@@ -81,7 +81,7 @@ func newDrawer(t *testing.T) drawer {
 				v.Attributes.Expires = &epoch
 			}
 			var err error
-			v.Value, err = sealer.Seal(t.Context(), secret.ValuePlace(v.Vault, v.Name, v.Version), fmt.Appendf(nil, "value %d of %s", j, name))
+			v.Value, err = sealer.Seal(t.Context(), secret.ValuePlace(v.Vault, v.Name, v.Version), seal.NewValue(fmt.Appendf(nil, "value %d of %s", j, name)))
 			must(err)
 			versions = append(versions, v)
 		}

@@ -65,7 +65,7 @@ func newWorld(t testing.TB) *world {
 		*v.to = &made
 		w.must(w.db.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertVault(t.Context(), &made) }))
 		// The data key is made now, so that tests which count writes do not see it.
-		_, err := w.sealer.Seal(t.Context(), seal.Place{Vault: made.ID}, nil)
+		_, err := w.sealer.Seal(t.Context(), seal.Place{Vault: made.ID}, seal.Value{})
 		w.must(err)
 	}
 	w.Service, err = secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: w.db}, Sealer: w.sealer, Now: w.now, Fresh: fresh.Source{Commits: w.db.Commits()},
@@ -150,7 +150,7 @@ func (w *world) manage(name string, d *object.Deletion, pending bool) {
 	v := &secret.Version{Vault: h.Vault, Name: h.Name, Version: object.NewVersion(), ContentType: pemType,
 		Attributes: object.Attributes{Enabled: true, Created: epoch, Updated: epoch}}
 	var err error
-	v.Value, err = w.sealer.Seal(w.Context(), secret.ValuePlace(v.Vault, v.Name, v.Version), []byte("material"))
+	v.Value, err = w.sealer.Seal(w.Context(), secret.ValuePlace(v.Vault, v.Name, v.Version), seal.NewValue([]byte("material")))
 	w.must(err)
 	if !pending {
 		h.Current = v.Version

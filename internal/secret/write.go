@@ -92,7 +92,7 @@ func (s *Service) Set(ctx context.Context, g access.Grant, p SetParams) (*Bundle
 		return nil, err
 	}
 	var err error
-	if v.Value, err = s.cfg.Sealer.Seal(ctx, ValuePlace(vault, n, v.Version), p.Value.Reveal()); err != nil {
+	if v.Value, err = s.cfg.Sealer.Seal(ctx, ValuePlace(vault, n, v.Version), p.Value); err != nil {
 		return nil, err
 	}
 	b := &Bundle{Version: v, Value: p.Value}

@@ -26,7 +26,7 @@ const DefaultSkew = 5 * time.Minute
 // Sealer seals the private keys into boxes bound to their place; *seal.Sealer
 // is one.
 type Sealer interface {
-	Seal(ctx context.Context, p seal.Place, plaintext []byte) (seal.Box, error)
+	Seal(ctx context.Context, p seal.Place, plaintext seal.Value) (seal.Box, error)
 	Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error)
 }
 

@@ -228,7 +228,7 @@ func (s *Service) makeKey(ctx context.Context) (*ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	box, err := s.sealer.Seal(ctx, place(id), der)
+	box, err := s.sealer.Seal(ctx, place(id), seal.NewValue(der))
 	clear(der)
 	if err != nil {
 		return nil, fmt.Errorf("sealing a signing key: %w", err)

@@ -257,8 +257,8 @@ func NewSealer() token.Sealer {
 
 type sealer struct{ aead cipher.AEAD }
 
-func (s sealer) Seal(_ context.Context, p seal.Place, plain []byte) (seal.Box, error) {
-	return s.aead.Seal(nil, nil, plain, fmt.Append(nil, p)), nil
+func (s sealer) Seal(_ context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
+	return s.aead.Seal(nil, nil, plain.Reveal(), fmt.Append(nil, p)), nil
 }
 
 func (s sealer) Open(_ context.Context, p seal.Place, box seal.Box) (seal.Value, error) {
