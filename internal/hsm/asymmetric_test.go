@@ -226,15 +226,15 @@ func TestOAEPPaddingIsJudgedAsInGo(t *testing.T) {
 	}
 	// The block without its masks: zero, seed, and what the padding is in.
 	clear := bytes.Clone(good)
-	mgf1XOR(clear[1:21], crypto.SHA1, clear[21:])
-	mgf1XOR(clear[21:], crypto.SHA1, clear[1:21])
+	xorMGF1(clear[1:21], crypto.SHA1, clear[21:])
+	xorMGF1(clear[21:], crypto.SHA1, clear[1:21])
 	agreed := 0
 	for at := range clear {
 		for _, change := range []byte{1, 0x80} {
 			block := bytes.Clone(clear)
 			block[at] ^= change
-			mgf1XOR(block[21:], crypto.SHA1, block[1:21])
-			mgf1XOR(block[1:21], crypto.SHA1, block[21:])
+			xorMGF1(block[21:], crypto.SHA1, block[1:21])
+			xorMGF1(block[1:21], crypto.SHA1, block[21:])
 			m := new(big.Int).SetBytes(block)
 			if m.Cmp(n) >= 0 {
 				continue
@@ -248,6 +248,15 @@ func TestOAEPPaddingIsJudgedAsInGo(t *testing.T) {
 				agreed++
 			}
 		}
+	}
+	block := bytes.Clone(clear)
+	for i := range block[41:] {
+		block[41+i] = 0 // neither a one nor a message
+	}
+	xorMGF1(block[21:], crypto.SHA1, block[1:21])
+	xorMGF1(block[1:21], crypto.SHA1, block[21:])
+	if got, err := decodeOAEP(crypto.SHA1, block, 256); err != ErrRefused {
+		t.Errorf("zeros only: %q, %v", got, err)
 	}
 	// The seed may be anything; so may the message; and a one may come early.
 	if want := 2*(20+len("message")) + 207; agreed != want {

@@ -107,43 +107,39 @@ func (s *session) decrypt(h pkcs11.ObjectHandle, m []*pkcs11.Mechanism, data []b
 	return plain, nil
 }
 
-// decodeOAEP takes off the padding (RFC 8017, 7.1.2, step 3, with an empty label)
-// from the block that the HSM has decrypted, of size bytes; an HSM may have left
-// out its leading zeros. It is the code of crypto/rsa (crypto/internal/fips140/rsa,
-// DecryptOAEP), whose time does not depend on where the padding is wrong.
+// decodeOAEP takes off the padding (RFC 8017, section 7.1.2, step 3, with an empty
+// label) from the block that the HSM has decrypted, of size bytes; an HSM may have
+// left out its leading zeros. The verdict is formed over all bytes and read once: a
+// time that told where the padding is wrong would decrypt for whoever measures it.
 func decodeOAEP(hash crypto.Hash, block []byte, size int) ([]byte, error) {
 	h := hash.New()
 	if len(block) > size || size < 2*h.Size()+2 {
 		return nil, ErrRefused
 	}
-	em := make([]byte, size)
-	copy(em[size-len(block):], block)
-	empty := h.Sum(nil)
+	em := append(make([]byte, size-len(block)), block...)
+	seed, db := em[1:1+h.Size()], em[1+h.Size():]
+	xorMGF1(seed, hash, db)
+	xorMGF1(db, hash, seed)
+	label, padded := db[:h.Size()], db[h.Size():]
 
-	firstByteIsZero := subtle.ConstantTimeByteEq(em[0], 0)
-	seed, db := em[1:h.Size()+1], em[h.Size()+1:]
-	mgf1XOR(seed, hash, db)
-	mgf1XOR(db, hash, seed)
-	labelGood := subtle.ConstantTimeCompare(empty, db[:h.Size()])
-
-	// What follows is zeros, a one, and the message.
-	lookingForIndex, index, invalid := 1, 0, 0
-	rest := db[h.Size():]
-	for i := range rest {
-		equals0 := subtle.ConstantTimeByteEq(rest[i], 0)
-		equals1 := subtle.ConstantTimeByteEq(rest[i], 1)
-		index = subtle.ConstantTimeSelect(lookingForIndex&equals1, i, index)
-		lookingForIndex = subtle.ConstantTimeSelect(equals1, 0, lookingForIndex)
-		invalid = subtle.ConstantTimeSelect(lookingForIndex&^equals0, 1, invalid)
+	// The first byte of padded that is not zero must be a one; the message follows it.
+	good := subtle.ConstantTimeByteEq(em[0], 0) & subtle.ConstantTimeCompare(label, h.Sum(nil))
+	found, separator := 0, 0
+	for i, b := range padded {
+		first := 1 &^ found &^ subtle.ConstantTimeByteEq(b, 0)
+		good &= 1&^first | subtle.ConstantTimeByteEq(b, 1)
+		separator |= subtle.ConstantTimeSelect(first, i, 0)
+		found |= first
 	}
-	if firstByteIsZero&labelGood&^invalid&^lookingForIndex != 1 {
+	if good&found != 1 {
 		return nil, ErrRefused
 	}
-	return rest[index+1:], nil
+	return padded[separator+1:], nil
 }
 
-// mgf1XOR masks out with MGF1 of seed (RFC 8017, B.2.1).
-func mgf1XOR(out []byte, hash crypto.Hash, seed []byte) {
+// xorMGF1 adds the mask that MGF1 makes of seed to out, or takes it off (RFC 8017,
+// appendix B.2.1).
+func xorMGF1(out []byte, hash crypto.Hash, seed []byte) {
 	h := hash.New()
 	var counter [4]byte
 	for len(out) > 0 {

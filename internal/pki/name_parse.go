@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -175,24 +176,9 @@ func unescape(s string) (c byte, n int, escaped bool) {
 		return s[1], 2, true
 	}
 	if len(s) >= 3 {
-		high, ok1 := hexDigit(s[1])
-		low, ok2 := hexDigit(s[2])
-		if ok1 && ok2 {
-			return high<<4 | low, 3, true
+		if octet, err := hex.DecodeString(s[1:3]); err == nil {
+			return octet[0], 3, true
 		}
 	}
 	return s[0], 1, false
-}
-
-func hexDigit(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	default:
-		return 0, false
-	}
 }
