@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +24,9 @@ type Grants struct {
 	gate       *access.Gate
 	recorder   *access.Recorder
 	background *access.Background
-	current    *vault.Vault // of the background attempt that is begun
+
+	mu      sync.Mutex   // held while a background attempt is begun
+	current *vault.Vault // guarded by mu; of that attempt
 }
 
 // New opens an audit log that lives as long as the test.
@@ -55,11 +58,17 @@ func Over(t testing.TB, rules access.RuleSource) *Grants {
 // which Caller has an access policy.
 func (g *Grants) Give(v *vault.Vault, a access.Action, n object.Name) access.Grant {
 	g.t.Helper()
-	g.current = v
-	if got, err := g.background.Begin(context.Background(), v.ID, a, n, ""); err == nil {
+	if got, err := g.begin(v, a, n); err == nil {
 		return got
 	}
 	return g.GiveTo(access.Caller{TenantID: tenantOf(v), ObjectID: Caller}, v, a, n)
+}
+
+func (g *Grants) begin(v *vault.Vault, a access.Action, n object.Name) (access.Grant, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.current = v
+	return g.background.Begin(context.Background(), v.ID, a, n, "")
 }
 
 // Everywhere is the operator's grant for a management action on the installation.
