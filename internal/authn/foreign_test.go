@@ -13,19 +13,20 @@ import (
 	"time"
 
 	"coffer/internal/authn"
+	"coffer/internal/authn/authntest"
 	"coffer/internal/guid"
 )
 
 func TestForeignTokens(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	keys := rsaKeys()
 	mine, theirs := newForeign(t, rsaJWK("k", &keys[0].PublicKey)), newForeign(t, rsaJWK("k", &keys[1].PublicKey), rsaJWK("l", &keys[1].PublicKey))
 	mine.config.Audiences = []string{"coffer", "https://vault.azure.net"}
 	mine.config.Claims.Groups = "roles"
-	v := w.verifier(t, w.replica, mine, theirs)
-	local := w.app(t, "local")
+	v := verifier(t, w, w.Replica, mine, theirs)
+	local := w.App(t, "local")
 
-	now := w.clock.now().Unix()
+	now := w.Clock.Now().Unix()
 	head := object{"alg": "RS256", "kid": "k"}
 	body := object{"iss": mine.config.URL, "aud": resource, "sub": "Anna@example.net", "azp": "my-client", "exp": now + 60,
 		"preferred_username": "anna", "roles": []string{"/admins", "AAAAAAAA-bbbb-4ccc-8ddd-eeeeeeeeeeee"}, "jti": "token-1"}
@@ -33,16 +34,16 @@ func TestForeignTokens(t *testing.T) {
 		token, code string
 	}{
 		"good":                          {sign(head, body, keys[0]), ""},
-		"audience of the configuration": {sign(head, body.with(object{"aud": "coffer"}), keys[0]), ""},
-		"public name, allowed":          {sign(head, body.with(object{"aud": "https://vault.azure.net"}), keys[0]), ""},
-		"public name, not allowed":      {sign(head, body.with(object{"iss": theirs.config.URL, "aud": "https://vault.azure.net"}), keys[1]), "AKV10022"},
-		"other's audience":              {sign(head, body.with(object{"iss": theirs.config.URL, "aud": "coffer"}), keys[1]), "AKV10022"},
+		"audience of the configuration": {sign(head, body.With(object{"aud": "coffer"}), keys[0]), ""},
+		"public name, allowed":          {sign(head, body.With(object{"aud": "https://vault.azure.net"}), keys[0]), ""},
+		"public name, not allowed":      {sign(head, body.With(object{"iss": theirs.config.URL, "aud": "https://vault.azure.net"}), keys[1]), "AKV10022"},
+		"other's audience":              {sign(head, body.With(object{"iss": theirs.config.URL, "aud": "coffer"}), keys[1]), "AKV10022"},
 		"other's key, same kid":         {sign(head, body, keys[1]), "AKV10021"},
-		"other's kid":                   {sign(head.with(object{"kid": "l"}), body, keys[1]), "AKV10046"},
-		"algorithm not allowed":         {sign(head.with(object{"alg": "PS256"}), body, keys[0]), "AKV10001"},
-		"claims another tenant":         {sign(head, body.with(object{"tid": local.ObjectID}), keys[0]), "AKV10032"},
-		"claims to be a local app":      {sign(head, body.with(object{"sub": local.ObjectID}), keys[0]), "AKV10023"},
-		"no subject":                    {sign(head, body.with(object{"sub": nil}), keys[0]), "AKV10001"},
+		"other's kid":                   {sign(head.With(object{"kid": "l"}), body, keys[1]), "AKV10046"},
+		"algorithm not allowed":         {sign(head.With(object{"alg": "PS256"}), body, keys[0]), "AKV10001"},
+		"claims another tenant":         {sign(head, body.With(object{"tid": local.ObjectID}), keys[0]), "AKV10032"},
+		"claims to be a local app":      {sign(head, body.With(object{"sub": local.ObjectID}), keys[0]), "AKV10023"},
+		"no subject":                    {sign(head, body.With(object{"sub": nil}), keys[0]), "AKV10001"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := v.Verify(t.Context(), "Bearer "+c.token, audiences, tenant); code(err) != c.code {
@@ -64,8 +65,8 @@ func TestForeignTokens(t *testing.T) {
 		t.Errorf("groups are %v", got.Groups)
 	}
 	// Who the directory knows, here as a member, has the directory's groups.
-	g := group(t, w, "operators")
-	if err := w.dir.AddMember(t.Context(), g, got.ObjectID); err != nil {
+	g := w.Group(t, "operators")
+	if err := w.Dir.AddMember(t.Context(), g, got.ObjectID); err != nil {
 		t.Fatal(err)
 	}
 	again, err := v.Verify(t.Context(), "Bearer "+sign(head, body, keys[0]), audiences, tenant)
@@ -83,18 +84,18 @@ func entra(t *testing.T, keys ...object) *foreign {
 }
 
 func TestEntraClaims(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	key := rsaKeys()[0]
 	f := entra(t, rsaJWK("k", &key.PublicKey))
 	var log bytes.Buffer
-	config := w.config(w.replica)
+	config := w.Config(w.Replica)
 	config.Issuers, config.HTTP, config.Log = []authn.Issuer{f.config}, f.server.Client(), slog.New(slog.NewTextHandler(&log, nil))
 	v, err := authn.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const oid, app, member = "AAAAAAAA-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002", "cccccccc-0000-4000-8000-000000000003"
-	body := object{"iss": f.config.URL, "aud": resource, "tid": tenant, "oid": oid, "sub": "pairwise", "exp": w.clock.now().Unix() + 60}
+	body := object{"iss": f.config.URL, "aud": resource, "tid": tenant, "oid": oid, "sub": "pairwise", "exp": w.Clock.Now().Unix() + 60}
 	for name, c := range map[string]struct {
 		claims    object
 		code      string
@@ -115,7 +116,7 @@ func TestEntraClaims(t *testing.T) {
 		"sub where no oid is": {object{"oid": nil, "sub": oid}, "", "", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := v.Verify(t.Context(), "Bearer "+sign(object{"alg": "RS256", "kid": "k"}, body.with(c.claims), key), audiences, tenant)
+			got, err := v.Verify(t.Context(), "Bearer "+sign(object{"alg": "RS256", "kid": "k"}, body.With(c.claims), key), audiences, tenant)
 			if code(err) != c.code {
 				t.Fatalf("got %v, want %q", err, c.code)
 			}
@@ -133,12 +134,12 @@ func TestEntraClaims(t *testing.T) {
 }
 
 func TestAllowedAlgorithmsAreTheIssuersOwn(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	ec := ecKey()
 	f := newForeign(t, ecJWK("e", ec))
 	f.config.Algorithms = []string{"ES256"}
-	v := w.verifier(t, w.replica, f)
-	body := object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.clock.now().Unix() + 60}
+	v := verifier(t, w, w.Replica, f)
+	body := object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 60}
 	if _, err := v.Verify(t.Context(), "Bearer "+sign(object{"alg": "ES256", "kid": "e"}, body, ec), audiences, tenant); err != nil {
 		t.Error(err)
 	}
@@ -153,13 +154,13 @@ func ecJWK(kid string, k *ecdsa.PrivateKey) object {
 }
 
 func TestKeysAreFetchedOnceAMinuteAtMost(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	keys := rsaKeys()
 	f := newForeign(t, rsaJWK("a", &keys[0].PublicKey))
-	v := w.verifier(t, w.replica, f)
+	v := verifier(t, w, w.Replica, f)
 	try := func(kid string, n int, want string, fetches int) {
 		t.Helper()
-		body := object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.clock.now().Unix() + 60, "jti": guid.New()}
+		body := object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 60, "jti": guid.New()}
 		_, err := v.Verify(t.Context(), "Bearer "+sign(object{"alg": "RS256", "kid": kid}, body, keys[n]), audiences, tenant)
 		if code(err) != want {
 			t.Errorf("kid %s: got %v, want %q", kid, err, want)
@@ -171,29 +172,29 @@ func TestKeysAreFetchedOnceAMinuteAtMost(t *testing.T) {
 	try("a", 0, "", 1)
 	try("a", 0, "", 1)
 	try("b", 1, "AKV10046", 1) // within the minute
-	w.clock.add(time.Minute)
+	w.Clock.Add(time.Minute)
 	try("b", 1, "AKV10046", 2)
 	f.set(func(f *foreign) { f.keys = append(f.keys, rsaJWK("b", &keys[1].PublicKey)) })
 	try("b", 1, "AKV10046", 2)
-	w.clock.add(time.Minute)
+	w.Clock.Add(time.Minute)
 	try("b", 1, "", 3)
 	try("a", 1, "AKV10021", 3) // a bad signature fetches nothing
 	f.set(func(f *foreign) { f.fail = true })
-	w.clock.add(24 * time.Hour)
+	w.Clock.Add(24 * time.Hour)
 	try("a", 0, "", 4) // the last good set stays
 	try("a", 0, "", 4)
 	f.set(func(f *foreign) { f.fail, f.keys = false, f.keys[1:] })
-	w.clock.add(time.Minute)
+	w.Clock.Add(time.Minute)
 	try("b", 1, "", 5)
 	try("a", 0, "AKV10046", 5) // withdrawn
 }
 
 func TestWithdrawnKeyEndsRememberedTokens(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	keys := rsaKeys()
 	f := newForeign(t, rsaJWK("a", &keys[0].PublicKey), rsaJWK("b", &keys[1].PublicKey))
-	v := w.verifier(t, w.replica, f)
-	token := "Bearer " + sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.clock.now().Unix() + 1e6}, keys[0])
+	v := verifier(t, w, w.Replica, f)
+	token := "Bearer " + sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 1e6}, keys[0])
 	verify := func(want string) {
 		t.Helper()
 		if _, err := v.Verify(t.Context(), token, audiences, tenant); code(err) != want {
@@ -203,16 +204,16 @@ func TestWithdrawnKeyEndsRememberedTokens(t *testing.T) {
 	verify("")
 	f.set(func(f *foreign) { f.keys = f.keys[1:] })
 	verify("")
-	w.clock.add(24 * time.Hour)
+	w.Clock.Add(24 * time.Hour)
 	verify("AKV10046")
 }
 
 func TestConcurrentFetchesAreOne(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	key := rsaKeys()[0]
 	f := newForeign(t, rsaJWK("a", &key.PublicKey))
-	v := w.verifier(t, w.replica, f)
-	token := "Bearer " + sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.clock.now().Unix() + 60}, key)
+	v := verifier(t, w, w.Replica, f)
+	token := "Bearer " + sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 60}, key)
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
@@ -240,9 +241,9 @@ func TestUnfitKeySetsAreNotUsed(t *testing.T) {
 		"too large":         {func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(bytes.Repeat([]byte(" "), 1<<20+1)) }, object{"alg": "RS256", "kid": "a"}, key},
 		"not JSON":          {func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("<html>")) }, object{"alg": "RS256", "kid": "a"}, key},
 		"symmetric key":     {answer(object{"kty": "oct", "kid": "a", "k": b64(secret)}), object{"alg": "HS256", "kid": "a"}, secret},
-		"key to encrypt":    {answer(good.with(object{"use": "enc"})), object{"alg": "RS256", "kid": "a"}, key},
-		"private key":       {answer(good.with(object{"d": b64(key.D.Bytes())})), object{"alg": "RS256", "kid": "a"}, key},
-		"RSA key too short": {answer(good.with(object{"n": b64(key.N.Bytes()[:128])})), object{"alg": "RS256", "kid": "a"}, key},
+		"key to encrypt":    {answer(good.With(object{"use": "enc"})), object{"alg": "RS256", "kid": "a"}, key},
+		"private key":       {answer(good.With(object{"d": b64(key.D.Bytes())})), object{"alg": "RS256", "kid": "a"}, key},
+		"RSA key too short": {answer(good.With(object{"n": b64(key.N.Bytes()[:128])})), object{"alg": "RS256", "kid": "a"}, key},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mux := http.NewServeMux()
@@ -250,14 +251,14 @@ func TestUnfitKeySetsAreNotUsed(t *testing.T) {
 			mux.HandleFunc("/good", answer(good))
 			server := httptest.NewTLSServer(mux)
 			defer server.Close()
-			w := newWorld(t)
-			config := w.config(w.replica)
+			w := authntest.New(t)
+			config := w.Config(w.Replica)
 			config.HTTP, config.Issuers = server.Client(), []authn.Issuer{{URL: "https://issuer.test", JWKSURI: server.URL + "/keys", TenantID: tenant}}
 			v, err := authn.New(config)
 			if err != nil {
 				t.Fatal(err)
 			}
-			token := sign(c.header, object{"iss": "https://issuer.test", "aud": resource, "sub": "s", "exp": w.clock.now().Unix() + 60}, c.key)
+			token := sign(c.header, object{"iss": "https://issuer.test", "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 60}, c.key)
 			if _, err := v.Verify(t.Context(), "Bearer "+token, audiences, tenant); code(err) != "AKV10046" && code(err) != "AKV10001" {
 				t.Errorf("got %v", err)
 			}
@@ -270,22 +271,22 @@ func answer(keys ...object) http.HandlerFunc {
 }
 
 func TestDiscoveryOfAnotherIssuerIsNotBelieved(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	key := rsaKeys()[0]
 	f := newForeign(t, rsaJWK("a", &key.PublicKey))
 	f.config.URL += "/realms/x"
 	f.server.Config.Handler.(*http.ServeMux).HandleFunc("/realms/x/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, object{"issuer": f.server.URL, "jwks_uri": f.server.URL + "/keys"})
 	})
-	v := w.verifier(t, w.replica, f)
-	token := sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.clock.now().Unix() + 60}, key)
+	v := verifier(t, w, w.Replica, f)
+	token := sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 60}, key)
 	if _, err := v.Verify(t.Context(), "Bearer "+token, audiences, tenant); code(err) != "AKV10046" || f.fetched() != 0 {
 		t.Errorf("got %v after %d fetches", err, f.fetched())
 	}
 }
 
 func TestBadIssuersAreNamedAtStart(t *testing.T) {
-	w := newWorld(t)
+	w := authntest.New(t)
 	good := authn.Issuer{URL: "https://issuer.test", TenantID: tenant}
 	for name, c := range map[string]struct {
 		issuers []authn.Issuer
@@ -301,7 +302,7 @@ func TestBadIssuersAreNamedAtStart(t *testing.T) {
 		"both of two": {[]authn.Issuer{{URL: "x"}, {URL: "y"}}, "issuers[1].url"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := w.config(w.replica)
+			config := w.Config(w.Replica)
 			config.Issuers, config.HTTP = c.issuers, http.DefaultClient
 			_, err := authn.New(config)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
