@@ -94,7 +94,12 @@ func TestMACs(t *testing.T) {
 	otherSalt := func(b *cryptobyte.Builder) { b.AddASN1OctetString([]byte{0, 0, 0, 0, 0, 0, 0, 1}) }
 	sha := algorithm(oidSHA256)
 	md5 := algorithm(asn1.ObjectIdentifier{1, 2, 840, 113549, 2, 5})
+	twoDigests := func(b *cryptobyte.Builder) {
+		sha(b)
+		octets(32)(b)
+	}
 	derivation := algorithm(oidPBKDF2, sequence(octets(8), number(2), number(20)))
+	params := sequence(derivation, algorithm(oidHMACWithSHA256))
 	for _, tt := range []struct {
 		name string
 		pfx  []byte
@@ -114,6 +119,8 @@ func TestMACs(t *testing.T) {
 		{"count of 0", pfxWithMAC(t, sha, good, octets(8), number(0)), ErrFormat},
 		{"something after the count", pfxWithMAC(t, sha, good, octets(8), number(2), number(2)), ErrFormat},
 		{"PBMAC1, no parameters", pfxWithMAC(t, algorithm(oidPBMAC1), good, octets(8)), ErrFormat},
+		{"two digests", pfxWithMAC(t, twoDigests, good, octets(8), number(2)), ErrFormat},
+		{"PBMAC1, parameters twice", pfxWithMAC(t, algorithm(oidPBMAC1, params, params), good, octets(8)), ErrFormat},
 		{"PBMAC1, no MAC", pfxWithMAC(t, algorithm(oidPBMAC1, sequence(derivation)), good, octets(8)), ErrFormat},
 		{"PBMAC1 of a bare hash", pfxWithMAC(t, algorithm(oidPBMAC1, sequence(derivation, sha)), good, octets(8)), ErrFormat},
 		{"PBMAC1, two MACs", pfxWithMAC(t, algorithm(oidPBMAC1, sequence(derivation, algorithm(oidHMACWithSHA256), sha)), good, octets(8)), ErrFormat},
