@@ -39,7 +39,7 @@ func TestBackupAndRestore(t *testing.T) {
 	w.issued("Web", selfPolicy())
 	w.pass(time.Hour)
 	pem := selfPolicy()
-	pem.Secret = &issuance.SecretPatch{ContentType: ptr(issuance.PEM)}
+	pem.ContentType = ptr(issuance.PEM)
 	w.issued("web", pem)
 	if _, err := w.update("web", "", certificate.UpdateParams{Tags: object.Tags{"a": "b"}}); err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestBackupIsNeverLargerThanARestoreTakes(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	p := newPair(t, root)
 	chain := strings.Repeat(string(toPEM("CERTIFICATE", huge(t, root))), 44)
-	pem := &issuance.Patch{Secret: &issuance.SecretPatch{ContentType: ptr(issuance.PEM)}}
+	pem := &issuance.Patch{ContentType: ptr(issuance.PEM)}
 	failed := false
 	for i := range 75 {
 		if _, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem + chain), Policy: pem}); err != nil {

@@ -218,7 +218,7 @@ func TestReuseKey(t *testing.T) {
 		t.Error("the key was reused")
 	}
 	other := selfPolicy()
-	other.Key = &issuance.KeyPatch{Type: ptr("EC"), Curve: ptr("P-384"), Reuse: ptr(true)}
+	other.Key = issuance.KeyPatch{Type: ptr("EC"), Curve: ptr("P-384"), Reuse: ptr(true)}
 	w.issued("web", other)
 	if c, err := x509.ParseCertificate(w.get("web").Version.Leaf); err != nil || c.SignatureAlgorithm != x509.ECDSAWithSHA384 {
 		t.Errorf("a key of another curve was kept: %v", err)
@@ -329,7 +329,7 @@ func TestWhatIsChangedWhileAnOperationWaitsCounts(t *testing.T) {
 	_, err := w.service.Update(t.Context(), w.grant(access.CertificateUpdate, "web"), "", certificate.UpdateParams{Tags: object.Tags{"b": "2"}})
 	w.must(err)
 	_, err = w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"), &issuance.Patch{
-		Actions: []issuance.ActionPatch{{Trigger: &issuance.TriggerPatch{Days: ptr(5)}, ActionType: ptr("EmailContacts")}}})
+		Actions: []issuance.ActionPatch{{Days: ptr(5), ActionType: ptr("EmailContacts")}}})
 	w.must(err)
 	merged, err := w.merge("web", certificate.MergeParams{X5C: x5c(root.certify(t, op.CSR))})
 	w.must(err)

@@ -109,7 +109,7 @@ func TestCertificatesWithKeysInTheHSM(t *testing.T) {
 	for _, kty := range []string{"RSA-HSM", "EC-HSM"} {
 		p := inHSM(kty)
 		if kty == "EC-HSM" {
-			p.Secret = &issuance.SecretPatch{ContentType: ptr(issuance.PEM)}
+			p.ContentType = ptr(issuance.PEM)
 		}
 		op := w.begin(kty, p)
 		if op.HSM.IsZero() || len(w.hsm.IDs()) == 0 {
@@ -178,12 +178,12 @@ func TestHSMPoliciesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 		c.issued("web", selfPolicy())
 		_, err := c.create("new", certificate.CreateParams{Policy: inHSM("RSA-HSM")})
 		c.refused(err, fault.Forbidden, text)
-		_, err = c.importing("new", certificate.ImportParams{Value: hidden(pfx), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+		_, err = c.importing("new", certificate.ImportParams{Value: hidden(pfx), Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 		c.refused(err, fault.Forbidden, text)
-		_, err = c.service.UpdatePolicy(t.Context(), c.grant(access.CertificatePolicyUpdate, "web"), &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}})
+		_, err = c.service.UpdatePolicy(t.Context(), c.grant(access.CertificatePolicyUpdate, "web"), &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC-HSM")}})
 		c.refused(err, fault.Forbidden, text)
 		_, err = c.service.Update(t.Context(), c.grant(access.CertificateUpdate, "web"), "", certificate.UpdateParams{
-			Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+			Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 		c.refused(err, fault.Forbidden, text)
 		c.check()
 	}
@@ -195,7 +195,7 @@ func TestHSMPoliciesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 	hard.home = hard.near
 	_, err := hard.create("old", certificate.CreateParams{})
 	hard.refused(err, fault.Forbidden, text)
-	_, err = hard.service.UpdatePolicy(t.Context(), hard.grant(access.CertificatePolicyUpdate, "old"), &issuance.Patch{X509: &issuance.X509Patch{ValidityMonths: ptr(3)}})
+	_, err = hard.service.UpdatePolicy(t.Context(), hard.grant(access.CertificatePolicyUpdate, "old"), &issuance.Patch{X509: issuance.X509Patch{ValidityMonths: ptr(3)}})
 	hard.must(err)
 }
 
@@ -290,7 +290,7 @@ func TestImportIntoTheHSM(t *testing.T) {
 	pair := newPair(t, newAuthority(t, "root", nil))
 	_, err := w.importing("soft", certificate.ImportParams{Value: hidden(pair.pem)})
 	w.must(err)
-	b, err := w.importing("hard", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+	b, err := w.importing("hard", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 	w.must(err)
 	if v := w.keyOf("hard"); v.Type() != "EC-HSM" || b.Certificate.Policy.Key.Exportable || strings.Contains(w.secret("hard"), "PRIVATE KEY") {
 		t.Errorf("%s, %+v", v.Type(), b.Certificate.Policy.Key)
@@ -298,9 +298,9 @@ func TestImportIntoTheHSM(t *testing.T) {
 	if v := w.keyOf("soft"); v.Type() != "EC" || len(w.hsm.IDs()) != 1 {
 		t.Errorf("%s, and the HSM has %v", v.Type(), w.hsm.IDs())
 	}
-	_, err = w.importing("bad", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM"), Exportable: ptr(true)}}})
+	_, err = w.importing("bad", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC-HSM"), Exportable: ptr(true)}}})
 	w.refused(err, fault.Invalid, "A key of type EC-HSM cannot be exportable.")
-	_, err = w.importing("bad", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA-HSM")}}})
+	_, err = w.importing("bad", certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("RSA-HSM")}}})
 	w.refused(err, fault.Invalid, "Property policy has invalid value")
 	w.same("imported")
 }
@@ -356,7 +356,7 @@ func TestFailedWritesKeepHSMAndDatabaseTogether(t *testing.T) {
 			_, err := w.merge(n, certificate.MergeParams{X5C: x5c(root.certify(t, op.CSR))})
 			w.must(err)
 		}, func(n string) error {
-			_, err := w.importing(n, certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC-HSM")}}})
+			_, err := w.importing(n, certificate.ImportParams{Value: hidden(pair.pem), Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC-HSM")}}})
 			return err
 		}},
 		{"delete the operation", func(n string) { w.begin(n, inHSM("EC-HSM")) }, func(n string) error {

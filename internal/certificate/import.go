@@ -140,11 +140,11 @@ func (s *Service) adopt(ctx context.Context, p inputs) (*Bundle, error) {
 
 // wantedFormat is the format that the caller states, nil when none is.
 func wantedFormat(p *issuance.Patch) (*bundle.Format, error) {
-	if p == nil || p.Secret == nil || p.Secret.ContentType == nil {
+	if p == nil || p.ContentType == nil {
 		return nil, nil
 	}
 	for _, f := range []bundle.Format{bundle.PKCS12, bundle.PEM} {
-		if strings.EqualFold(f.String(), *p.Secret.ContentType) {
+		if strings.EqualFold(f.String(), *p.ContentType) {
 			return &f, nil
 		}
 	}

@@ -172,11 +172,11 @@ func TestImportWithPolicy(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	p := newPair(t, root)
 	b, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{
-		Key:     &issuance.KeyPatch{Type: ptr("EC"), Exportable: ptr(false), Reuse: ptr(true)},
-		X509:    &issuance.X509Patch{ValidityMonths: ptr(3)},
-		Secret:  &issuance.SecretPatch{ContentType: ptr("application/X-PEM-file")},
-		Issuer:  &issuance.IssuerPatch{Name: ptr("self")},
-		Actions: nil,
+		Key:         issuance.KeyPatch{Type: ptr("EC"), Exportable: ptr(false), Reuse: ptr(true)},
+		X509:        issuance.X509Patch{ValidityMonths: ptr(3)},
+		ContentType: ptr("application/X-PEM-file"),
+		Issuer:      issuance.IssuerPatch{Name: ptr("self")},
+		Actions:     nil,
 	}})
 	w.must(err)
 	got := b.Certificate.Policy
@@ -211,7 +211,7 @@ func TestImportRefusals(t *testing.T) {
 	}
 	pfx := base64.StdEncoding.EncodeToString(openssl(t, []byte(p.pem), "pkcs12", "-export", "-passout", "pass:right"))
 	form := func(contentType string) *issuance.Patch {
-		return &issuance.Patch{Secret: &issuance.SecretPatch{ContentType: &contentType}}
+		return &issuance.Patch{ContentType: &contentType}
 	}
 	for _, c := range []struct {
 		claim string
@@ -235,9 +235,9 @@ func TestImportRefusals(t *testing.T) {
 		{"too long", certificate.ImportParams{Value: hidden(p.pem + strings.Repeat("\n", 200<<10))}, "too long"},
 		{"a secret too long", certificate.ImportParams{Value: hidden(p.pem + strings.Repeat(string(toPEM("CERTIFICATE", huge(t, root))), 90))}, "too long"},
 		{"bad tags", certificate.ImportParams{Value: hidden(p.pem), Tags: object.Tags{"": strings.Repeat("x", 257)}}, "tags"},
-		{"another type in the policy", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA")}}},
+		{"another type in the policy", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("RSA")}}},
 			"Property policy has invalid value\r\n"},
-		{"another subject in the policy", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("CN=x")}}},
+		{"another subject in the policy", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("CN=x")}}},
 			"Property policy has invalid value\r\n"},
 	} {
 		_, err := w.importing("web", c.p)

@@ -113,7 +113,7 @@ func TestMergedChain(t *testing.T) {
 			func(l *x509.Certificate) certs { return certs{l, issuing.cert, middle.cert} }},
 	} {
 		p := policyOf("Unknown")
-		p.Secret = &issuance.SecretPatch{ContentType: ptr(issuance.PEM)}
+		p.ContentType = ptr(issuance.PEM)
 		op, err := w.create("web", certificate.CreateParams{Policy: p, PreserveOrder: c.preserve})
 		w.must(err)
 		leaf := issuing.certify(t, op.CSR)

@@ -38,11 +38,11 @@ func shapes() (all []shape) {
 
 func (s shape) policy() *issuance.Patch {
 	p := selfPolicy()
-	p.Key = &issuance.KeyPatch{Type: &s.kty, Exportable: &s.exportable}
+	p.Key = issuance.KeyPatch{Type: &s.kty, Exportable: &s.exportable}
 	if s.curve != "" {
 		p.Key.Curve = &s.curve
 	}
-	p.Secret = &issuance.SecretPatch{ContentType: &s.contentType}
+	p.ContentType = &s.contentType
 	return p
 }
 
@@ -98,7 +98,7 @@ func TestExportableCountsWhenTheVersionIsMade(t *testing.T) {
 	w := newWorld(t)
 	w.issued("web", shape{"EC", "P-256", issuance.PEM, false}.policy())
 	_, err := w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"),
-		&issuance.Patch{Key: &issuance.KeyPatch{Exportable: ptr(true)}})
+		&issuance.Patch{Key: issuance.KeyPatch{Exportable: ptr(true)}})
 	w.must(err)
 	if contains(w.secret("web"), "PRIVATE") {
 		t.Error("the key came out by a change of the policy")
@@ -122,12 +122,12 @@ func TestIssuedCertificateHoldsWhatThePolicyAsks(t *testing.T) {
 			continue
 		}
 		p := s.policy()
-		p.X509 = &issuance.X509Patch{
+		p.X509 = issuance.X509Patch{
 			Subject: ptr("CN=www.example.net, O=Example, C=DE"), ValidityMonths: ptr(13),
 			SANs: &issuance.SANs{DNSNames: []string{"www.example.net"}, Emails: []string{"a@b.c"}, UPNs: []string{"u@d"},
 				URIs: []string{"https://example.net"}, IPAddresses: []string{"192.0.2.1"}},
 			EKUs: []string{"1.3.6.1.5.5.7.3.1"}, KeyUsage: []string{"digitalSignature", "crlSign", "keyCertSign"},
-			BasicConstraints: &issuance.ConstraintsPatch{CA: ptr(true), PathLen: ptr(0)},
+			CA: ptr(true), PathLen: ptr(0),
 		}
 		b := w.issued("web", p)
 		leaf := toPEM("CERTIFICATE", b.Version.Leaf)

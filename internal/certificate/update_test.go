@@ -84,7 +84,7 @@ func TestPolicyUpdateHoldsAtOnce(t *testing.T) {
 		t.Error("the default policy has no action")
 	}
 	w.pass(time.Hour)
-	days := []issuance.ActionPatch{{ActionType: ptr("emailContacts"), Trigger: &issuance.TriggerPatch{Days: ptr(30)}}}
+	days := []issuance.ActionPatch{{ActionType: ptr("emailContacts"), Days: ptr(30)}}
 	c, err := w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "WEB"), &issuance.Patch{Actions: days})
 	w.must(err)
 	if !c.Policy.Created.Equal(beginning) || !c.Policy.Updated.Equal(w.now()) || c.Policy.X509.Subject != "CN=www.example.net" {
@@ -113,7 +113,7 @@ func TestPolicyUpdateHoldsAtOnce(t *testing.T) {
 	}
 	// What does not pass leaves everything as it was.
 	before := w.dump("web")
-	bad := &issuance.Patch{X509: &issuance.X509Patch{ValidityMonths: ptr(0)}}
+	bad := &issuance.Patch{X509: issuance.X509Patch{ValidityMonths: ptr(0)}}
 	_, err = w.update("web", "", certificate.UpdateParams{Policy: bad, Tags: object.Tags{"x": "y"}})
 	w.refused(err, fault.Invalid, "policy.x509_props")
 	_, err = w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"), bad)
@@ -131,7 +131,7 @@ func TestPolicyMayNameAnIssuerThatIsNotThere(t *testing.T) {
 	w := newWorld(t)
 	w.begin("web", policyOf("Unknown"))
 	_, err := w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"),
-		&issuance.Patch{Issuer: &issuance.IssuerPatch{Name: ptr("later")}})
+		&issuance.Patch{Issuer: issuance.IssuerPatch{Name: ptr("later")}})
 	w.must(err)
 	_, err = w.deleteOperation("web")
 	w.must(err)

@@ -159,9 +159,9 @@ func ptr[T any](v T) *T { return &v }
 // selfPolicy asks for a small self-signed certificate.
 func selfPolicy() *issuance.Patch {
 	return &issuance.Patch{
-		Key:    &issuance.KeyPatch{Type: ptr("EC")},
-		X509:   &issuance.X509Patch{Subject: ptr("CN=www.example.net"), SANs: &issuance.SANs{DNSNames: []string{"www.example.net"}}},
-		Issuer: &issuance.IssuerPatch{Name: ptr("Self")},
+		Key:    issuance.KeyPatch{Type: ptr("EC")},
+		X509:   issuance.X509Patch{Subject: ptr("CN=www.example.net"), SANs: &issuance.SANs{DNSNames: []string{"www.example.net"}}},
+		Issuer: issuance.IssuerPatch{Name: ptr("Self")},
 	}
 }
 

@@ -45,13 +45,10 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 	derived := p.Clone()
 	// The certificate says what it says: only what the caller gave is checked.
 	given := *patch
-	if given.X509 != nil {
-		x := *given.X509
-		if err := contradicts(derived, &x, leaf); err != nil {
-			return nil, err
-		}
-		given.X509 = spoken(x)
+	if err := contradicts(derived, &given.X509, leaf); err != nil {
+		return nil, err
 	}
+	given.X509 = spoken(given.X509)
 	if err := p.apply(&given); err != nil {
 		return nil, err
 	}
@@ -62,7 +59,7 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 		return nil, contradiction()
 	}
 	months := p.X509.ValidityMonths
-	if given.X509 != nil && given.X509.ValidityMonths != nil && (months < 1 || months > maxValidityMonths) {
+	if given.X509.ValidityMonths != nil && (months < 1 || months > maxValidityMonths) {
 		return nil, fault.InvalidField("policy.x509_props", "validity_months is 1 to 1200.")
 	}
 	if given.Actions == nil {
@@ -78,7 +75,7 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 
 // spoken is what x509_props really gives: text that is not contradicted is kept as
 // it was sent; empty text and lists give nothing.
-func spoken(x X509Patch) *X509Patch {
+func spoken(x X509Patch) X509Patch {
 	if x.Subject != nil && strings.TrimSpace(*x.Subject) == "" {
 		x.Subject = nil
 	}
@@ -99,8 +96,8 @@ func spoken(x X509Patch) *X509Patch {
 			x.SANs = nil
 		}
 	}
-	x.BasicConstraints = nil // it agrees, or was refused
-	return &x
+	x.CA, x.PathLen = nil, nil // they agree, or were refused
+	return x
 }
 
 // contradiction is the recorded answer to a policy that does not fit the
@@ -149,13 +146,11 @@ func contradicts(p *Policy, x *X509Patch, leaf *pki.Certificate) error {
 			return contradiction()
 		}
 	}
-	if b := x.BasicConstraints; b != nil {
-		if b.CA != nil && *b.CA != p.X509.CA {
-			return contradiction()
-		}
-		if b.PathLen != nil && (p.X509.PathLen == nil || *b.PathLen != *p.X509.PathLen) {
-			return contradiction()
-		}
+	if x.CA != nil && *x.CA != p.X509.CA {
+		return contradiction()
+	}
+	if x.PathLen != nil && (p.X509.PathLen == nil || *x.PathLen != *p.X509.PathLen) {
+		return contradiction()
 	}
 	return nil
 }

@@ -95,11 +95,11 @@ func TestDerivedMonths(t *testing.T) {
 // Given values that steer the future replace the derived ones.
 func TestDeriveTakesWhatSteers(t *testing.T) {
 	got, err := issuance.Derive(full(t), issuance.PEM, &issuance.Patch{
-		Key:        &issuance.KeyPatch{Exportable: ptr(false), Reuse: ptr(true), Type: ptr("EC"), Size: ptr(384), Curve: ptr("P-384")},
-		Secret:     &issuance.SecretPatch{ContentType: ptr(issuance.PEM)},
-		X509:       &issuance.X509Patch{ValidityMonths: ptr(1)},
-		Issuer:     &issuance.IssuerPatch{Name: ptr("Self")},
-		Attributes: &issuance.AttributesPatch{Enabled: ptr(false)},
+		Key:         issuance.KeyPatch{Exportable: ptr(false), Reuse: ptr(true), Type: ptr("EC"), Size: ptr(384), Curve: ptr("P-384")},
+		ContentType: ptr(issuance.PEM),
+		X509:        issuance.X509Patch{ValidityMonths: ptr(1)},
+		Issuer:      issuance.IssuerPatch{Name: ptr("Self")},
+		Enabled:     ptr(false),
 	}, now)
 	if err != nil {
 		t.Fatal(err)
@@ -119,26 +119,26 @@ func TestDeriveContradictions(t *testing.T) {
 		ok    bool
 		patch *issuance.Patch
 	}{
-		{"the subject", true, &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("cn = x,O=Y")}}},
-		{"no subject", true, &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("")}}},
-		{"another subject", false, &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("CN=y")}}},
-		{"names in another order", true, &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"C.D", "a.b"}}}}},
-		{"the same address", true, &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{IPAddresses: []string{"2001:0DB8:0::1"}}}}},
-		{"a URI without its slash", true, &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{URIs: []string{"https://x.y"}}}}},
-		{"one name of two", false, &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"a.b"}}}}},
-		{"another name", false, &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{"a@b"}}}}},
-		{"empty lists", true, &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{}}, EKUs: []string{}, KeyUsage: []string{}}}},
-		{"the usages", true, &issuance.Patch{X509: &issuance.X509Patch{KeyUsage: []string{"KEYCERTSIGN", "digitalSignature"}}}},
-		{"another usage", false, &issuance.Patch{X509: &issuance.X509Patch{KeyUsage: []string{"digitalSignature"}}}},
-		{"no usage word", false, &issuance.Patch{X509: &issuance.X509Patch{KeyUsage: []string{"digitalSignature", "x"}}}},
-		{"another eku", false, &issuance.Patch{X509: &issuance.X509Patch{EKUs: []string{"1.2.3"}}}},
-		{"ca", true, &issuance.Patch{X509: &issuance.X509Patch{BasicConstraints: &issuance.ConstraintsPatch{CA: ptr(true), PathLen: ptr(2)}}}},
-		{"no ca", false, &issuance.Patch{X509: &issuance.X509Patch{BasicConstraints: &issuance.ConstraintsPatch{CA: ptr(false)}}}},
-		{"another path length", false, &issuance.Patch{X509: &issuance.X509Patch{BasicConstraints: &issuance.ConstraintsPatch{PathLen: ptr(3)}}}},
-		{"RSA", false, &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA")}}},
-		{"another curve", false, &issuance.Patch{Key: &issuance.KeyPatch{Curve: ptr("P-256")}}},
-		{"another size", false, &issuance.Patch{Key: &issuance.KeyPatch{Size: ptr(256)}}},
-		{"PFX", false, &issuance.Patch{Secret: &issuance.SecretPatch{ContentType: ptr(issuance.PKCS12)}}},
+		{"the subject", true, &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("cn = x,O=Y")}}},
+		{"no subject", true, &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("")}}},
+		{"another subject", false, &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("CN=y")}}},
+		{"names in another order", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"C.D", "a.b"}}}}},
+		{"the same address", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{IPAddresses: []string{"2001:0DB8:0::1"}}}}},
+		{"a URI without its slash", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{URIs: []string{"https://x.y"}}}}},
+		{"one name of two", false, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"a.b"}}}}},
+		{"another name", false, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{"a@b"}}}}},
+		{"empty lists", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{}}, EKUs: []string{}, KeyUsage: []string{}}}},
+		{"the usages", true, &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"KEYCERTSIGN", "digitalSignature"}}}},
+		{"another usage", false, &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"digitalSignature"}}}},
+		{"no usage word", false, &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"digitalSignature", "x"}}}},
+		{"another eku", false, &issuance.Patch{X509: issuance.X509Patch{EKUs: []string{"1.2.3"}}}},
+		{"ca", true, &issuance.Patch{X509: issuance.X509Patch{CA: ptr(true), PathLen: ptr(2)}}},
+		{"no ca", false, &issuance.Patch{X509: issuance.X509Patch{CA: ptr(false)}}},
+		{"another path length", false, &issuance.Patch{X509: issuance.X509Patch{PathLen: ptr(3)}}},
+		{"RSA", false, &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("RSA")}}},
+		{"another curve", false, &issuance.Patch{Key: issuance.KeyPatch{Curve: ptr("P-256")}}},
+		{"another size", false, &issuance.Patch{Key: issuance.KeyPatch{Size: ptr(256)}}},
+		{"PFX", false, &issuance.Patch{ContentType: ptr(issuance.PKCS12)}},
 	} {
 		_, err := issuance.Derive(leaf, issuance.PEM, c.patch, now)
 		if c.ok && err != nil {
@@ -153,10 +153,10 @@ func TestDeriveContradictions(t *testing.T) {
 		patch *issuance.Patch
 		field string
 	}{
-		{"0 months", &issuance.Patch{X509: &issuance.X509Patch{ValidityMonths: ptr(0)}}, "policy.x509_props"},
+		{"0 months", &issuance.Patch{X509: issuance.X509Patch{ValidityMonths: ptr(0)}}, "policy.x509_props"},
 		{"too many days", &issuance.Patch{Actions: trigger(nil, ptr(9*27+1)).Actions}, "policy.lifetime_actions"},
 		{"two actions", &issuance.Patch{Actions: make([]issuance.ActionPatch, 2)}, "policy.lifetime_actions"},
-		{"no distinguished name", &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("x")}}, "policy.x509_props"},
+		{"no distinguished name", &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("x")}}, "policy.x509_props"},
 	} {
 		_, err := issuance.Derive(leaf, issuance.PEM, c.patch, now)
 		checkRefusal(t, c.claim, err, c.field, "")
@@ -190,11 +190,11 @@ func TestAcceptedPoliciesCanBeCarriedOut(t *testing.T) {
 			}
 			return nil
 		}
-		x := &issuance.X509Patch{
+		x := issuance.X509Patch{
 			Subject: text("subject"), EKUs: list("ekus", "1.3.6.1.5.5.7.3.1", "2.999", "1.2", "2.5.29.37.0", "1.2.3", "1.3.6.1.5.5.7.3.2"),
-			KeyUsage:         list("usage", "digitalSignature", "cRLSign", "decipherOnly", "encipheronly", "keyAgreement"),
-			ValidityMonths:   rapid.Ptr(rapid.SampledFrom([]int{0, 1, 2, 12, 24, 120, 1200, 1201}), true).Draw(t, "months"),
-			BasicConstraints: &issuance.ConstraintsPatch{CA: rapid.Ptr(rapid.Bool(), true).Draw(t, "ca"), PathLen: rapid.Ptr(rapid.SampledFrom([]int{0, 1, 255, 256}), true).Draw(t, "length")},
+			KeyUsage:       list("usage", "digitalSignature", "cRLSign", "decipherOnly", "encipheronly", "keyAgreement"),
+			ValidityMonths: rapid.Ptr(rapid.SampledFrom([]int{0, 1, 2, 12, 24, 120, 1200, 1201}), true).Draw(t, "months"),
+			CA:             rapid.Ptr(rapid.Bool(), true).Draw(t, "ca"), PathLen: rapid.Ptr(rapid.SampledFrom([]int{0, 1, 255, 256}), true).Draw(t, "length"),
 		}
 		if rapid.Bool().Draw(t, "sans") {
 			x.SANs = &issuance.SANs{
@@ -247,10 +247,10 @@ func FuzzNewPolicy(f *testing.F) {
 	f.Add("oct", -1, "\x00", "CN=\"", "..", "9.9", "x", -1<<31, 100, 1<<31-1, -1)
 	f.Fuzz(func(t *testing.T, kty string, size int, crv, subject, dns, eku, usage string, months, percentage, days, length int) {
 		p, err := issuance.NewPolicy(&issuance.Patch{
-			Key: &issuance.KeyPatch{Type: &kty, Size: &size, Curve: &crv},
-			X509: &issuance.X509Patch{Subject: &subject, SANs: &issuance.SANs{DNSNames: []string{dns}}, EKUs: []string{eku}, KeyUsage: []string{usage},
-				ValidityMonths: &months, BasicConstraints: &issuance.ConstraintsPatch{CA: ptr(true), PathLen: &length}},
-			Actions: []issuance.ActionPatch{{ActionType: ptr("AutoRenew"), Trigger: &issuance.TriggerPatch{Days: &days}}},
+			Key: issuance.KeyPatch{Type: &kty, Size: &size, Curve: &crv},
+			X509: issuance.X509Patch{Subject: &subject, SANs: &issuance.SANs{DNSNames: []string{dns}}, EKUs: []string{eku}, KeyUsage: []string{usage},
+				ValidityMonths: &months, CA: ptr(true), PathLen: &length},
+			Actions: []issuance.ActionPatch{{ActionType: ptr("AutoRenew"), Days: &days}},
 		}, now)
 		if err != nil {
 			return

@@ -13,12 +13,12 @@ import (
 // Patch is a policy as a caller sends it. nil means absent, which is the same as
 // null; an empty list that is not nil was given empty.
 type Patch struct {
-	Key             *KeyPatch
-	Secret          *SecretPatch
-	X509            *X509Patch
+	Key             KeyPatch
+	ContentType     *string
+	X509            X509Patch
 	Actions         []ActionPatch // replaced as a whole
-	Issuer          *IssuerPatch
-	Attributes      *AttributesPatch
+	Issuer          IssuerPatch
+	Enabled         *bool
 	PlatformManaged *PlatformManaged
 }
 
@@ -31,35 +31,22 @@ type KeyPatch struct {
 	Reuse      *bool
 }
 
-// SecretPatch is secret_props.
-type SecretPatch struct{ ContentType *string }
-
 // X509Patch is x509_props.
 type X509Patch struct {
-	Subject          *string
-	SANs             *SANs
-	EKUs             []string
-	KeyUsage         []string
-	ValidityMonths   *int
-	BasicConstraints *ConstraintsPatch
-}
-
-// ConstraintsPatch is basic_constraints.
-type ConstraintsPatch struct {
-	CA      *bool
-	PathLen *int
+	Subject        *string
+	SANs           *SANs
+	EKUs           []string
+	KeyUsage       []string
+	ValidityMonths *int
+	CA             *bool
+	PathLen        *int
 }
 
 // ActionPatch is one of lifetime_actions.
 type ActionPatch struct {
-	Trigger    *TriggerPatch
-	ActionType *string
-}
-
-// TriggerPatch is the trigger of a lifetime action.
-type TriggerPatch struct {
 	Percentage *int
 	Days       *int
+	ActionType *string
 }
 
 // IssuerPatch is issuer.
@@ -68,9 +55,6 @@ type IssuerPatch struct {
 	CertificateType *string
 	Transparency    *bool
 }
-
-// AttributesPatch is attributes; only enabled can be written.
-type AttributesPatch struct{ Enabled *bool }
 
 // Bounds of a policy (contract certificates.md, 6 and 14).
 const (
@@ -148,28 +132,22 @@ func (p *Policy) Merge(patch *Patch, now time.Time) (*Policy, error) {
 // apply overwrites what the patch gives. It checks what one value alone can say;
 // check looks at the whole.
 func (p *Policy) apply(patch *Patch) error {
-	if patch.Key != nil {
-		if err := p.applyKey(patch.Key); err != nil {
-			return err
-		}
+	if err := p.applyKey(&patch.Key); err != nil {
+		return err
 	}
-	if patch.Secret != nil && patch.Secret.ContentType != nil {
-		switch ct := strings.ToLower(*patch.Secret.ContentType); ct {
+	if patch.ContentType != nil {
+		switch ct := strings.ToLower(*patch.ContentType); ct {
 		case PKCS12, PEM:
 			p.ContentType = ct
 		default:
 			return fault.InvalidField("policy.secret_props", "contentType is "+PKCS12+" or "+PEM+".")
 		}
 	}
-	if patch.X509 != nil {
-		if err := p.applyX509(patch.X509); err != nil {
-			return err
-		}
+	if err := p.applyX509(&patch.X509); err != nil {
+		return err
 	}
-	if patch.Issuer != nil {
-		if err := p.applyIssuer(patch.Issuer); err != nil {
-			return err
-		}
+	if err := p.applyIssuer(&patch.Issuer); err != nil {
+		return err
 	}
 	if patch.Actions != nil {
 		actions, err := parseActions(patch.Actions)
@@ -178,8 +156,8 @@ func (p *Policy) apply(patch *Patch) error {
 		}
 		p.Actions = actions
 	}
-	if patch.Attributes != nil && patch.Attributes.Enabled != nil {
-		p.Enabled = *patch.Attributes.Enabled
+	if patch.Enabled != nil {
+		p.Enabled = *patch.Enabled
 	}
 	if m := patch.PlatformManaged; m != nil {
 		if len(m.CertificateUsage) == 0 || len(m.CertificateUsage) > maxTypeText || len(m.Metadata) > maxTypeText {
@@ -295,17 +273,14 @@ func (p *Policy) applyX509(x *X509Patch) error {
 	if x.ValidityMonths != nil {
 		p.X509.ValidityMonths = *x.ValidityMonths
 	}
-	if b := x.BasicConstraints; b != nil {
-		if b.CA != nil {
-			p.X509.CA = *b.CA
-			if !*b.CA {
-				p.X509.PathLen = nil // a stale length makes no sense without ca
-			}
+	if x.CA != nil {
+		p.X509.CA = *x.CA
+		if !*x.CA {
+			p.X509.PathLen = nil // a stale length makes no sense without ca
 		}
-		if b.PathLen != nil {
-			n := *b.PathLen
-			p.X509.PathLen = &n
-		}
+	}
+	if x.PathLen != nil {
+		p.X509.PathLen = clone(x.PathLen)
 	}
 	return nil
 }
@@ -348,20 +323,19 @@ func parseActions(in []ActionPatch) ([]LifetimeAction, error) {
 		default:
 			return nil, fault.InvalidField(field, "action_type is AutoRenew or EmailContacts.")
 		}
-		t := a.Trigger
-		if t == nil || (t.Percentage == nil) == (t.Days == nil) {
+		if (a.Percentage == nil) == (a.Days == nil) {
 			return nil, fault.InvalidField(field, "trigger has exactly one of lifetime_percentage and days_before_expiry.")
 		}
-		if t.Percentage != nil {
-			if *t.Percentage < 1 || *t.Percentage > 99 {
+		if a.Percentage != nil {
+			if *a.Percentage < 1 || *a.Percentage > 99 {
 				return nil, fault.InvalidField(field, "lifetime_percentage is 1 to 99.")
 			}
-			l.Percentage = *t.Percentage
+			l.Percentage = *a.Percentage
 		} else {
-			if *t.Days < 1 {
+			if *a.Days < 1 {
 				return nil, fault.InvalidField(field, "days_before_expiry is 1 or more.")
 			}
-			l.Days = *t.Days
+			l.Days = *a.Days
 		}
 		out = append(out, l)
 	}

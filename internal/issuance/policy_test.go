@@ -21,7 +21,7 @@ func ptr[T any](v T) *T { return &v }
 
 // subject is the least that a policy needs.
 func subject(change ...func(*issuance.Patch)) *issuance.Patch {
-	p := &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr("CN=x")}}
+	p := &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("CN=x")}}
 	for _, f := range change {
 		f(p)
 	}
@@ -55,9 +55,9 @@ func TestDefaults(t *testing.T) {
 			p.X509.KeyUsage = []string{"digitalSignature"}
 		}
 	}
-	key := func(k issuance.KeyPatch) *issuance.Patch { return subject(func(p *issuance.Patch) { p.Key = &k }) }
+	key := func(k issuance.KeyPatch) *issuance.Patch { return subject(func(p *issuance.Patch) { p.Key = k }) }
 	issuer := func(name string) *issuance.Patch {
-		return subject(func(p *issuance.Patch) { p.Issuer = &issuance.IssuerPatch{Name: &name} })
+		return subject(func(p *issuance.Patch) { p.Issuer = issuance.IssuerPatch{Name: &name} })
 	}
 	renews := func(name string) func(*issuance.Policy) {
 		return func(p *issuance.Policy) { p.Issuer.Name, p.Actions[0].Action = name, issuance.AutoRenew }
@@ -68,10 +68,10 @@ func TestDefaults(t *testing.T) {
 		want  *issuance.Policy
 	}{
 		{"only a subject", subject(), base(func(*issuance.Policy) {})},
-		{"only a name", &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"x.y"}}}},
+		{"only a name", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"x.y"}}}},
 			base(func(p *issuance.Policy) { p.X509.Subject, p.X509.SANs = "", &issuance.SANs{DNSNames: []string{"x.y"}} })},
 		{"empty objects", subject(func(p *issuance.Patch) {
-			p.Key, p.Secret, p.Issuer, p.Attributes = &issuance.KeyPatch{}, &issuance.SecretPatch{}, &issuance.IssuerPatch{}, &issuance.AttributesPatch{}
+			p.Key, p.Issuer = issuance.KeyPatch{}, issuance.IssuerPatch{}
 		}), base(func(*issuance.Policy) {})},
 		{"EC", key(issuance.KeyPatch{Type: ptr("ec")}), base(ec(256, "P-256"))},
 		{"EC of 256", key(issuance.KeyPatch{Type: ptr("EC"), Size: ptr(256)}), base(ec(256, "P-256"))},
@@ -102,11 +102,11 @@ func TestDefaults(t *testing.T) {
 			p.X509.Subject, p.X509.SANs = "cn=MyCert", &issuance.SANs{IPAddresses: []string{"2001:0db8::1"}, Emails: []string{}}
 		})},
 		{"everything else", subject(func(p *issuance.Patch) {
-			p.Secret = &issuance.SecretPatch{ContentType: ptr("application/x-PEM-file")}
-			p.X509.ValidityMonths, p.X509.BasicConstraints = ptr(1200), &issuance.ConstraintsPatch{CA: ptr(true), PathLen: ptr(0)}
-			p.Issuer = &issuance.IssuerPatch{CertificateType: ptr("OV-SSL"), Transparency: ptr(false)}
-			p.Attributes = &issuance.AttributesPatch{Enabled: ptr(false)}
-			p.Actions = []issuance.ActionPatch{{ActionType: ptr("autorenew"), Trigger: &issuance.TriggerPatch{Days: ptr(1200 * 27)}}}
+			p.ContentType = ptr("application/x-PEM-file")
+			p.X509.ValidityMonths, p.X509.CA, p.X509.PathLen = ptr(1200), ptr(true), ptr(0)
+			p.Issuer = issuance.IssuerPatch{CertificateType: ptr("OV-SSL"), Transparency: ptr(false)}
+			p.Enabled = ptr(false)
+			p.Actions = []issuance.ActionPatch{{ActionType: ptr("autorenew"), Days: ptr(1200 * 27)}}
 			p.PlatformManaged = &issuance.PlatformManaged{CertificateUsage: "u"}
 		}), base(func(p *issuance.Policy) {
 			p.ContentType, p.X509.ValidityMonths, p.X509.CA, p.X509.PathLen = "application/x-pem-file", 1200, true, ptr(0)
@@ -136,7 +136,7 @@ var refusals = []struct {
 }{
 	{"nothing", nil, "policy", "Property policy has invalid value\r\n"},
 	{"an empty policy", &issuance.Patch{}, "policy.x509_props", ""},
-	{"an empty subject and no names", &issuance.Patch{X509: &issuance.X509Patch{Subject: ptr(" "), SANs: &issuance.SANs{DNSNames: []string{}}}}, "policy.x509_props", ""},
+	{"an empty subject and no names", &issuance.Patch{X509: issuance.X509Patch{Subject: ptr(" "), SANs: &issuance.SANs{DNSNames: []string{}}}}, "policy.x509_props", ""},
 	{"no distinguished name", x509(func(x *issuance.X509Patch) { x.Subject = ptr("hello") }), "policy.x509_props",
 		"Property policy.x509_props has invalid value. Invalid X.500 distinguished name\r\n"},
 	{"an endless subject", x509(func(x *issuance.X509Patch) { x.Subject = ptr(longSubject + "x") }), "policy.x509_props", ""},
@@ -152,7 +152,7 @@ var refusals = []struct {
 	{"a curve of another size", key(issuance.KeyPatch{Type: ptr("EC"), Curve: ptr("P-384"), Size: ptr(256)}), "policy.key_props", ""},
 	{"EC of 512", key(issuance.KeyPatch{Type: ptr("EC"), Size: ptr(512)}), "policy.key_props", ""},
 	{"EC of 2048", key(issuance.KeyPatch{Type: ptr("EC"), Size: ptr(2048)}), "policy.key_props", ""},
-	{"another content type", subject(func(p *issuance.Patch) { p.Secret = &issuance.SecretPatch{ContentType: ptr("text/plain")} }), "policy.secret_props", ""},
+	{"another content type", subject(func(p *issuance.Patch) { p.ContentType = ptr("text/plain") }), "policy.secret_props", ""},
 	{"a usage", x509(func(x *issuance.X509Patch) { x.KeyUsage = []string{"digitalSignature", "signing"} }), "policy.x509_props", ""},
 	{"an identifier", x509(func(x *issuance.X509Patch) { x.EKUs = []string{"1.3.6.1.5.5.7.3.1", "serverAuth"} }), "policy.x509_props", ""},
 	{"101 identifiers", x509(func(x *issuance.X509Patch) { x.EKUs = make([]string, 101) }), "policy.x509_props", ""},
@@ -162,13 +162,13 @@ var refusals = []struct {
 	{"a URI", x509(func(x *issuance.X509Patch) { x.SANs = &issuance.SANs{URIs: []string{"::"}} }), "policy.x509_props.sans.uris", ""},
 	{"0 months", x509(func(x *issuance.X509Patch) { x.ValidityMonths = ptr(0) }), "policy.x509_props", ""},
 	{"1201 months", x509(func(x *issuance.X509Patch) { x.ValidityMonths = ptr(1201) }), "policy.x509_props", ""},
-	{"a path length without ca", x509(func(x *issuance.X509Patch) { x.BasicConstraints = &issuance.ConstraintsPatch{PathLen: ptr(0)} }), "policy.x509_props", ""},
+	{"a path length without ca", x509(func(x *issuance.X509Patch) { x.PathLen = ptr(0) }), "policy.x509_props", ""},
 	{"a negative path length", x509(func(x *issuance.X509Patch) {
-		x.BasicConstraints = &issuance.ConstraintsPatch{CA: ptr(true), PathLen: ptr(-1)}
+		x.CA, x.PathLen = ptr(true), ptr(-1)
 	}), "policy.x509_props", ""},
 	{"two actions", subject(func(p *issuance.Patch) { p.Actions = make([]issuance.ActionPatch, 2) }), "policy.lifetime_actions", "At most one action is allowed"},
-	{"no action type", action(issuance.ActionPatch{Trigger: &issuance.TriggerPatch{Days: ptr(1)}}), "policy.lifetime_actions", ""},
-	{"another action type", action(issuance.ActionPatch{ActionType: ptr("Panic"), Trigger: &issuance.TriggerPatch{Days: ptr(1)}}), "policy.lifetime_actions", ""},
+	{"no action type", action(issuance.ActionPatch{Days: ptr(1)}), "policy.lifetime_actions", ""},
+	{"another action type", action(issuance.ActionPatch{ActionType: ptr("Panic"), Days: ptr(1)}), "policy.lifetime_actions", ""},
 	{"no trigger", action(issuance.ActionPatch{ActionType: ptr("AutoRenew")}), "policy.lifetime_actions", ""},
 	{"an empty trigger", trigger(nil, nil), "policy.lifetime_actions", ""},
 	{"both triggers", trigger(ptr(80), ptr(1)), "policy.lifetime_actions", ""},
@@ -176,19 +176,19 @@ var refusals = []struct {
 	{"100 per cent", trigger(ptr(100), nil), "policy.lifetime_actions", ""},
 	{"0 days", trigger(nil, ptr(0)), "policy.lifetime_actions", ""},
 	{"too many days", trigger(nil, ptr(12*27+1)), "policy.lifetime_actions", ""},
-	{"a long issuer name", subject(func(p *issuance.Patch) { p.Issuer = &issuance.IssuerPatch{Name: ptr(strings.Repeat("x", 128))} }), "policy.issuer", ""},
+	{"a long issuer name", subject(func(p *issuance.Patch) { p.Issuer = issuance.IssuerPatch{Name: ptr(strings.Repeat("x", 128))} }), "policy.issuer", ""},
 	{"a long cty", subject(func(p *issuance.Patch) {
-		p.Issuer = &issuance.IssuerPatch{CertificateType: ptr(strings.Repeat("x", 257))}
+		p.Issuer = issuance.IssuerPatch{CertificateType: ptr(strings.Repeat("x", 257))}
 	}), "policy.issuer", ""},
 	{"no usage", subject(func(p *issuance.Patch) { p.PlatformManaged = &issuance.PlatformManaged{} }), "policy.platform_managed", ""},
 }
 
 func x509(change func(*issuance.X509Patch)) *issuance.Patch {
-	return subject(func(p *issuance.Patch) { change(p.X509) })
+	return subject(func(p *issuance.Patch) { change(&p.X509) })
 }
 
 func key(k issuance.KeyPatch) *issuance.Patch {
-	return subject(func(p *issuance.Patch) { p.Key = &k })
+	return subject(func(p *issuance.Patch) { p.Key = k })
 }
 
 func action(a issuance.ActionPatch) *issuance.Patch {
@@ -196,7 +196,7 @@ func action(a issuance.ActionPatch) *issuance.Patch {
 }
 
 func trigger(percentage, days *int) *issuance.Patch {
-	return action(issuance.ActionPatch{ActionType: ptr("AutoRenew"), Trigger: &issuance.TriggerPatch{Percentage: percentage, Days: days}})
+	return action(issuance.ActionPatch{ActionType: ptr("AutoRenew"), Percentage: percentage, Days: days})
 }
 
 func checkRefusal(t *testing.T, claim string, err error, field, text string) {
@@ -211,7 +211,7 @@ func TestRefusals(t *testing.T) {
 	for _, c := range refusals {
 		_, err := issuance.NewPolicy(c.patch, now)
 		checkRefusal(t, c.claim, err, c.field, c.text)
-		if c.patch == nil || c.patch.X509 == nil || c.claim == "an empty policy" {
+		if c.patch == nil || reflect.ValueOf(c.patch.X509).IsZero() || c.claim == "an empty policy" {
 			continue
 		}
 		// The same by a PATCH, which leaves the policy as it was.
@@ -231,13 +231,13 @@ func TestRefusals(t *testing.T) {
 		// One of software, exportable by default, goes into hardware, and not back
 		// out of it by exportable alone.
 		soft := mustPolicy(t, subject())
-		moved, err := soft.Merge(&issuance.Patch{Key: &issuance.KeyPatch{Type: &kty}}, now)
+		moved, err := soft.Merge(&issuance.Patch{Key: issuance.KeyPatch{Type: &kty}}, now)
 		if err != nil || !moved.Key.HSM() || moved.Key.Exportable {
 			t.Errorf("%s: moved to %+v, %v", kty, moved.Key, err)
 		}
-		_, err = moved.Merge(&issuance.Patch{Key: &issuance.KeyPatch{Exportable: ptr(true)}}, now)
+		_, err = moved.Merge(&issuance.Patch{Key: issuance.KeyPatch{Exportable: ptr(true)}}, now)
 		checkRefusal(t, "exportable in hardware", err, "policy.key_props", "")
-		back, err := moved.Merge(&issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("RSA")}}, now)
+		back, err := moved.Merge(&issuance.Patch{Key: issuance.KeyPatch{Type: ptr("RSA")}}, now)
 		if err != nil || back.Key.HSM() || back.Key.Exportable {
 			t.Errorf("%s: back as %+v, %v", kty, back.Key, err)
 		}
@@ -252,9 +252,9 @@ func TestRefusals(t *testing.T) {
 func TestMerge(t *testing.T) {
 	later := now.Add(time.Hour)
 	rsa := subject(func(p *issuance.Patch) {
-		p.Key = &issuance.KeyPatch{Size: ptr(3072), Reuse: ptr(true)}
+		p.Key = issuance.KeyPatch{Size: ptr(3072), Reuse: ptr(true)}
 		p.X509.KeyUsage, p.X509.SANs = []string{"dataEncipherment"}, &issuance.SANs{DNSNames: []string{"a.b"}, Emails: []string{"a@b.c"}}
-		p.X509.BasicConstraints = &issuance.ConstraintsPatch{CA: ptr(true), PathLen: ptr(3)}
+		p.X509.CA, p.X509.PathLen = ptr(true), ptr(3)
 	})
 	for _, c := range []struct {
 		claim string
@@ -262,33 +262,33 @@ func TestMerge(t *testing.T) {
 		want  func(*issuance.Policy)
 	}{
 		{"nothing", nil, func(*issuance.Policy) {}},
-		{"empty objects", &issuance.Patch{Key: &issuance.KeyPatch{}, Secret: &issuance.SecretPatch{}, X509: &issuance.X509Patch{}, Issuer: &issuance.IssuerPatch{}},
+		{"empty objects", &issuance.Patch{Key: issuance.KeyPatch{}, X509: issuance.X509Patch{}, Issuer: issuance.IssuerPatch{}},
 			func(*issuance.Policy) {}},
-		{"a scalar", &issuance.Patch{X509: &issuance.X509Patch{ValidityMonths: ptr(2)}}, func(p *issuance.Policy) { p.X509.ValidityMonths = 2 }},
-		{"an array", &issuance.Patch{X509: &issuance.X509Patch{EKUs: []string{}}}, func(p *issuance.Policy) { p.X509.EKUs = []string{} }},
-		{"the sdk's switch to EC", &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC"), Curve: ptr("P-256K"), Size: ptr(256), Exportable: ptr(true), Reuse: ptr(false)}},
+		{"a scalar", &issuance.Patch{X509: issuance.X509Patch{ValidityMonths: ptr(2)}}, func(p *issuance.Policy) { p.X509.ValidityMonths = 2 }},
+		{"an array", &issuance.Patch{X509: issuance.X509Patch{EKUs: []string{}}}, func(p *issuance.Policy) { p.X509.EKUs = []string{} }},
+		{"the sdk's switch to EC", &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC"), Curve: ptr("P-256K"), Size: ptr(256), Exportable: ptr(true), Reuse: ptr(false)}},
 			func(p *issuance.Policy) {
 				p.Key = issuance.KeyProps{Type: "EC", Curve: "P-256K", Size: 256, Exportable: true}
 			}},
-		{"a switch to EC alone", &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("EC")}},
+		{"a switch to EC alone", &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("EC")}},
 			func(p *issuance.Policy) {
 				p.Key = issuance.KeyProps{Type: "EC", Curve: "P-256", Size: 256, Exportable: true, Reuse: true}
 			}},
-		{"the same type again", &issuance.Patch{Key: &issuance.KeyPatch{Type: ptr("rsa")}}, func(*issuance.Policy) {}},
-		{"one list of names", &issuance.Patch{X509: &issuance.X509Patch{SANs: &issuance.SANs{Emails: []string{}, URIs: []string{"https://x.y"}}}},
+		{"the same type again", &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("rsa")}}, func(*issuance.Policy) {}},
+		{"one list of names", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{Emails: []string{}, URIs: []string{"https://x.y"}}}},
 			func(p *issuance.Policy) {
 				p.X509.SANs = &issuance.SANs{DNSNames: []string{"a.b"}, Emails: []string{}, URIs: []string{"https://x.y"}}
 			}},
-		{"no ca, and so no path length", &issuance.Patch{X509: &issuance.X509Patch{BasicConstraints: &issuance.ConstraintsPatch{CA: ptr(false)}}},
+		{"no ca, and so no path length", &issuance.Patch{X509: issuance.X509Patch{CA: ptr(false)}},
 			func(p *issuance.Policy) { p.X509.CA, p.X509.PathLen = false, nil }},
 		{"actions as a whole", trigger(nil, ptr(5)), func(p *issuance.Policy) {
 			p.Actions = []issuance.LifetimeAction{{Days: 5, Action: issuance.AutoRenew}}
 		}},
 		{"no actions", &issuance.Patch{Actions: []issuance.ActionPatch{}}, func(p *issuance.Policy) { p.Actions = []issuance.LifetimeAction{} }},
-		{"an issuer; the action stays", &issuance.Patch{Issuer: &issuance.IssuerPatch{Name: ptr("Self"), Transparency: ptr(false)}},
+		{"an issuer; the action stays", &issuance.Patch{Issuer: issuance.IssuerPatch{Name: ptr("Self"), Transparency: ptr(false)}},
 			func(p *issuance.Policy) { p.Issuer = issuance.IssuerRef{Name: "Self", Transparency: ptr(false)} }},
-		{"no issuer name", &issuance.Patch{Issuer: &issuance.IssuerPatch{Name: ptr("")}}, func(*issuance.Policy) {}},
-		{"switched off", &issuance.Patch{Attributes: &issuance.AttributesPatch{Enabled: ptr(false)}}, func(p *issuance.Policy) { p.Enabled = false }},
+		{"no issuer name", &issuance.Patch{Issuer: issuance.IssuerPatch{Name: ptr("")}}, func(*issuance.Policy) {}},
+		{"switched off", &issuance.Patch{Enabled: ptr(false)}, func(p *issuance.Policy) { p.Enabled = false }},
 	} {
 		p := mustPolicy(t, rsa)
 		want := p.Clone()
@@ -312,7 +312,7 @@ func TestMerge(t *testing.T) {
 		{issuance.KeyPatch{Size: ptr(256)}, pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256}},
 		{issuance.KeyPatch{Size: ptr(521)}, pki.KeySpec{Algorithm: pki.EC, Size: 521, Curve: pki.P521}},
 	} {
-		got, err := p.Merge(&issuance.Patch{Key: &c.patch}, later)
+		got, err := p.Merge(&issuance.Patch{Key: c.patch}, later)
 		if err != nil || got.Key.Spec() != c.want {
 			t.Errorf("%+v: %v", got, err)
 		}
@@ -360,8 +360,8 @@ func TestCloneIsIndependent(t *testing.T) {
 	p := mustPolicy(t, subject(func(p *issuance.Patch) {
 		all := []string{"a@b.c"}
 		p.X509.SANs = &issuance.SANs{Emails: all, DNSNames: []string{"a.b"}, UPNs: all, URIs: []string{"urn:a:b"}, IPAddresses: []string{"::1"}}
-		p.X509.BasicConstraints = &issuance.ConstraintsPatch{CA: ptr(true), PathLen: ptr(1)}
-		p.Issuer = &issuance.IssuerPatch{Name: ptr("x"), CertificateType: ptr("y"), Transparency: ptr(true)}
+		p.X509.CA, p.X509.PathLen = ptr(true), ptr(1)
+		p.Issuer = issuance.IssuerPatch{Name: ptr("x"), CertificateType: ptr("y"), Transparency: ptr(true)}
 		p.PlatformManaged = &issuance.PlatformManaged{CertificateUsage: "u"}
 	}))
 	before, err := json.Marshal(p)

@@ -77,10 +77,7 @@ func newDeletion(r pipeline.Request, f object.Family, h object.Head) deletion {
 // enabled reads attributes.enabled, the one attribute that callers write here;
 // the dates that clients send are ignored (contract certificates.md, 5.2).
 func enabled(in *rest.Input) *bool {
-	if a := in.Object("attributes"); a != nil {
-		return a.Boolean("enabled")
-	}
-	return nil
+	return in.Object("attributes").Boolean("enabled")
 }
 
 // written are the attributes that callers give keys and secrets; nil: not given.
@@ -89,9 +86,15 @@ type written struct {
 	notBefore, expires *time.Time
 }
 
-func parseAttributes(in *rest.Input) (w written) {
-	if a := in.Object("attributes"); a != nil {
-		w = written{a.Boolean("enabled"), a.Instant("nbf"), a.Instant("exp")}
+func parseAttributes(in *rest.Input) written {
+	a := in.Object("attributes")
+	return written{a.Boolean("enabled"), a.Instant("nbf"), a.Instant("exp")}
+}
+
+// deref is a text whose absence means "".
+func deref(text *string) string {
+	if text == nil {
+		return ""
 	}
-	return w
+	return *text
 }

@@ -84,20 +84,18 @@ func issuerLine(r pipeline.Request, i *certificate.Issuer) issuerItem {
 
 func parseIssuer(_ pipeline.Request, in *rest.Input) certificate.IssuerParams {
 	p := certificate.IssuerParams{Provider: in.Text("provider"), Enabled: enabled(in)}
-	if cr := in.Object("credentials"); cr != nil {
-		p.AccountID = cr.Text("account_id")
-		if password := cr.Text("pwd"); password != nil {
-			p.Password = new(seal.NewValue([]byte(*password)))
-		}
+	cr := in.Object("credentials")
+	p.AccountID = cr.Text("account_id")
+	if password := cr.Text("pwd"); password != nil {
+		p.Password = new(seal.NewValue([]byte(*password)))
 	}
-	if o := in.Object("org_details"); o != nil {
-		p.OrganizationID = o.Text("id")
-		if admins := o.Objects("admin_details"); admins != nil {
-			p.Admins = make([]certificate.Admin, len(admins))
-			for i, a := range admins {
-				p.Admins[i] = certificate.Admin{
-					FirstName: a.Text("first_name"), LastName: a.Text("last_name"), Email: a.Text("email"), Phone: a.Text("phone"),
-				}
+	o := in.Object("org_details")
+	p.OrganizationID = o.Text("id")
+	if admins := o.Objects("admin_details"); admins != nil {
+		p.Admins = make([]certificate.Admin, len(admins))
+		for i, a := range admins {
+			p.Admins[i] = certificate.Admin{
+				FirstName: a.Text("first_name"), LastName: a.Text("last_name"), Email: a.Text("email"), Phone: a.Text("phone"),
 			}
 		}
 	}

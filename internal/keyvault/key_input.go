@@ -17,10 +17,8 @@ func parseGiven(in *rest.Input, ops []string) key.Given {
 	p := key.Given{Ops: ops, Tags: in.Tags("tags"), Release: parseReleasePolicy(in)}
 	written := parseAttributes(in)
 	p.Enabled, p.NotBefore, p.Expires = written.enabled, written.notBefore, written.expires
-	if a := in.Object("attributes"); a != nil {
-		p.Exportable = a.Boolean("exportable")
-		p.External = a.Object("external_key") != nil
-	}
+	a := in.Object("attributes")
+	p.Exportable, p.External = a.Boolean("exportable"), a.Object("external_key") != nil
 	return p
 }
 
@@ -156,17 +154,10 @@ func parseCount(_ pipeline.Request, in *rest.Input) int {
 
 func parseRotationPolicy(_ pipeline.Request, in *rest.Input) (p key.PolicyParams) {
 	for _, a := range in.Objects("lifetimeActions") {
-		var out key.ActionParams
-		if t := a.Object("trigger"); t != nil {
-			out.AfterCreate, out.BeforeExpiry = t.Text("timeAfterCreate"), t.Text("timeBeforeExpiry")
-		}
-		if t := a.Object("action"); t != nil {
-			out.Type = t.NeedText("type")
-		}
-		p.Actions = append(p.Actions, out)
+		t := a.Object("trigger")
+		p.Actions = append(p.Actions, key.ActionParams{AfterCreate: t.Text("timeAfterCreate"), BeforeExpiry: t.Text("timeBeforeExpiry"),
+			Type: a.Object("action").NeedText("type")})
 	}
-	if a := in.Object("attributes"); a != nil {
-		p.Expiry = a.Text("expiryTime")
-	}
+	p.Expiry = in.Object("attributes").Text("expiryTime")
 	return p
 }

@@ -132,11 +132,10 @@ func renderPolicyUpdated(r pipeline.Request, cert *certificate.Certificate) rest
 
 // policyOf reads the member policy of a body.
 func policyOf(r pipeline.Request, in *rest.Input) *issuance.Patch {
-	p := in.Object("policy")
-	if p == nil {
-		return nil
+	if p := in.Object("policy"); p != nil {
+		return parsePolicy(r, p)
 	}
-	return parsePolicy(r, p)
+	return nil
 }
 
 // parsePolicyBody reads a body that is a policy. Its members are named as those
@@ -146,44 +145,39 @@ func parsePolicyBody(r pipeline.Request, in *rest.Input) *issuance.Patch {
 }
 
 func parsePolicy(r pipeline.Request, in *rest.Input) *issuance.Patch {
-	p := &issuance.Patch{}
-	if k := in.Object("key_props"); k != nil {
-		p.Key = &issuance.KeyPatch{
+	k := in.Object("key_props")
+	p := &issuance.Patch{
+		Key: issuance.KeyPatch{
 			Type: k.Text("kty"), Size: k.Integer("key_size"), Curve: k.Text("crv"),
 			Exportable: k.Boolean("exportable"), Reuse: k.Boolean("reuse_key"),
-		}
-	}
-	if s := in.Object("secret_props"); s != nil {
-		p.Secret = &issuance.SecretPatch{ContentType: s.Text("contentType")}
-	}
-	if x := in.Object("x509_props"); x != nil {
-		p.X509 = parseX509(r, x)
+		},
+		ContentType: in.Object("secret_props").Text("contentType"),
+		X509:        parseX509(r, in.Object("x509_props")),
 	}
 	if actions := in.Objects("lifetime_actions"); actions != nil {
 		p.Actions = make([]issuance.ActionPatch, len(actions))
 		for i, a := range actions {
-			p.Actions[i] = parseAction(a)
+			t := a.Object("trigger")
+			p.Actions[i] = issuance.ActionPatch{Percentage: t.Integer("lifetime_percentage"), Days: t.Integer("days_before_expiry"),
+				ActionType: a.Object("action").Text("action_type")}
 		}
 	}
-	if i := in.Object("issuer"); i != nil {
-		p.Issuer = &issuance.IssuerPatch{Name: i.Text("name"), CertificateType: i.Text("cty")}
-		if r.Version().Has(modernNames) {
-			p.Issuer.Transparency = i.Boolean("cert_transparency")
-		}
+	i := in.Object("issuer")
+	p.Issuer = issuance.IssuerPatch{Name: i.Text("name"), CertificateType: i.Text("cty")}
+	if r.Version().Has(modernNames) {
+		p.Issuer.Transparency = i.Boolean("cert_transparency")
 	}
-	if a := in.Object("attributes"); a != nil {
-		p.Attributes = &issuance.AttributesPatch{Enabled: a.Boolean("enabled")}
-	}
+	p.Enabled = enabled(in)
 	if r.Version().Has(platformManaged) { // older versions ignore it, whatever it is
 		if m := in.Object("platform_managed"); m != nil {
-			p.PlatformManaged = parsePlatformManaged(m)
+			p.PlatformManaged = &issuance.PlatformManaged{CertificateUsage: m.NeedText("certificate_usage"), Metadata: deref(m.Text("metadata"))}
 		}
 	}
 	return p
 }
 
-func parseX509(r pipeline.Request, in *rest.Input) *issuance.X509Patch {
-	x := &issuance.X509Patch{
+func parseX509(r pipeline.Request, in *rest.Input) issuance.X509Patch {
+	x := issuance.X509Patch{
 		Subject: in.Text("subject"), EKUs: in.Texts("ekus"), KeyUsage: in.Texts("key_usage"),
 		ValidityMonths: in.Integer("validity_months"),
 	}
@@ -193,27 +187,7 @@ func parseX509(r pipeline.Request, in *rest.Input) *issuance.X509Patch {
 			x.SANs.URIs, x.SANs.IPAddresses = s.Texts("uris"), s.Texts("ipAddresses")
 		}
 	}
-	if b := in.Object("basic_constraints"); b != nil {
-		x.BasicConstraints = &issuance.ConstraintsPatch{CA: b.Boolean("ca"), PathLen: b.Integer("path_len_constraint")}
-	}
+	b := in.Object("basic_constraints")
+	x.CA, x.PathLen = b.Boolean("ca"), b.Integer("path_len_constraint")
 	return x
-}
-
-func parseAction(in *rest.Input) issuance.ActionPatch {
-	var p issuance.ActionPatch
-	if t := in.Object("trigger"); t != nil {
-		p.Trigger = &issuance.TriggerPatch{Percentage: t.Integer("lifetime_percentage"), Days: t.Integer("days_before_expiry")}
-	}
-	if a := in.Object("action"); a != nil {
-		p.ActionType = a.Text("action_type")
-	}
-	return p
-}
-
-func parsePlatformManaged(in *rest.Input) *issuance.PlatformManaged {
-	m := &issuance.PlatformManaged{CertificateUsage: in.NeedText("certificate_usage")}
-	if metadata := in.Text("metadata"); metadata != nil {
-		m.Metadata = *metadata
-	}
-	return m
 }

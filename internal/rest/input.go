@@ -98,7 +98,8 @@ func isJSON(contentType string) bool {
 // Input is one JSON object of a body. Its methods read members by name: a
 // member that is absent or null gives nil, one of the wrong type is reported,
 // and so is everything else that is wrong, for all is told at once (contract
-// errors.md, 3). Of two members with one name the last counts.
+// errors.md, 3). Of two members with one name the last counts. An object that is
+// absent is a nil *Input, which has no members and requires none.
 type Input struct {
 	path    string // of this object, with a dot at its end; "" for the body
 	members map[string]json.RawMessage
@@ -188,7 +189,11 @@ func (o *Input) Fail(e *fault.Error) {
 func (o *Input) Invalid(name string) { o.Fail(fault.InvalidField(o.path+name, "")) }
 
 // Required reports a member that is absent.
-func (o *Input) Required(name string) { o.Fail(fault.MissingField(o.path + name)) }
+func (o *Input) Required(name string) {
+	if o != nil {
+		o.Fail(fault.MissingField(o.path + name))
+	}
+}
 
 // Under names the members of o as those of another place in reports: that is how
 // the rules name them.
@@ -198,6 +203,9 @@ func (o *Input) Under(path string) *Input {
 
 // Raw is a member's text; nil when it is absent or null.
 func (o *Input) Raw(name string) json.RawMessage {
+	if o == nil {
+		return nil
+	}
 	if raw := o.members[name]; string(raw) != "null" {
 		return raw
 	}
