@@ -107,7 +107,7 @@ func (f *folder) endLeases() {
 	err = db.Update(f.t.Context(), func(tx *store.Tx) error {
 		list, err := tx.Jobs(f.t.Context())
 		for _, j := range list {
-			err = errors.Join(err, tx.RetryJob(f.t.Context(), j, j.Due))
+			err = errors.Join(err, tx.PostponeJob(f.t.Context(), j, j.Due))
 		}
 		return err
 	})

@@ -163,7 +163,7 @@ func (g guarded) expire() (n int) {
 		for _, j := range list {
 			if j.Kind == key.DestroyJob {
 				n++
-				err = errors.Join(err, tx.RetryJob(ctx, j, time.Unix(0, 0)))
+				err = errors.Join(err, tx.PostponeJob(ctx, j, time.Unix(0, 0)))
 			}
 		}
 		return err

@@ -3,7 +3,6 @@ package certificate
 import (
 	"context"
 	"errors"
-	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -136,6 +135,3 @@ func purge(ctx context.Context, tx Tx, v object.VaultID, n object.Name) error {
 func (s *Service) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
 	return s.names.PurgeDue(ctx, record)
 }
-
-// PurgePeriod is how often PurgeDue looks.
-const PurgePeriod = time.Minute

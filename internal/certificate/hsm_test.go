@@ -79,7 +79,7 @@ func (w *hardware) same(what string) {
 	ctx := w.Context()
 	var list []jobs.Job
 	w.must(w.db.Update(ctx, func(tx *store.Tx) (err error) {
-		list, err = tx.ClaimJobs(ctx, []jobs.Kind{key.DestroyJob}, w.now(), w.now().Add(time.Minute), 1000)
+		list, err = tx.ClaimJobs(ctx, []jobs.Kind{key.DestroyJob}, w.now(), w.now(), w.now().Add(time.Minute), 1000)
 		return err
 	}))
 	for _, j := range list {

@@ -102,6 +102,10 @@ func (s *Service) now() time.Time { return object.Second(s.cfg.Now()) }
 // IssueJob is the kind of the job that carries a pending operation on.
 const IssueJob jobs.Kind = "issue"
 
+// IssueTime bounds one run of an IssueJob: several steps of an issuer, of a minute
+// each at most.
+const IssueTime = 5 * time.Minute
+
 // Bundle is one version with what its name has: what most answers show.
 type Bundle struct {
 	Certificate *Certificate

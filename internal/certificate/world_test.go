@@ -189,7 +189,7 @@ func (w *world) claim() []jobs.Job {
 	w.Helper()
 	var list []jobs.Job
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) (err error) {
-		list, err = tx.ClaimJobs(w.Context(), []jobs.Kind{certificate.IssueJob}, w.now(), w.now().Add(time.Minute), 100)
+		list, err = tx.ClaimJobs(w.Context(), []jobs.Kind{certificate.IssueJob}, w.now(), w.now(), w.now().Add(time.Minute), 100)
 		return err
 	}))
 	return list

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -69,7 +68,6 @@ type Daemon struct {
 	tls        *servercert.Keeper
 	caFile     string // "" with a certificate from elsewhere
 	handler    http.Handler
-	rotating   sync.Mutex // held while the root key is replaced
 }
 
 // ErrNotInitialized reports a data folder without a root key.
@@ -271,16 +269,7 @@ func (d *Daemon) domain() error {
 	if err != nil {
 		return err
 	}
-	d.runner, err = jobs.NewRunner(jobs.Config{
-		DB: store.For[jobs.Tx]{DB: d.db},
-		Handlers: map[jobs.Kind]jobs.Handler{
-			certificate.IssueJob: d.certs.Issue,
-			key.RotateJob:        d.keys.RotateDue,
-			key.NoticeJob:        d.keys.Announce,
-			key.DestroyJob:       d.keys.DestroyInHSM,
-		},
-		Now: d.now, Logger: d.log,
-	})
+	d.runner, err = jobs.NewRunner(jobs.Config{DB: store.For[jobs.WorkTx]{DB: d.db}, Kinds: d.kinds(), Now: d.now, Logger: d.log})
 	return err
 }
 
@@ -401,13 +390,15 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:  slog.NewLogLogger(d.log.Handler(), slog.LevelDebug), // clients break off handshakes
 	}
+	if err := d.ensureJobs(ctx); err != nil {
+		return err
+	}
 	// Requests end first, then what they use: a request may wait for a job.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	background, failed := errgroup.WithContext(work)
 	background.Go(func() error { return d.runner.Run(work) })
 	background.Go(func() error { return d.tls.Run(work) })
-	background.Go(func() error { return d.purge(work) })
 	background.Go(func() error { return d.admin.Serve(work, sock) })
 	served := make(chan error, 1)
 	all, perAddress := d.settings.Connections.Limits()

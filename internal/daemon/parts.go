@@ -2,18 +2,14 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
 	"coffer/internal/access"
-	"coffer/internal/admin"
 	"coffer/internal/audience"
 	"coffer/internal/authn"
-	"coffer/internal/certificate"
 	"coffer/internal/directory"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
@@ -66,45 +62,8 @@ func hostOf(base string) string {
 	return strings.ToLower(u.Hostname())
 }
 
-// rotate replaces the root key without stopping. At every line a crash leaves
-// each data key with its root key in the file, or in the HSM.
-func (d *Daemon) rotate(ctx context.Context, g access.Grant) (admin.Rotated, error) {
-	g.MustEverywhere(access.RootKeyRotate)
-	d.rotating.Lock() // another rotation must not retire the key that this one uses
-	defer d.rotating.Unlock()
-	if err := d.root.Rotate(d.now()); err != nil {
-		return admin.Rotated{}, err
-	}
-	n, err := d.sealer.Rewrap(ctx)
-	if err != nil {
-		return admin.Rotated{}, fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
-	}
-	return admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}, d.root.Retire()
-}
-
 // backup copies the database to a file of this machine.
 func (d *Daemon) backup(ctx context.Context, g access.Grant, path string) error {
 	g.MustEverywhere(access.InstallationBackup)
 	return d.db.Backup(ctx, path)
-}
-
-// purge removes what has been deleted long enough, at the start and then every
-// minute.
-func (d *Daemon) purge(ctx context.Context) error {
-	tick := time.NewTicker(certificate.PurgePeriod)
-	defer tick.Stop()
-	for {
-		err := errors.Join(
-			d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurgeDue)),
-			d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurgeDue)),
-			d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurgeDue)))
-		if err != nil && ctx.Err() == nil {
-			d.log.ErrorContext(ctx, "purging what is due", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }

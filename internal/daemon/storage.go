@@ -55,23 +55,8 @@ func (d *Daemon) fits(ctx context.Context) error {
 }
 
 // rescue ends the leases of jobs that a process was working on when it died. With
-// SQLite no other process can hold one, and waiting for their end would keep a
-// certificate from being issued for two minutes. With PostgreSQL a replica may be
-// at work.
+// SQLite no other process can hold one. With PostgreSQL a replica may be at work,
+// and the lease ends by itself.
 func (d *Daemon) rescue(ctx context.Context) error {
-	return d.db.Update(ctx, func(tx *store.Tx) error {
-		list, err := tx.Jobs(ctx)
-		if err != nil {
-			return err
-		}
-		for _, j := range list {
-			if j.Attempt == 0 {
-				continue // nobody has taken it yet
-			}
-			if err := tx.RetryJob(ctx, j, j.Due); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return d.db.Update(ctx, func(tx *store.Tx) error { return tx.FreeLeases(ctx) })
 }

@@ -205,7 +205,7 @@ func TestJobsOfADeadProcessAreFree(t *testing.T) {
 				return err
 			}
 		}
-		_, err := tx.ClaimJobs(t.Context(), kinds, now, now.Add(2*time.Minute), 9)
+		_, err := tx.ClaimJobs(t.Context(), kinds, now, now, now.Add(2*time.Minute), 9)
 		return err
 	})
 	if err != nil {
@@ -215,7 +215,7 @@ func TestJobsOfADeadProcessAreFree(t *testing.T) {
 	d = open(t, c, io.Discard)
 	defer shut(t, d)
 	err = d.db.Update(t.Context(), func(tx *store.Tx) error {
-		free, err := tx.ClaimJobs(t.Context(), kinds, now, later, 9)
+		free, err := tx.ClaimJobs(t.Context(), kinds, now, now, later, 9)
 		if err == nil && (len(free) != 1 || free[0].ID != "taken" || free[0].Attempt != 2) {
 			t.Errorf("free are %+v", free)
 		}

@@ -197,7 +197,7 @@ func (c *Custody) drop(ctx context.Context, p *Private, wait time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
 	defer cancel()
-	err := c.Update(ctx, func(tx HandleTx) error { return tx.RetryJob(ctx, *p.job, c.Now().Add(wait)) })
+	err := c.Update(ctx, func(tx HandleTx) error { return tx.PostponeJob(ctx, *p.job, c.Now().Add(wait)) })
 	switch {
 	case err == nil:
 		c.Wake()

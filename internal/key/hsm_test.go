@@ -53,7 +53,7 @@ func (w *hardware) doomed() (list []jobs.Job) {
 	w.Helper()
 	ctx := w.Context()
 	w.must(w.db.Update(ctx, func(tx *store.Tx) (err error) {
-		list, err = tx.ClaimJobs(ctx, []jobs.Kind{key.DestroyJob}, w.now(), w.now().Add(time.Minute), 1000)
+		list, err = tx.ClaimJobs(ctx, []jobs.Kind{key.DestroyJob}, w.now(), w.now(), w.now().Add(time.Minute), 1000)
 		return err
 	}))
 	return list

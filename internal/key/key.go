@@ -129,5 +129,5 @@ type HandleTx interface {
 	// Of jobs.Tx, which says more.
 	EnqueueJob(ctx context.Context, j jobs.Job) error
 	CompleteJob(ctx context.Context, j jobs.Job) error
-	RetryJob(ctx context.Context, j jobs.Job, due time.Time) error
+	PostponeJob(ctx context.Context, j jobs.Job, due time.Time) error
 }

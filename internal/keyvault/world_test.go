@@ -225,7 +225,7 @@ func (w *world) work(t testing.TB) {
 	ctx := t.Context()
 	var took []jobs.Job
 	err := w.db.Update(ctx, func(tx *store.Tx) (err error) {
-		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob, key.RotateJob, key.NoticeJob, key.DestroyJob}, w.now, w.now.Add(time.Minute), 100)
+		took, err = tx.ClaimJobs(ctx, []jobs.Kind{certificate.IssueJob, key.RotateJob, key.NoticeJob, key.DestroyJob}, w.now, w.now, w.now.Add(time.Minute), 100)
 		return err
 	})
 	if err != nil {

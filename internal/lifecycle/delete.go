@@ -125,7 +125,8 @@ const purgeBatch = 50
 // PurgeDue removes what has been deleted for as long as its vault keeps deleted
 // objects, in all vaults. Purge protection does not hold it back: the retention is
 // over. record puts each name on record before it goes, and what it returns is told
-// what came of it; its error keeps the name for the next time.
+// what came of it, access.NotNeeded when there was nothing to do; its error keeps the
+// name for the next time.
 func (s Names[T, B]) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
 	now := s.Now()
 	for ctx.Err() == nil {
@@ -144,7 +145,7 @@ func (s Names[T, B]) PurgeDue(ctx context.Context, record func(object.Head) (don
 			}
 			err = s.purgeIfDue(ctx, h, now)
 			done(err)
-			if err != nil {
+			if err != nil && !errors.As(err, new(access.NotNeeded)) {
 				return err
 			}
 		}
@@ -155,12 +156,13 @@ func (s Names[T, B]) PurgeDue(ctx context.Context, record func(object.Head) (don
 	return ctx.Err()
 }
 
-// purgeIfDue looks again: the name may have been recovered meanwhile.
+// purgeIfDue looks again: access.NotNeeded tells that the name was recovered, or
+// purged, meanwhile.
 func (s Names[T, B]) purgeIfDue(ctx context.Context, h object.Head, now time.Time) error {
 	return s.update(ctx, func(r Rows[B]) error {
 		h, err := r.Read(ctx, h.Vault, h.Name)
 		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Managed || h.Deletion == nil || h.Deletion.PurgeAt.After(now)) {
-			return nil
+			return access.NotNeeded("The name is not due for purge any more.")
 		}
 		if err != nil {
 			return err

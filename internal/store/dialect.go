@@ -21,11 +21,15 @@ type dialect struct {
 	// skipLocked ends the query that picks jobs: claimers pass by what another
 	// is claiming. SQLite has one writer and needs no such word.
 	skipLocked string
+	// clock asks the one clock of all processes, in milliseconds since 1970. SQLite
+	// is used by one process, which has its own.
+	clock string
 }
 
 var (
 	sqliteDialect   = dialect{goose: goose.DialectSQLite3, migrations: "migrations/sqlite"}
-	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED"}
+	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED",
+		clock: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"}
 )
 
 // files are the dialect's migrations, numbered from 1.

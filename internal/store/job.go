@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,29 +18,56 @@ import (
 // A job's times are milliseconds since 1970, so that jobs due at once start at
 // once. A leased job is due when its lease ends: it was due before that.
 const (
-	jobColumns = `id, kind, vault, name, ref, due, attempt`
+	jobColumns = `id, kind, vault, name, ref, args, due, attempt, failures, last_error, gave_up`
 
-	enqueueJob = `INSERT INTO jobs (` + jobColumns + `, lease) VALUES ($1, $2, $3, $4, $5, $6, 0, NULL) ON CONFLICT DO NOTHING`
+	enqueueJob = `INSERT INTO jobs (id, kind, vault, name, ref, args, due, attempt, lease)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, NULL) ON CONFLICT DO NOTHING`
 
 	completeJob = `DELETE FROM jobs WHERE id = $1 AND attempt = $2`
-	retryJob    = `UPDATE jobs SET lease = NULL, due = $3 WHERE id = $1 AND attempt = $2`
-	deleteJobs  = `DELETE FROM jobs WHERE vault = $1 AND ref = $2 AND kind = $3`
-	// Jobs of the installation have no vault.
-	deleteInstallationJobs = `DELETE FROM jobs WHERE vault IS NULL AND ref = $1 AND kind = $2`
+	postponeJob = `UPDATE jobs SET lease = NULL, due = $3 WHERE id = $1 AND attempt = $2 AND gave_up IS NULL`
+	renewJob    = `UPDATE jobs SET lease = $3 WHERE id = $1 AND attempt = $2 AND lease IS NOT NULL`
+	failJob     = `UPDATE jobs SET lease = NULL, due = $3, failures = failures + 1, last_error = $4 WHERE id = $1 AND attempt = $2`
+	giveUpJob   = `UPDATE jobs SET lease = NULL, gave_up = $3, failures = failures + 1, last_error = $4 WHERE id = $1 AND attempt = $2`
+	rerunJob    = `UPDATE jobs SET gave_up = NULL, failures = 0, due = $2 WHERE id = $1 AND gave_up IS NOT NULL`
 
-	allJobs = `SELECT ` + jobColumns + ` FROM jobs ORDER BY due, id`
+	// Jobs of the installation have no vault, and NULL is equal to nothing.
+	ofVault        = `vault = $1 AND ref = $2 AND kind = $3`
+	ofInstallation = `vault IS NULL AND ref = $1 AND kind = $2`
+	deleteJobs     = `DELETE FROM jobs WHERE ` + ofVault
+	deleteOwnJobs  = `DELETE FROM jobs WHERE ` + ofInstallation
+	hastenJobs     = `UPDATE jobs SET due = $4 WHERE ` + ofVault + ` AND due > $4`
+	hastenOwnJobs  = `UPDATE jobs SET due = $3 WHERE ` + ofInstallation + ` AND due > $3`
+
+	// A worker that was lost is a failure like any other.
+	workerLost = `'its worker ended without a result'`
+	leaseJob   = `UPDATE jobs SET lease = $2, attempt = attempt + 1,
+		failures = failures + CASE WHEN lease IS NULL THEN 0 ELSE 1 END,
+		last_error = CASE WHEN lease IS NULL THEN last_error ELSE ` + workerLost + ` END WHERE id = $1`
+	freeLeases = `UPDATE jobs SET lease = NULL, failures = failures + 1, last_error = ` + workerLost + ` WHERE lease IS NOT NULL`
+
+	selectJob  = `SELECT ` + jobColumns + ` FROM jobs WHERE id = $1`
+	failedJobs = `SELECT ` + jobColumns + ` FROM jobs WHERE gave_up IS NOT NULL ORDER BY gave_up, id LIMIT $1`
+	allJobs    = `SELECT ` + jobColumns + ` FROM jobs ORDER BY due, id`
 )
 
-var errAttempt = errors.New("store: a new job has made no attempt")
+var (
+	errHistory = errors.New("store: a new job has no history")
+	errArgs    = fmt.Errorf("store: the arguments of a job are longer than %d bytes", jobs.MaxArgs)
+)
 
-// EnqueueJob implements jobs.Tx; object.ErrExists when the id is taken,
-// object.ErrNotFound when the vault is gone. Vault may be "": a job of the
-// installation.
+// EnqueueJob implements jobs.Tx; object.ErrNotFound when the vault is gone.
 func (tx *Tx) EnqueueJob(ctx context.Context, j jobs.Job) error {
-	if j.Attempt != 0 {
-		return errAttempt
+	switch {
+	case j.Attempt != 0 || j.Failures != 0 || j.LastError != "" || !j.GaveUp.IsZero():
+		return errHistory
+	case len(j.Args) > jobs.MaxArgs:
+		return errArgs
 	}
-	return tx.insert(ctx, "EnqueueJob", enqueueJob, j.ID, string(j.Kind), vaultOrNull(j.Vault), j.Name, j.Ref, j.Due.UnixMilli())
+	var args any
+	if j.Args != nil {
+		args = string(j.Args)
+	}
+	return tx.insert(ctx, "EnqueueJob", enqueueJob, j.ID, string(j.Kind), vaultOrNull(j.Vault), j.Name, j.Ref, args, j.Due.UnixMilli())
 }
 
 func vaultOrNull(v object.VaultID) any {
@@ -49,16 +77,29 @@ func vaultOrNull(v object.VaultID) any {
 	return string(v)
 }
 
-// ClaimJobs implements jobs.Tx.
-func (tx *Tx) ClaimJobs(ctx context.Context, kinds []jobs.Kind, now, until time.Time, limit int) (list []jobs.Job, err error) {
+// JobClock implements jobs.WorkTx.
+func (tx *Tx) JobClock(ctx context.Context) (time.Time, error) {
+	query := tx.session.dialect().clock
+	if query == "" {
+		return time.Time{}, nil
+	}
+	var now int64
+	if err := tx.row(ctx, query, nil, &now); err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(now).UTC(), nil
+}
+
+// ClaimJobs implements jobs.WorkTx.
+func (tx *Tx) ClaimJobs(ctx context.Context, kinds []jobs.Kind, due, now, until time.Time, limit int) (list []jobs.Job, err error) {
 	if len(kinds) == 0 {
 		return nil, nil
 	}
 	in, args := kindList(4, kinds)
-	query := `SELECT id FROM jobs WHERE due <= $1 AND (lease IS NULL OR lease <= $2) AND kind IN (` + in + `)
+	query := `SELECT id FROM jobs WHERE gave_up IS NULL AND due <= $1 AND (lease IS NULL OR lease <= $2) AND kind IN (` + in + `)
 		ORDER BY due, id LIMIT $3` + tx.session.dialect().skipLocked
 	var ids []string
-	err = tx.rows(ctx, query, append([]any{now.UnixMilli(), now.UnixMilli(), limit}, args...), func(s scanner) error {
+	err = tx.rows(ctx, query, append([]any{due.UnixMilli(), now.UnixMilli(), limit}, args...), func(s scanner) error {
 		var id string
 		err := s.Scan(&id)
 		ids = append(ids, id)
@@ -80,11 +121,6 @@ func (tx *Tx) ClaimJobs(ctx context.Context, kinds []jobs.Kind, now, until time.
 	return list, nil
 }
 
-const (
-	leaseJob  = `UPDATE jobs SET lease = $2, attempt = attempt + 1 WHERE id = $1`
-	selectJob = `SELECT ` + jobColumns + ` FROM jobs WHERE id = $1`
-)
-
 func (tx *Tx) claim(ctx context.Context, id string, until time.Time) (j jobs.Job, err error) {
 	if err := tx.change(ctx, object.ErrChanged, "ClaimJobs", leaseJob, id, until.UnixMilli()); err != nil {
 		return j, err
@@ -101,43 +137,92 @@ func (tx *Tx) CompleteJob(ctx context.Context, j jobs.Job) error {
 	return tx.change(ctx, object.ErrChanged, "CompleteJob", completeJob, j.ID, j.Attempt)
 }
 
-// RetryJob implements jobs.Tx.
-func (tx *Tx) RetryJob(ctx context.Context, j jobs.Job, due time.Time) error {
-	return tx.change(ctx, object.ErrChanged, "RetryJob", retryJob, j.ID, j.Attempt, due.UnixMilli())
+// PostponeJob implements jobs.Tx.
+func (tx *Tx) PostponeJob(ctx context.Context, j jobs.Job, due time.Time) error {
+	return tx.change(ctx, object.ErrChanged, "PostponeJob", postponeJob, j.ID, j.Attempt, due.UnixMilli())
+}
+
+// RenewJob implements jobs.WorkTx.
+func (tx *Tx) RenewJob(ctx context.Context, j jobs.Job, until time.Time) error {
+	return tx.change(ctx, object.ErrChanged, "RenewJob", renewJob, j.ID, j.Attempt, until.UnixMilli())
+}
+
+// FailJob implements jobs.WorkTx.
+func (tx *Tx) FailJob(ctx context.Context, j jobs.Job, due time.Time, why string) error {
+	return tx.change(ctx, object.ErrChanged, "FailJob", failJob, j.ID, j.Attempt, due.UnixMilli(), why)
+}
+
+// GiveUpJob implements jobs.WorkTx.
+func (tx *Tx) GiveUpJob(ctx context.Context, j jobs.Job, at time.Time, why string) error {
+	return tx.change(ctx, object.ErrChanged, "GiveUpJob", giveUpJob, j.ID, j.Attempt, at.UnixMilli(), why)
+}
+
+// RerunJob implements jobs.FailedTx.
+func (tx *Tx) RerunJob(ctx context.Context, id string, due time.Time) error {
+	return tx.change(ctx, object.ErrNotFound, "RerunJob", rerunJob, id, due.UnixMilli())
+}
+
+// FreeLeases ends every lease: for a process that has the database alone, at its
+// start, when whoever held them is gone.
+func (tx *Tx) FreeLeases(ctx context.Context) error {
+	_, err := tx.exec(ctx, "FreeLeases", freeLeases)
+	return err
+}
+
+// HastenJobs implements jobs.Tx.
+func (tx *Tx) HastenJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string, due time.Time) error {
+	return tx.ofRef(ctx, "HastenJobs", hastenJobs, hastenOwnJobs, v, ref, string(kind), due.UnixMilli())
 }
 
 // DeleteJobs implements jobs.Tx.
 func (tx *Tx) DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error {
-	query, args := deleteJobs, []any{string(v), ref, string(kind)}
+	return tx.ofRef(ctx, "DeleteJobs", deleteJobs, deleteOwnJobs, v, ref, string(kind))
+}
+
+func (tx *Tx) ofRef(ctx context.Context, point, query, own string, v object.VaultID, args ...any) error {
 	if v == "" {
-		query, args = deleteInstallationJobs, args[1:]
+		query = own
+	} else {
+		args = append([]any{string(v)}, args...)
 	}
-	_, err := tx.exec(ctx, "DeleteJobs", query, args...)
+	_, err := tx.exec(ctx, point, query, args...)
 	return err
 }
 
-// NextJob implements jobs.Tx: a leased job counts at the end of its lease.
-func (tx *Tx) NextJob(ctx context.Context, kinds []jobs.Kind) (time.Time, error) {
+// NextJobs implements jobs.WorkTx.
+func (tx *Tx) NextJobs(ctx context.Context, kinds []jobs.Kind) (due, leaseEnds time.Time, err error) {
 	if len(kinds) == 0 {
-		return time.Time{}, nil
+		return due, leaseEnds, nil
 	}
 	in, args := kindList(1, kinds)
-	query := `SELECT MIN(t) FROM (
-		SELECT * FROM (SELECT due AS t FROM jobs WHERE lease IS NULL AND kind IN (` + in + `) ORDER BY due LIMIT 1) AS free
-		UNION ALL
-		SELECT * FROM (SELECT lease AS t FROM jobs WHERE lease IS NOT NULL AND kind IN (` + in + `) ORDER BY lease LIMIT 1) AS leased
-		) AS next`
-	var next sql.NullInt64
-	if err := tx.row(ctx, query, args, &next); err != nil || !next.Valid {
-		return time.Time{}, err
+	query := `SELECT
+		(SELECT due FROM jobs WHERE lease IS NULL AND gave_up IS NULL AND kind IN (` + in + `) ORDER BY due LIMIT 1),
+		(SELECT lease FROM jobs WHERE lease IS NOT NULL AND kind IN (` + in + `) ORDER BY lease LIMIT 1)`
+	var free, leased sql.NullInt64
+	if err := tx.row(ctx, query, args, &free, &leased); err != nil {
+		return due, leaseEnds, err
 	}
-	return time.UnixMilli(next.Int64).UTC(), nil
+	return fromNullMilli(free), fromNullMilli(leased), nil
+}
+
+func fromNullMilli(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(n.Int64).UTC()
+}
+
+// FailedJobs implements jobs.FailedTx.
+func (tx *Tx) FailedJobs(ctx context.Context, limit int) ([]jobs.Job, error) {
+	return tx.jobs(ctx, failedJobs, limit)
 }
 
 // Jobs lists every job there is, whatever its state, by due time: for operators
 // and checks.
-func (tx *Tx) Jobs(ctx context.Context) (list []jobs.Job, err error) {
-	err = tx.rows(ctx, allJobs, nil, func(s scanner) error {
+func (tx *Tx) Jobs(ctx context.Context) ([]jobs.Job, error) { return tx.jobs(ctx, allJobs) }
+
+func (tx *Tx) jobs(ctx context.Context, query string, args ...any) (list []jobs.Job, err error) {
+	err = tx.rows(ctx, query, args, func(s scanner) error {
 		j, err := scanJob(s)
 		list = append(list, j)
 		return err
@@ -148,12 +233,16 @@ func (tx *Tx) Jobs(ctx context.Context) (list []jobs.Job, err error) {
 // scanJob receives jobColumns.
 func scanJob(s scanner) (j jobs.Job, err error) {
 	var kind string
-	var vault sql.NullString
+	var vault, args sql.NullString
 	var due int64
-	if err := s.Scan(&j.ID, &kind, &vault, &j.Name, &j.Ref, &due, &j.Attempt); err != nil {
+	var gaveUp sql.NullInt64
+	if err := s.Scan(&j.ID, &kind, &vault, &j.Name, &j.Ref, &args, &due, &j.Attempt, &j.Failures, &j.LastError, &gaveUp); err != nil {
 		return j, err
 	}
-	j.Kind, j.Vault, j.Due = jobs.Kind(kind), object.VaultID(vault.String), time.UnixMilli(due).UTC()
+	j.Kind, j.Vault, j.Due, j.GaveUp = jobs.Kind(kind), object.VaultID(vault.String), time.UnixMilli(due).UTC(), fromNullMilli(gaveUp)
+	if args.Valid {
+		j.Args = []byte(args.String)
+	}
 	return j, nil
 }
 

@@ -18,7 +18,7 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 		"listSecrets": listSecrets, "listDeletedSecrets": listDeletedSecrets, "dueSecrets": secretHeads.due, "listSecretVersions": listSecretVersions, "listIssuers": listIssuers,
 		"duePurges": duePurges, "principalByAppID": principalByAppID, "credentialByHash": credentialByHash,
 		"listCredentials": listCredentials, "groupsOf": groupsOf, "membersOf": membersOf, "listPrincipals": listPrincipals,
-		"deleteJobs": deleteJobs, "forgetAssertions": forgetAssertions, "vaultByName": vaultByName,
+		"deleteJobs": deleteJobs, "hastenJobs": hastenJobs, "failedJobs": failedJobs, "freeLeases": freeLeases, "forgetAssertions": forgetAssertions, "vaultByName": vaultByName,
 		"hsmKeyInUse": hsmKeyInUse,
 	}
 	indices := map[string]string{}
@@ -52,7 +52,7 @@ func TestQueriesUseAnIndexInOrder(t *testing.T) {
 		}
 	}
 	in, _ := kindList(4, make([]jobs.Kind, 2))
-	claim := explain(t, e, `SELECT id FROM jobs WHERE due <= $1 AND (lease IS NULL OR lease <= $2) AND kind IN (`+in+`) ORDER BY due, id LIMIT $3`)
+	claim := explain(t, e, `SELECT id FROM jobs WHERE gave_up IS NULL AND due <= $1 AND (lease IS NULL OR lease <= $2) AND kind IN (`+in+`) ORDER BY due, id LIMIT $3`)
 	if strings.Contains(claim, "TEMP B-TREE") || !strings.Contains(claim, "jobs_due") {
 		t.Errorf("claiming jobs:\n%s", claim)
 	}

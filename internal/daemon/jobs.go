@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/admin"
+	"coffer/internal/certificate"
+	"coffer/internal/fault"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/store"
+)
+
+// The kinds of work that there is once, whatever the number of replicas.
+const (
+	purgeJob  jobs.Kind = "purge"
+	rotateJob jobs.Kind = "rotate-root-key"
+)
+
+// purgePeriod is how often what has been deleted long enough is looked for, and
+// purgeTime how long one look may take.
+const (
+	purgePeriod = time.Minute
+	purgeTime   = 10 * time.Minute
+)
+
+// kinds are the jobs that this program does.
+func (d *Daemon) kinds() map[jobs.Kind]jobs.Spec {
+	return map[jobs.Kind]jobs.Spec{
+		certificate.IssueJob: {Run: d.certs.Issue, Timeout: certificate.IssueTime},
+		key.RotateJob:        {Run: d.keys.RotateDue},
+		key.NoticeJob:        {Run: d.keys.Announce},
+		key.DestroyJob:       {Run: d.keys.DestroyInHSM},
+		// Tried again soon: with every minute more becomes due.
+		purgeJob: {Run: jobs.Every(purgePeriod, d.now, d.purge), Timeout: purgeTime, Retry: []time.Duration{time.Second, 10 * time.Second, purgePeriod}},
+	}
+}
+
+// ensureJobs stores the jobs that are there always.
+func (d *Daemon) ensureJobs(ctx context.Context) error {
+	return jobs.Ensure(ctx, store.For[jobs.Tx]{DB: d.db}, purgeJob, d.now())
+}
+
+// purge removes what has been deleted long enough.
+func (d *Daemon) purge(ctx context.Context) error {
+	return errors.Join(
+		d.certs.PurgeDue(ctx, d.recordPurge(access.CertificatePurgeDue)),
+		d.keys.PurgeDue(ctx, d.recordPurge(access.KeyPurgeDue)),
+		d.secrets.PurgeDue(ctx, d.recordPurge(access.SecretPurgeDue)))
+}
+
+// rotate replaces the root key without stopping. At every line a crash leaves
+// each data key with its root key in the file, or in the HSM. Another rotation, of
+// this replica or of another, must not retire the key that this one uses.
+func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated, err error) {
+	g.MustEverywhere(access.RootKeyRotate)
+	once := jobs.Once{DB: store.For[jobs.OnceTx]{DB: d.db}, Kind: rotateJob, Now: d.now, Logger: d.log}
+	err = once.Do(ctx, func(ctx context.Context) error {
+		if err := d.root.Rotate(d.now()); err != nil {
+			return err
+		}
+		n, err := d.sealer.Rewrap(ctx)
+		if err != nil {
+			return fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
+		}
+		out = admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}
+		return d.root.Retire()
+	})
+	if errors.Is(err, jobs.ErrUnderWay) {
+		return out, &fault.Error{Kind: fault.Conflict, Msg: "The root key is being rotated already."}
+	}
+	return out, err
+}
