@@ -50,8 +50,8 @@ func (k Kind) place(tenant string) seal.Place {
 	return seal.Place{Kind: "backup", Name: strings.ToLower(tenant), Column: k.word}
 }
 
-// CheckCount refuses a name with too many versions, before they are opened.
-func (k Kind) CheckCount(versions int) error {
+// checkCount refuses a name with too many versions, before they are opened.
+func (k Kind) checkCount(versions int) error {
 	if versions > maxVersions {
 		return &fault.Error{Kind: fault.Invalid, Field: "name",
 			Msg: fmt.Sprintf("A %s with more than %d versions cannot be backed up.", k.word, maxVersions)}
@@ -104,7 +104,9 @@ func (k Kind) Open(ctx context.Context, s Sealer, tenant, value string, doc any)
 		return err
 	}
 	// What opens was sealed by this installation: a failure from here on is ours.
-	if err := json.Unmarshal(plain.Reveal(), doc); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(plain.Reveal()))
+	dec.DisallowUnknownFields() // a newer program has put it there; without it the object would be another one
+	if err := dec.Decode(doc); err != nil {
 		return fmt.Errorf("reading a backup: %w", err)
 	}
 	return nil

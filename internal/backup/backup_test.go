@@ -93,10 +93,11 @@ func TestOwnFailuresAreNotTheBackups(t *testing.T) {
 }
 
 func TestTexts(t *testing.T) {
-	if err := backup.Secret.CheckCount(500); err != nil {
+	keep := func(n int) (int, error) { return n, nil }
+	if _, err := backup.Pack(backup.Secret, make([]int, 500), keep); err != nil {
 		t.Error(err)
 	}
-	if err := backup.Certificate.CheckCount(501); err == nil || err.Error() != "A certificate with more than 500 versions cannot be backed up." {
+	if _, err := backup.Pack(backup.Certificate, make([]int, 501), keep); err == nil || err.Error() != "A certificate with more than 500 versions cannot be backed up." {
 		t.Error(err)
 	}
 	want := "There was a conflict restoring the key 'Web/1'. This can happen if either: a second key with the same name was created after the first key was deleted;" +

@@ -17,38 +17,25 @@ import (
 	"coffer/internal/vault"
 )
 
-// Backup is a backup blob that has been opened and found whole: only OpenBackup
-// makes one.
-type Backup struct {
-	doc  backupDoc
-	name object.Name
-}
+// Backup is a backup of a certificate that has been opened and found whole: only
+// OpenBackup makes one.
+type Backup = backup.Backup[issuance.StoredPolicy, backupVersion]
 
-// Name is the certificate that the blob holds.
-func (b *Backup) Name() object.Name { return b.name }
-
-// backupDoc is the content of a blob. Its private parts are clear only inside
-// the box.
-type backupDoc struct {
-	Name     string
-	Policy   *issuance.Policy
-	Versions []backupVersion // in order of creation; the last completed one is current
-}
-
+// backupVersion is what a blob holds of a version (backup.Document).
 type backupVersion struct {
-	Version       string
-	Completed     bool
-	Leaf          []byte `json:",omitempty"`
-	Chain         [][]byte
-	PreserveOrder bool
-	Attributes    object.Attributes
-	Tags          object.Tags
-	Ops           []key.Op `json:",omitempty"`
-	Exportable    bool
-	ContentType   string `json:",omitempty"`
-	PKCS8         []byte `json:",omitempty"`
-	Secret        []byte `json:",omitempty"`
-	Previous      string `json:",omitempty"`
+	Version       string            `json:"Version"`
+	Completed     bool              `json:"Completed"`
+	Leaf          []byte            `json:"Leaf,omitempty"`
+	Chain         [][]byte          `json:"Chain"`
+	PreserveOrder bool              `json:"PreserveOrder"`
+	Attributes    backup.Attributes `json:"Attributes"`
+	Tags          object.Tags       `json:"Tags"`
+	Ops           []key.Op          `json:"Ops,omitempty"`
+	Exportable    bool              `json:"Exportable"`
+	ContentType   string            `json:"ContentType,omitempty"`
+	PKCS8         []byte            `json:"PKCS8,omitempty"`
+	Secret        []byte            `json:"Secret,omitempty"`
+	Previous      string            `json:"Previous,omitempty"`
 }
 
 // Backup packs all versions, the policy and the private keys of a name into a
@@ -80,10 +67,6 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := backup.Certificate.CheckCount(len(certs)); err != nil {
-		return "", err
-	}
-	doc := backupDoc{Name: cert.Head.Name.String(), Policy: cert.Policy}
 	keyOf, secretOf := map[object.Version]*key.Version{}, map[object.Version]*secret.Version{}
 	for _, k := range keys {
 		keyOf[k.Version] = k
@@ -91,12 +74,12 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	for _, sec := range secs {
 		secretOf[sec.Version] = sec
 	}
-	for _, c := range certs {
-		b, err := s.pack(ctx, c, keyOf[c.Version], secretOf[c.Version])
-		if err != nil {
-			return "", err
-		}
-		doc.Versions = append(doc.Versions, b)
+	doc := backup.Document[issuance.StoredPolicy, backupVersion]{Name: cert.Head.Name.String(), Policy: cert.Policy.Stored()}
+	doc.Versions, err = backup.Pack(backup.Certificate, certs, func(c *Version) (backupVersion, error) {
+		return s.pack(ctx, c, keyOf[c.Version], secretOf[c.Version])
+	})
+	if err != nil {
+		return "", err
 	}
 	return backup.Certificate.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 }
@@ -104,7 +87,7 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *secret.Version) (backupVersion, error) {
 	b := backupVersion{
 		Version: string(c.Version), Completed: c.Completed, Leaf: c.Leaf, Chain: c.Chain,
-		PreserveOrder: c.PreserveOrder, Attributes: c.Attributes, Tags: c.Tags,
+		PreserveOrder: c.PreserveOrder, Attributes: backup.Attributes(c.Attributes), Tags: c.Tags,
 	}
 	if !c.Completed {
 		return b, nil
@@ -129,50 +112,36 @@ func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *sec
 }
 
 // OpenBackup reads a blob for a vault.
-func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (_ *Backup, err error) {
-	b := &Backup{}
-	if err := backup.Certificate.Open(ctx, s.cfg.Sealer, v.TenantID, value, &b.doc); err != nil {
-		return nil, err
-	}
-	if b.name, err = object.ParseName(b.doc.Name); err != nil {
-		return nil, fmt.Errorf("reading a backup: %w", err)
-	}
-	return b, nil
+func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (*Backup, error) {
+	return backup.Read[issuance.StoredPolicy, backupVersion](ctx, backup.Certificate, s.cfg.Sealer, v.TenantID, value)
 }
 
 // Restore brings a backup back under its own name and versions.
 func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bundle, error) {
 	g.Must(access.CertificateRestore)
-	v := g.Vault().ID
-	if g.Name().Key() != b.name.Key() {
-		return nil, fmt.Errorf("certificate: a grant for %s cannot restore %s", g.Name(), b.name)
+	v, name := g.Vault().ID, b.Name()
+	policy, built, err := backup.Unpack(b, g.Name(), func(p *backupVersion) (*newVersion, error) { return s.unpack(ctx, v, name, p) })
+	if err != nil {
+		return nil, err
 	}
-	var built []*newVersion
-	for i := range b.doc.Versions {
-		n, err := s.unpack(ctx, v, b.name, &b.doc.Versions[i])
-		if err != nil {
-			return nil, err
-		}
-		built = append(built, n)
-	}
-	if len(built) == 0 {
-		return nil, errors.New("certificate: a backup without versions")
+	if policy == nil {
+		return nil, errors.New("reading a backup: a certificate without a policy")
 	}
 	last := built[len(built)-1].certificate
 
 	var out *Bundle
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
-		st, err := load(ctx, tx, v, b.name)
+	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+		st, err := load(ctx, tx, v, name)
 		if err != nil {
 			return err
 		}
 		if st.cert != nil {
-			return backup.Certificate.Conflict(b.name, last.Version)
+			return backup.Certificate.Conflict(name, last.Version)
 		}
-		if err := nameFree(ctx, tx, v, b.name); err != nil {
+		if err := nameFree(ctx, tx, v, name); err != nil {
 			return err
 		}
-		c := &Certificate{Head: object.Head{Vault: v, Name: b.name, Current: last.Version}, Policy: b.doc.Policy.Clone()}
+		c := &Certificate{Head: object.Head{Vault: v, Name: name, Current: last.Version}, Policy: policy.Policy()}
 		if err := insertHeads(ctx, tx, c); err != nil {
 			return err
 		}
@@ -182,7 +151,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 			}
 		}
 		if last.Completed {
-			h := object.Head{Vault: v, Name: b.name, Managed: true, Current: last.Version}
+			h := object.Head{Vault: v, Name: name, Managed: true, Current: last.Version}
 			if err := tx.UpdateKeyHead(ctx, h); err != nil {
 				return err
 			}
@@ -217,31 +186,32 @@ func insert(ctx context.Context, tx versionsTx, n *newVersion) error {
 // unpack seals one version of a backup for its new place.
 func (s *Service) unpack(ctx context.Context, v object.VaultID, name object.Name, b *backupVersion) (*newVersion, error) {
 	ver := object.Version(b.Version)
-	b.Attributes.Created, b.Attributes.Updated = b.Attributes.Created.UTC(), b.Attributes.Updated.UTC()
+	attributes := object.Attributes(b.Attributes)
+	attributes.Created, attributes.Updated = attributes.Created.UTC(), attributes.Updated.UTC()
 	c := &Version{
 		Vault: v, Name: name, Version: ver, Completed: b.Completed,
 		Leaf: b.Leaf, Chain: b.Chain, PreserveOrder: b.PreserveOrder,
-		Attributes: b.Attributes, Tags: b.Tags, NextAction: time.Time{},
+		Attributes: attributes, Tags: b.Tags, NextAction: time.Time{},
 	}
 	if !b.Completed {
 		return &newVersion{certificate: c}, nil
 	}
 	leaf, err := pki.ParseCertificate(b.Leaf)
 	if err != nil {
-		return nil, fmt.Errorf("reading a backup: %w", err)
+		return nil, err
 	}
 	thumb := leaf.Thumbprint()
 	c.Thumbprint = thumb[:]
 	spec, err := pki.SpecOf(leaf.PublicKey)
 	if err != nil {
-		return nil, fmt.Errorf("reading a backup: %w", err)
+		return nil, err
 	}
 	n := &newVersion{
 		certificate: c,
 		key: &key.Version{Vault: v, Name: name, Version: ver, Spec: spec, Public: leaf.RawSubjectPublicKeyInfo,
-			Ops: b.Ops, Exportable: b.Exportable, Attributes: b.Attributes},
+			Ops: b.Ops, Exportable: b.Exportable, Attributes: attributes},
 		secret: &secret.Version{Vault: v, Name: name, Version: ver, ContentType: b.ContentType,
-			Previous: object.Version(b.Previous), Attributes: b.Attributes},
+			Previous: object.Version(b.Previous), Attributes: attributes},
 	}
 	if n.key.Private, err = s.cfg.Sealer.Seal(ctx, key.PrivatePlace(v, name, ver), seal.NewValue(b.PKCS8)); err != nil {
 		return nil, err

@@ -14,50 +14,41 @@ import (
 	"coffer/internal/vault"
 )
 
-// Backup is a backup blob that has been opened and found whole: only OpenBackup
-// makes one.
-type Backup struct {
-	doc  backupDoc
-	name object.Name
-}
+// Backup is a backup of a key that has been opened and found whole: only
+// OpenBackup makes one.
+type Backup = backup.Backup[backupPolicy, backupVersion]
 
-// Name is the key that the blob holds.
-func (b *Backup) Name() object.Name { return b.name }
-
-// backupDoc is the content of a blob. Its private parts are clear only inside the
-// box.
-type backupDoc struct {
-	Name     string
-	Policy   *backupPolicy   `json:",omitempty"` // nil: none was set
-	Versions []backupVersion // in order of creation; the last one is current
-}
-
+// backupVersion is what a blob holds of a version (backup.Document).
 type backupVersion struct {
-	Version    string
-	PKCS8      []byte
-	Ops        []Op
-	Attributes object.Attributes
-	Tags       object.Tags
+	Version    string            `json:"Version"`
+	PKCS8      []byte            `json:"PKCS8"`
+	Ops        []Op              `json:"Ops"`
+	Attributes backup.Attributes `json:"Attributes"`
+	Tags       object.Tags       `json:"Tags"`
 }
 
 // backupPolicy is a RotationPolicy as texts.
 type backupPolicy struct {
-	RotateAfterCreate, RotateBeforeExpiry, NotifyBeforeExpiry, ExpiryTime string
-	Created, Updated                                                      time.Time
+	RotateAfterCreate  string    `json:"RotateAfterCreate"`
+	RotateBeforeExpiry string    `json:"RotateBeforeExpiry"`
+	NotifyBeforeExpiry string    `json:"NotifyBeforeExpiry"`
+	ExpiryTime         string    `json:"ExpiryTime"`
+	Created            time.Time `json:"Created"`
+	Updated            time.Time `json:"Updated"`
 }
 
 // Backup packs all versions with their private keys and the rotation policy of a
 // name into a sealed blob.
 func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	g.Must(access.KeyBackup)
-	var doc backupDoc
+	var doc backup.Document[backupPolicy, backupVersion]
 	var versions []*Version
 	err := s.cfg.DB.View(ctx, func(tx Tx) error {
 		h, err := heads(tx).Own(ctx, g, "", "backup")
 		if err != nil {
 			return err
 		}
-		doc = backupDoc{Name: h.Name.String()}
+		doc.Name, doc.Policy = h.Name.String(), nil
 		p, err := tx.RotationPolicy(ctx, h.Vault, h.Name)
 		if err == nil {
 			doc.Policy = &backupPolicy{p.RotateAfterCreate.String(), p.RotateBeforeExpiry.String(),
@@ -71,19 +62,18 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := backup.Key.CheckCount(len(versions)); err != nil {
-		return "", err
-	}
-	for _, v := range versions {
+	doc.Versions, err = backup.Pack(backup.Key, versions, func(v *Version) (backupVersion, error) {
 		if err := CanLeave(v); err != nil {
-			return "", err
+			return backupVersion{}, err
 		}
 		private, err := s.cfg.Sealer.Open(ctx, PrivatePlace(v.Vault, v.Name, v.Version), v.Private)
 		if err != nil {
-			return "", fmt.Errorf("backing up key %s/%s: %w", v.Name, v.Version, err)
+			return backupVersion{}, fmt.Errorf("backing up key %s/%s: %w", v.Name, v.Version, err)
 		}
-		doc.Versions = append(doc.Versions, backupVersion{Version: string(v.Version), PKCS8: private.Reveal(),
-			Ops: v.Ops, Attributes: v.Attributes, Tags: v.Tags})
+		return backupVersion{string(v.Version), private.Reveal(), v.Ops, backup.Attributes(v.Attributes), v.Tags}, nil
+	})
+	if err != nil {
+		return "", err
 	}
 	return backup.Key.Seal(ctx, s.cfg.Sealer, g.Vault().TenantID, doc)
 }
@@ -99,45 +89,27 @@ func CanLeave(v *Version) error {
 
 // OpenBackup reads a blob for a vault.
 func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (*Backup, error) {
-	b := &Backup{}
-	if err := backup.Key.Open(ctx, s.cfg.Sealer, v.TenantID, value, &b.doc); err != nil {
-		return nil, err
-	}
-	var err error
-	if b.name, err = object.ParseName(b.doc.Name); err != nil {
-		return nil, fmt.Errorf("reading a backup: %w", err)
-	}
-	if len(b.doc.Versions) == 0 {
-		return nil, errors.New("key: a backup without versions")
-	}
-	return b, nil
+	return backup.Read[backupPolicy, backupVersion](ctx, backup.Key, s.cfg.Sealer, v.TenantID, value)
 }
 
 // Restore brings a backup back under its own name and versions.
 func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bundle, error) {
 	g.Must(access.KeyRestore)
-	if g.Name().Key() != b.name.Key() {
-		return nil, fmt.Errorf("key: a grant for %s cannot restore %s", g.Name(), b.name)
-	}
-	h := object.Head{Vault: g.Vault().ID, Name: b.name}
-	var versions []*Version
-	for i := range b.doc.Versions {
-		v, err := s.unpack(ctx, h, &b.doc.Versions[i])
-		if err != nil {
-			return nil, fmt.Errorf("reading a backup: %w", err)
-		}
-		versions = append(versions, v)
+	h := object.Head{Vault: g.Vault().ID, Name: b.Name()}
+	stored, versions, err := backup.Unpack(b, g.Name(), func(v *backupVersion) (*Version, error) { return s.unpack(ctx, h, v) })
+	if err != nil {
+		return nil, err
 	}
 	last := versions[len(versions)-1]
 	h.Current = last.Version
-	policy, err := b.doc.Policy.parse()
+	policy, err := stored.parse()
 	if err != nil {
 		return nil, fmt.Errorf("reading a backup: %w", err)
 	}
 	now := s.now()
 	err = s.update(ctx, func(tx Tx) error {
 		if err := tx.InsertKey(ctx, h); errors.Is(err, object.ErrExists) {
-			return backup.Key.Conflict(b.name, last.Version)
+			return backup.Key.Conflict(h.Name, last.Version)
 		} else if err != nil {
 			return err
 		}
@@ -174,7 +146,7 @@ func (s *Service) unpack(ctx context.Context, h object.Head, b *backupVersion) (
 		return nil, err
 	}
 	v := &Version{Vault: h.Vault, Name: h.Name, Version: object.Version(b.Version), Spec: spec, Public: public,
-		Ops: b.Ops, Attributes: b.Attributes, Tags: b.Tags}
+		Ops: b.Ops, Attributes: object.Attributes(b.Attributes), Tags: b.Tags}
 	v.Private, err = s.cfg.Sealer.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), seal.NewValue(b.PKCS8))
 	return v, err
 }

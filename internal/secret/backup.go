@@ -12,28 +12,17 @@ import (
 	"coffer/internal/vault"
 )
 
-// Backup is a backup blob that has been opened and found whole: only OpenBackup
-// makes one.
-type Backup struct {
-	doc  backupDoc
-	name object.Name
-}
+// Backup is a backup of a secret that has been opened and found whole: only
+// OpenBackup makes one.
+type Backup = backup.Backup[struct{}, backupVersion]
 
-// Name is the secret that the blob holds.
-func (b *Backup) Name() object.Name { return b.name }
-
-// backupDoc is the content of a blob.
-type backupDoc struct {
-	Name     string
-	Versions []backupVersion // in order of creation; the last is current
-}
-
+// backupVersion is what a blob holds of a version (backup.Document).
 type backupVersion struct {
-	Version     string
-	ContentType string `json:",omitempty"`
-	Value       []byte
-	Attributes  object.Attributes
-	Tags        object.Tags
+	Version     string            `json:"Version"`
+	ContentType string            `json:"ContentType,omitempty"`
+	Value       []byte            `json:"Value"`
+	Attributes  backup.Attributes `json:"Attributes"`
+	Tags        object.Tags       `json:"Tags"`
 }
 
 // Backup packs all versions of a name into a sealed blob, disabled ones too.
@@ -52,56 +41,38 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := backup.Secret.CheckCount(len(versions)); err != nil {
-		return "", err
-	}
-	doc := backupDoc{Name: h.Name.String()}
-	for _, v := range versions {
+	doc := backup.Document[struct{}, backupVersion]{Name: h.Name.String()}
+	doc.Versions, err = backup.Pack(backup.Secret, versions, func(v *Version) (backupVersion, error) {
 		value, err := s.cfg.Sealer.Open(ctx, ValuePlace(v.Vault, v.Name, v.Version), v.Value)
 		if err != nil {
-			return "", fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
+			return backupVersion{}, fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
 		}
-		doc.Versions = append(doc.Versions, backupVersion{
-			string(v.Version), v.ContentType, value.Reveal(), v.Attributes, v.Tags})
+		return backupVersion{string(v.Version), v.ContentType, value.Reveal(), backup.Attributes(v.Attributes), v.Tags}, nil
+	})
+	if err != nil {
+		return "", err
 	}
 	return backup.Secret.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 }
 
 // OpenBackup reads a blob for a vault.
-func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (_ *Backup, err error) {
-	b := &Backup{}
-	if err := backup.Secret.Open(ctx, s.cfg.Sealer, v.TenantID, value, &b.doc); err != nil {
-		return nil, err
-	}
-	if b.name, err = object.ParseName(b.doc.Name); err != nil {
-		return nil, fmt.Errorf("reading a backup: %w", err)
-	}
-	if len(b.doc.Versions) == 0 {
-		return nil, errors.New("reading a backup: it has no versions")
-	}
-	return b, nil
+func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) (*Backup, error) {
+	return backup.Read[struct{}, backupVersion](ctx, backup.Secret, s.cfg.Sealer, v.TenantID, value)
 }
 
 // Restore brings a backup back under its own name and versions.
 func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bundle, error) {
 	g.Must(access.SecretRestore)
-	vault := g.Vault().ID
-	if g.Name().Key() != b.name.Key() {
-		return nil, fmt.Errorf("secret: a grant for %s cannot restore %s", g.Name(), b.name)
-	}
-	var versions []*Version
-	for i := range b.doc.Versions {
-		v, err := s.unpack(ctx, vault, b.name, &b.doc.Versions[i])
-		if err != nil {
-			return nil, err
-		}
-		versions = append(versions, v)
+	vault, name := g.Vault().ID, b.Name()
+	_, versions, err := backup.Unpack(b, g.Name(), func(v *backupVersion) (*Version, error) { return s.unpack(ctx, vault, name, v) })
+	if err != nil {
+		return nil, err
 	}
 	last := versions[len(versions)-1]
-	h := object.Head{Vault: vault, Name: b.name, Current: last.Version}
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
+	h := object.Head{Vault: vault, Name: name, Current: last.Version}
+	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 		if err := tx.InsertSecret(ctx, h); errors.Is(err, object.ErrExists) {
-			return backup.Secret.Conflict(b.name, last.Version)
+			return backup.Secret.Conflict(name, last.Version)
 		} else if err != nil {
 			return err
 		}
@@ -121,7 +92,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 // unpack seals one version of a backup for its new place.
 func (s *Service) unpack(ctx context.Context, vault object.VaultID, name object.Name, b *backupVersion) (*Version, error) {
 	v := &Version{Vault: vault, Name: name, Version: object.Version(b.Version), ContentType: b.ContentType,
-		Attributes: b.Attributes, Tags: b.Tags}
+		Attributes: object.Attributes(b.Attributes), Tags: b.Tags}
 	var err error
 	v.Value, err = s.cfg.Sealer.Seal(ctx, ValuePlace(vault, name, v.Version), seal.NewValue(b.Value))
 	return v, err
