@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"vault":     {"object", "fault", "fresh"},
 	"audit":     {},
 	"throttle":  {},
-	"access":    {"object", "fault", "fresh", "vault", "audit"},
+	"access":    {"guid", "object", "fault", "fresh", "vault", "audit"},
 	"directory": {"object", "fault", "guid", "fresh", "seal", "access"},
 	"token":     {"object", "guid", "seal", "directory"},
 	"authn":     {"object", "access", "audience", "directory", "guid", "fresh", "token"},

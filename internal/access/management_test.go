@@ -1,6 +1,7 @@
 package access
 
 import (
+	"coffer/internal/guid"
 	"strings"
 	"testing"
 )
@@ -110,7 +111,7 @@ func TestBuiltinRolesCannotBeChanged(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, r := range BuiltinRoles() {
-		if !isGUID(r.ID) || seen[r.ID] || seen[r.Name] {
+		if !guid.Valid(r.ID) || seen[r.ID] || seen[r.Name] {
 			t.Errorf("%s %s", r.ID, r.Name)
 		}
 		seen[r.ID], seen[r.Name] = true, true

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"coffer/internal/guid"
 	"fmt"
 	"strings"
 )
@@ -229,10 +230,10 @@ func (p *parser) value(op operator) (string, error) {
 			return "", err
 		}
 	} else {
-		text = p.text[p.at:min(p.at+guidBytes, len(p.text))]
+		text = p.text[p.at:min(p.at+guid.Bytes, len(p.text))]
 		p.at += len(text)
 	}
-	if !isGUID(text) {
+	if !guid.Valid(text) {
 		p.at = start
 		return "", p.expected("a GUID")
 	}
@@ -256,21 +257,4 @@ func (p *parser) quoted() (string, error) {
 	}
 	p.at += len(text) + 1
 	return text, nil
-}
-
-// guidBytes is the length of a GUID with its hyphens.
-const guidBytes = 36
-
-func isGUID(s string) bool {
-	if len(s) != guidBytes {
-		return false
-	}
-	for i := range len(s) {
-		c := lower(s[i])
-		hyphen := i == 8 || i == 13 || i == 18 || i == 23
-		if hyphen != (c == '-') || !hyphen && !('0' <= c && c <= '9' || 'a' <= c && c <= 'f') {
-			return false
-		}
-	}
-	return true
 }

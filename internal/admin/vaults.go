@@ -133,8 +133,8 @@ func viewAssignment(a access.Assignment) AssignmentView {
 // assignment is the target of taking a role away, wherever it was given.
 func (in ByID) assignment(context.Context, *Service) (access.Target, error) {
 	id := in.ID
-	if guid, ok := guid.Parse(id); ok {
-		id = guid
+	if canonical, ok := guid.Parse(id); ok {
+		id = canonical
 	}
 	return access.Target{Resource: access.Everywhere, Assignment: access.Assignment{ID: id}}, nil
 }

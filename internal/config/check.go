@@ -28,7 +28,7 @@ func (c *Config) Check() error {
 	c.Identity.check(m, c.Tenant)
 	c.Log.check(m)
 	for i, id := range c.TrustedCallers {
-		m.unless(isGUID(id), fmt.Sprintf("trusted_callers[%d]", i), "must be an object id (GUID)")
+		m.unless(guid.Valid(id), fmt.Sprintf("trusted_callers[%d]", i), "must be an object id (GUID)")
 	}
 	return errors.Join(m.errs...)
 }
@@ -46,7 +46,7 @@ func (c *Config) checkAddress(m *mistakes) {
 	} else {
 		m.unless(strings.Contains(c.Suffix, "."), "suffix", "needs a dot: clients check that a vault's host ends in it")
 	}
-	m.unless(isGUID(c.Tenant), "tenant", "must be a GUID; coffer init makes one")
+	m.unless(guid.Valid(c.Tenant), "tenant", "must be a GUID; coffer init makes one")
 	m.unless(c.DefaultVault == "" || vault.ParseName(c.DefaultVault) == nil, "default_vault", "is not a vault name")
 }
 
@@ -80,11 +80,6 @@ var (
 	port     = regexp.MustCompile(`^[0-9]{1,5}$`)
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
-
-func isGUID(s string) bool {
-	_, ok := guid.Parse(s)
-	return ok
-}
 
 func dnsName(s string, longest int) bool {
 	for l := range strings.SplitSeq(s, ".") {

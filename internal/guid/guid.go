@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// Bytes is the length of a GUID with its hyphens.
+const Bytes = 36
+
 // Zero is the id of nobody.
 const Zero = "00000000-0000-0000-0000-000000000000"
 
@@ -47,7 +50,7 @@ func format(b [16]byte, version byte) string {
 // Parse gives the canonical form, lower case, of 8-4-4-4-12 hex digits. No
 // other spelling is a GUID, so that one principal has one name.
 func Parse(s string) (string, bool) {
-	if len(s) != 36 {
+	if len(s) != Bytes {
 		return "", false
 	}
 	for i := range len(s) {
@@ -63,4 +66,10 @@ func Parse(s string) (string, bool) {
 		}
 	}
 	return strings.ToLower(s), true
+}
+
+// Valid reports whether Parse takes s.
+func Valid(s string) bool {
+	_, ok := Parse(s)
+	return ok
 }
