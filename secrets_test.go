@@ -146,7 +146,9 @@ func isBare(t types.Type) bool {
 
 // exported reads what each package of ours exports.
 func exported(t *testing.T) (packages []*types.Package) {
-	out, err := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./...").Output()
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
