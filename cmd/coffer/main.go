@@ -1,5 +1,3 @@
-// Command coffer is a certificate vault that speaks the Azure Key Vault REST
-// API, and the tool of its operator.
 package main
 
 import (

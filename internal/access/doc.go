@@ -10,6 +10,6 @@
 // (contract access-control.md, 1). Lists are checked on the vault and are not
 // filtered. There are no deny assignments: nobody can make one.
 //
-// Who the caller is, is told by identity; what a vault's rules are, by vault and
-// the store.
+// Who the caller is, is told by authn; what a vault's rules are, by vault and the
+// store; who changes them, by management.
 package access
