@@ -48,7 +48,7 @@ func (c *devCmd) Validate() error {
 }
 
 func (c *devCmd) Run(ctx context.Context, s streams) error {
-	settings, err := c.settings()
+	settings, err := c.settings(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (c *devCmd) listen(address string) (net.Listener, error) {
 }
 
 // settings are those of the folder, made on the first start.
-func (c *devCmd) settings() (*config.Config, error) {
+func (c *devCmd) settings(ctx context.Context) (*config.Config, error) {
 	path := filepath.Join(c.Data, config.FileName)
 	settings, err := config.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,7 +110,7 @@ func (c *devCmd) settings() (*config.Config, error) {
 		if c.Listen != "" && !strings.HasSuffix(c.Listen, ":0") {
 			settings.Listen = c.Listen
 		}
-		err = initialize(settings, path, slog.New(slog.DiscardHandler)) // there is no token yet
+		err = initialize(ctx, settings, path, slog.New(slog.DiscardHandler)) // there is no token yet
 	} else if err == nil && settings.Suffix != devSuffix {
 		err = fmt.Errorf("%s was made by 'coffer init': run 'coffer serve --config %s'", path, path)
 	}

@@ -360,7 +360,7 @@ func (g guarded) opensHandlesOnly() {
 	d, err := hsm.Open(hsm.Config{Module: softHSM, Token: tokenLabel, PIN: func() (seal.Value, error) { return seal.NewValue([]byte(tokenPIN)), nil }, Logger: slog.New(slog.DiscardHandler)})
 	must(g.t, err)
 	defer d.Close()
-	root, err := hsm.OpenRootKey(d)
+	root, err := hsm.OpenRootKey(ctx, d)
 	must(g.t, err)
 	held := len(g.keysInDatabase())
 	db, err := store.Open(ctx, g.database())

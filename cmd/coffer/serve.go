@@ -102,7 +102,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	}
 	path := filepath.Join(c.Data, config.FileName)
 	log := settings.Logger(s.err)
-	if err := initialize(settings, path, log); err != nil {
+	if err := initialize(ctx, settings, path, log); err != nil {
 		return err
 	}
 	d, err := daemon.Open(ctx, settings, nil, log)
@@ -132,7 +132,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 // initialize makes the root key, then the configuration, which says that the
 // vault is there. It never touches an existing one. A crash in between leaves a
 // root key that has sealed nothing, and the next run says so.
-func initialize(settings *config.Config, path string, log *slog.Logger) error {
+func initialize(ctx context.Context, settings *config.Config, path string, log *slog.Logger) error {
 	if err := settings.Check(); err != nil {
 		return fmt.Errorf("the settings have mistakes:\n%w", err)
 	}
@@ -143,7 +143,7 @@ func initialize(settings *config.Config, path string, log *slog.Logger) error {
 		return err
 	}
 	rootKey := daemon.RootKeyPath(settings)
-	err := daemon.Create(settings, time.Now(), log)
+	err := daemon.Create(ctx, settings, time.Now(), log)
 	if errors.Is(err, fs.ErrExist) && settings.RootKey.HSM {
 		return fmt.Errorf("%w: if it is another vault's, use another HSM; if the first start was interrupted,"+
 			" remove it (its label is coffer-root) with the HSM's own tools and try again;"+

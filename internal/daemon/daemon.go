@@ -75,11 +75,11 @@ var ErrNotInitialized = errors.New("there is no vault here yet: run 'coffer init
 
 // Create makes what a vault needs before its first start: the data folder and the
 // root key. An existing root key is an error (fs.ErrExist).
-func Create(settings *config.Config, now time.Time, log *slog.Logger) error {
+func Create(ctx context.Context, settings *config.Config, now time.Time, log *slog.Logger) error {
 	if err := datadir.Make(settings.DataDir()); err != nil {
 		return err
 	}
-	return createRoot(settings, now, log)
+	return createRoot(ctx, settings, now, log)
 }
 
 // RootKeyPath is the file of the root key, unless that is in the HSM.
@@ -123,7 +123,7 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if d.hsm, err = openHSM(c, d.log); err != nil {
 		return err
 	}
-	if d.root, err = openRoot(c, d.hsm); err != nil {
+	if d.root, err = openRoot(ctx, c, d.hsm); err != nil {
 		return err
 	}
 	if d.hsm != nil {

@@ -18,8 +18,8 @@ import (
 // rootKeeper keeps the root key: a file, or the HSM.
 type rootKeeper interface {
 	seal.Keeper
-	Rotate(now time.Time) error
-	Retire() error
+	Rotate(ctx context.Context, now time.Time) error
+	Retire(ctx context.Context) error
 	CurrentID() string
 }
 
@@ -40,9 +40,9 @@ func openHSM(c *config.Config, log *slog.Logger) (*hsm.Device, error) {
 }
 
 // openRoot opens the root key where the configuration says it is.
-func openRoot(c *config.Config, device *hsm.Device) (rootKeeper, error) {
+func openRoot(ctx context.Context, c *config.Config, device *hsm.Device) (rootKeeper, error) {
 	if c.RootKey.HSM {
-		root, err := hsm.OpenRootKey(device)
+		root, err := hsm.OpenRootKey(ctx, device)
 		if errors.Is(err, seal.ErrRootKey) {
 			return nil, fmt.Errorf("%w (there is no root key in the HSM %q)", ErrNotInitialized, c.HSM.Token)
 		}
@@ -66,13 +66,13 @@ func openRoot(c *config.Config, device *hsm.Device) (rootKeeper, error) {
 }
 
 // createRoot makes the root key where the configuration says that it is to be.
-func createRoot(c *config.Config, now time.Time, log *slog.Logger) (err error) {
+func createRoot(ctx context.Context, c *config.Config, now time.Time, log *slog.Logger) (err error) {
 	if c.RootKey.HSM {
 		device, err := openHSM(c, log)
 		if err != nil {
 			return err
 		}
-		_, err = hsm.CreateRootKey(device)
+		_, err = hsm.CreateRootKey(ctx, device)
 		return errors.Join(err, device.Close())
 	}
 	passphrase, err := c.Passphrase()

@@ -60,7 +60,7 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated,
 	g.MustEverywhere(access.RootKeyRotate)
 	once := jobs.Once{DB: store.For[jobs.OnceTx]{DB: d.db}, Kind: rotateJob, Now: d.now, Logger: d.log}
 	err = once.Do(ctx, func(ctx context.Context) error {
-		if err := d.root.Rotate(d.now()); err != nil {
+		if err := d.root.Rotate(ctx, d.now()); err != nil {
 			return err
 		}
 		n, err := d.sealer.Rewrap(ctx)
@@ -68,7 +68,7 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated,
 			return fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
 		}
 		out = admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}
-		return d.root.Retire()
+		return d.root.Retire(ctx)
 	})
 	if errors.Is(err, jobs.ErrUnderWay) {
 		return out, &fault.Error{Kind: fault.Conflict, Msg: "The root key is being rotated already."}

@@ -37,7 +37,7 @@ func (d *Daemon) fits(ctx context.Context) error {
 	}
 	opened := 0
 	for _, k := range keys {
-		_, e := d.root.Unwrap(k)
+		_, e := d.root.Unwrap(ctx, k)
 		if e == nil {
 			opened++
 			continue

@@ -31,7 +31,7 @@ func newSettings(t *testing.T) *config.Config {
 	if err := c.At(filepath.Join(t.TempDir(), "data", config.FileName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Create(c, time.Now(), slog.New(slog.DiscardHandler)); err != nil {
+	if err := Create(t.Context(), c, time.Now(), slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -108,7 +108,7 @@ func TestRootKeyMustFit(t *testing.T) {
 	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNotInitialized) || !strings.Contains(err.Error(), right) {
 		t.Errorf("no root key: %v", err)
 	}
-	if err := Create(c, time.Now(), slog.New(slog.DiscardHandler)); err != nil { // another one
+	if err := Create(t.Context(), c, time.Now(), slog.New(slog.DiscardHandler)); err != nil { // another one
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, seal.ErrRootKey) || !strings.Contains(err.Error(), right) {
@@ -125,7 +125,7 @@ func TestRootKeyMustFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := seal.DataKey{Scope: string(v.ID), ID: "0123456789abcdef", Created: time.Now()}
-	if k.RootID, k.Wrapped, err = root.Wrap(k.Scope, k.ID, make([]byte, 32)); err != nil {
+	if k.RootID, k.Wrapped, err = root.Wrap(t.Context(), k.Scope, k.ID, make([]byte, 32)); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertDataKey(t.Context(), k) }); err != nil {
@@ -153,10 +153,10 @@ func TestRotationSurvivesACrash(t *testing.T) {
 		what string
 		run  func(d *Daemon) error
 	}{
-		{"after the new key", func(d *Daemon) error { return d.root.Rotate(time.Now()) }},
+		{"after the new key", func(d *Daemon) error { return d.root.Rotate(t.Context(), time.Now()) }},
 		{"after wrapping", func(d *Daemon) error {
 			_, err := d.sealer.Rewrap(context.Background())
-			return errors.Join(d.root.Rotate(time.Now()), err)
+			return errors.Join(d.root.Rotate(t.Context(), time.Now()), err)
 		}},
 		{"not at all", func(d *Daemon) error {
 			_, err := d.rotate(context.Background(), accesstest.New(t).Everywhere(access.RootKeyRotate))

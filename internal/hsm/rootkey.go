@@ -53,9 +53,9 @@ func (id rootID) next() rootID {
 
 // CreateRootKey makes the first root key of an HSM. One that is there already is
 // an error (fs.ErrExist), for it may be the only way to somebody's data.
-func CreateRootKey(d *Device) (*RootKey, error) {
+func CreateRootKey(ctx context.Context, d *Device) (*RootKey, error) {
 	r := &RootKey{d: d}
-	err := r.d.do(context.Background(), func(s *session) error {
+	err := r.d.do(ctx, func(s *session) error {
 		keys, err := s.roots()
 		if err != nil {
 			return err
@@ -87,9 +87,9 @@ func CreateRootKey(d *Device) (*RootKey, error) {
 var errRootExists = fmt.Errorf("the HSM has a root key already: %w", fs.ErrExist)
 
 // OpenRootKey finds the root keys of an HSM.
-func OpenRootKey(d *Device) (*RootKey, error) {
+func OpenRootKey(ctx context.Context, d *Device) (*RootKey, error) {
 	r := &RootKey{d: d}
-	err := d.repeat(context.Background(), func(s *session) error {
+	err := d.repeat(ctx, func(s *session) error {
 		_, err := r.newest(s)
 		return err
 	})
@@ -179,11 +179,11 @@ func (r *RootKey) newest(s *session) (root, error) {
 }
 
 // Wrap seals a data key under the current root key.
-func (r *RootKey) Wrap(scope, keyID string, dataKey []byte) (string, []byte, error) {
+func (r *RootKey) Wrap(ctx context.Context, scope, keyID string, dataKey []byte) (string, []byte, error) {
 	header, ad := seal.WrappedHeader(scope, keyID)
 	var rootName string
 	var wrapped []byte
-	err := r.d.repeat(context.Background(), func(s *session) error {
+	err := r.d.repeat(ctx, func(s *session) error {
 		k, err := r.newest(s)
 		if err != nil {
 			return err
@@ -203,7 +203,7 @@ func (r *RootKey) Wrap(scope, keyID string, dataKey []byte) (string, []byte, err
 }
 
 // Unwrap opens a data key.
-func (r *RootKey) Unwrap(k seal.DataKey) ([]byte, error) {
+func (r *RootKey) Unwrap(ctx context.Context, k seal.DataKey) ([]byte, error) {
 	id, err := hex.DecodeString(k.RootID)
 	if err != nil || len(id) != len(rootID{}) {
 		return nil, seal.ErrRootKey // of a root key file
@@ -213,7 +213,7 @@ func (r *RootKey) Unwrap(k seal.DataKey) ([]byte, error) {
 		return nil, err
 	}
 	var plain []byte
-	err = r.d.repeat(context.Background(), func(s *session) error {
+	err = r.d.repeat(ctx, func(s *session) error {
 		keys, err := s.roots(attribute(pkcs11.CKA_ID, id))
 		if err != nil {
 			return err
@@ -233,8 +233,8 @@ func (r *RootKey) Unwrap(k seal.DataKey) ([]byte, error) {
 // Rotate makes a new root key beside the old one. Call rewrap, then Retire. A crash
 // in between leaves both in the HSM; Rotate then goes on with the new key that it
 // finds there. The time is not used: root keys are counted.
-func (r *RootKey) Rotate(time.Time) error {
-	return r.d.do(context.Background(), func(s *session) error {
+func (r *RootKey) Rotate(ctx context.Context, _ time.Time) error {
+	return r.d.do(ctx, func(s *session) error {
 		keys, err := s.roots()
 		if err != nil {
 			return err
@@ -259,8 +259,8 @@ func (r *RootKey) Rotate(time.Time) error {
 // than the current one: only after every data key has been wrapped anew. A root key
 // that another process has made since then is spared, and so is the one before it:
 // that process has yet to wrap the data keys anew.
-func (r *RootKey) Retire() error {
-	return r.d.repeat(context.Background(), func(s *session) error {
+func (r *RootKey) Retire(ctx context.Context) error {
+	return r.d.repeat(ctx, func(s *session) error {
 		newest, err := r.newest(s)
 		if err != nil {
 			return err

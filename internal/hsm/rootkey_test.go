@@ -25,7 +25,7 @@ func dataKey(t testing.TB, r seal.Keeper, scope string) seal.DataKey {
 	t.Helper()
 	k := seal.DataKey{Scope: scope, ID: "0011223344556677"}
 	var err error
-	if k.RootID, k.Wrapped, err = r.Wrap(scope, k.ID, []byte("the data key of "+scope)); err != nil {
+	if k.RootID, k.Wrapped, err = r.Wrap(t.Context(), scope, k.ID, []byte("the data key of "+scope)); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -33,14 +33,14 @@ func dataKey(t testing.TB, r seal.Keeper, scope string) seal.DataKey {
 
 func unwraps(t testing.TB, r seal.Keeper, k seal.DataKey) {
 	t.Helper()
-	if got, err := r.Unwrap(k); err != nil || string(got) != "the data key of "+k.Scope {
+	if got, err := r.Unwrap(t.Context(), k); err != nil || string(got) != "the data key of "+k.Scope {
 		t.Errorf("%q, %v", got, err)
 	}
 }
 
 func created(t testing.TB, d *Device) *RootKey {
 	t.Helper()
-	r, err := CreateRootKey(d)
+	r, err := CreateRootKey(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func created(t testing.TB, d *Device) *RootKey {
 
 func reopened(t testing.TB, d *Device) *RootKey {
 	t.Helper()
-	r, err := OpenRootKey(d)
+	r, err := OpenRootKey(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func (k *testHSM) rootKeys() int { return strings.Count(k.objects(), "label:    
 func TestRootKeyStaysInTheHSM(t *testing.T) {
 	k := newHSM(t)
 	d := k.open()
-	if _, err := OpenRootKey(d); !errors.Is(err, seal.ErrRootKey) {
+	if _, err := OpenRootKey(t.Context(), d); !errors.Is(err, seal.ErrRootKey) {
 		t.Errorf("none yet: %v", err)
 	}
 	r := created(t, d)
@@ -70,7 +70,7 @@ func TestRootKeyStaysInTheHSM(t *testing.T) {
 	if key.RootID != r.CurrentID() || bytes.Contains(key.Wrapped, []byte("the data key")) {
 		t.Errorf("wrapped as %+v", key)
 	}
-	if _, err := CreateRootKey(d); !errors.Is(err, fs.ErrExist) {
+	if _, err := CreateRootKey(t.Context(), d); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second one: %v", err)
 	}
 	if list := k.objects(); !strings.Contains(list, "Access:     sensitive, always sensitive, never extractable, local") || strings.Count(list, "Object") != 1 {
@@ -155,14 +155,14 @@ func TestWrappedKeysAreBoundToTheirScope(t *testing.T) {
 		other := key
 		other.Wrapped = bytes.Clone(key.Wrapped)
 		change(&other)
-		if _, err := r.Unwrap(other); !errors.Is(err, seal.ErrBox) {
+		if _, err := r.Unwrap(t.Context(), other); !errors.Is(err, seal.ErrBox) {
 			t.Errorf("another %s: %v", claim, err)
 		}
 	}
 	for _, id := range []string{"", "0123456789abcdef", "zz", rootID{}.next().String()} {
 		other := key
 		other.RootID = id
-		if _, err := r.Unwrap(other); !errors.Is(err, seal.ErrRootKey) {
+		if _, err := r.Unwrap(t.Context(), other); !errors.Is(err, seal.ErrRootKey) {
 			t.Errorf("root key %q: %v", id, err)
 		}
 	}
@@ -177,19 +177,19 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 	key := dataKey(t, r, "v1")
 	none := func(string) error { return nil }
 	rotate := func(r *RootKey) error {
-		if err := r.Rotate(time.Time{}); err != nil {
+		if err := r.Rotate(t.Context(), time.Time{}); err != nil {
 			return err
 		}
-		plain, err := r.Unwrap(key)
+		plain, err := r.Unwrap(t.Context(), key)
 		if err != nil {
 			return err
 		}
 		renewed := key
-		if renewed.RootID, renewed.Wrapped, err = r.Wrap(key.Scope, key.ID, plain); err != nil {
+		if renewed.RootID, renewed.Wrapped, err = r.Wrap(t.Context(), key.Scope, key.ID, plain); err != nil {
 			return err
 		}
 		key = renewed // the commit
-		return r.Retire()
+		return r.Retire(t.Context())
 	}
 	before := f.total()
 	if err := rotate(r); err != nil {
@@ -221,7 +221,7 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 				t.Fatalf("call %d: %v", i, err)
 			}
 			unwraps(t, r, key)
-			if _, err := r.Unwrap(old); old.RootID != key.RootID && !errors.Is(err, seal.ErrRootKey) {
+			if _, err := r.Unwrap(t.Context(), old); old.RootID != key.RootID && !errors.Is(err, seal.ErrRootKey) {
 				t.Errorf("the old root key is still there: %v", err)
 			}
 		}
@@ -238,7 +238,7 @@ func TestRotationByAnotherProcess(t *testing.T) {
 	here := created(t, d)
 	there := reopened(t, k.open())
 	old := dataKey(t, here, "v1")
-	if err := there.Rotate(time.Time{}); err != nil {
+	if err := there.Rotate(t.Context(), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	renewed := dataKey(t, there, "v1")
@@ -246,16 +246,16 @@ func TestRotationByAnotherProcess(t *testing.T) {
 	if fresh := dataKey(t, here, "v2"); fresh.RootID != there.CurrentID() {
 		t.Error("wrapped by the old root key")
 	}
-	if err := there.Retire(); err != nil {
+	if err := there.Retire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	unwraps(t, here, dataKey(t, here, "v2"))
-	if _, err := here.Unwrap(old); !errors.Is(err, seal.ErrRootKey) {
+	if _, err := here.Unwrap(t.Context(), old); !errors.Is(err, seal.ErrRootKey) {
 		t.Errorf("got %v", err)
 	}
 	// It goes on with a rotation that it finds, and makes no third key.
 	first := here.CurrentID()
-	if err := errors.Join(here.Rotate(time.Time{}), there.Rotate(time.Time{})); err != nil {
+	if err := errors.Join(here.Rotate(t.Context(), time.Time{}), there.Rotate(t.Context(), time.Time{})); err != nil {
 		t.Fatal(err)
 	}
 	if n := k.rootKeys(); n != 2 || here.CurrentID() != there.CurrentID() || here.CurrentID() == first {
@@ -269,7 +269,7 @@ func TestRetireSparesWhatOthersMake(t *testing.T) {
 	k := newHSM(t)
 	d := k.open()
 	here := created(t, d)
-	if err := here.Rotate(time.Time{}); err != nil {
+	if err := here.Rotate(t.Context(), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	key := dataKey(t, here, "v1")
@@ -280,7 +280,7 @@ func TestRetireSparesWhatOthersMake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := here.Retire(); err != nil {
+	if err := here.Retire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	unwraps(t, here, key)
@@ -300,7 +300,7 @@ func TestOfManyThatCreateAtMostOneHasARootKey(t *testing.T) {
 	var made []*RootKey
 	for range 4 {
 		wg.Go(func() {
-			r, err := CreateRootKey(d)
+			r, err := CreateRootKey(t.Context(), d)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -322,17 +322,17 @@ func TestRootKeyOfAnHSMThatIsGone(t *testing.T) {
 	r := created(t, d)
 	key := dataKey(t, r, "v1")
 	k.remove()
-	if _, err := r.Unwrap(key); !fault.Is(err, fault.Unavailable) {
+	if _, err := r.Unwrap(t.Context(), key); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("unwrap: %v", err)
 	}
 	k.pass(time.Second)
-	if _, _, err := r.Wrap("v1", key.ID, nil); !fault.Is(err, fault.Unavailable) {
+	if _, _, err := r.Wrap(t.Context(), "v1", key.ID, nil); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("wrap: %v", err)
 	}
-	if _, err := OpenRootKey(d); !fault.Is(err, fault.Unavailable) {
+	if _, err := OpenRootKey(t.Context(), d); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("open: %v", err)
 	}
-	if err := r.Rotate(time.Time{}); !fault.Is(err, fault.Unavailable) {
+	if err := r.Rotate(t.Context(), time.Time{}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("rotate: %v", err)
 	}
 	k.put()

@@ -103,22 +103,24 @@ func (*Secret) MAC(context.Context, crypto.Hash, []byte) ([]byte, error) { retur
 type RootKey struct{}
 
 // CreateRootKey fails with ErrNotBuilt.
-func CreateRootKey(*Device) (*RootKey, error) { return nil, ErrNotBuilt }
+func CreateRootKey(context.Context, *Device) (*RootKey, error) { return nil, ErrNotBuilt }
 
 // OpenRootKey fails with ErrNotBuilt.
-func OpenRootKey(*Device) (*RootKey, error) { return nil, ErrNotBuilt }
+func OpenRootKey(context.Context, *Device) (*RootKey, error) { return nil, ErrNotBuilt }
 
 // Wrap fails with ErrNotBuilt.
-func (*RootKey) Wrap(string, string, []byte) (string, []byte, error) { return "", nil, ErrNotBuilt }
+func (*RootKey) Wrap(context.Context, string, string, []byte) (string, []byte, error) {
+	return "", nil, ErrNotBuilt
+}
 
 // Unwrap fails with ErrNotBuilt.
-func (*RootKey) Unwrap(seal.DataKey) ([]byte, error) { return nil, ErrNotBuilt }
+func (*RootKey) Unwrap(context.Context, seal.DataKey) ([]byte, error) { return nil, ErrNotBuilt }
 
 // Rotate fails with ErrNotBuilt.
-func (*RootKey) Rotate(time.Time) error { return ErrNotBuilt }
+func (*RootKey) Rotate(context.Context, time.Time) error { return ErrNotBuilt }
 
 // Retire fails with ErrNotBuilt.
-func (*RootKey) Retire() error { return ErrNotBuilt }
+func (*RootKey) Retire(context.Context) error { return ErrNotBuilt }
 
 // CurrentID names no key.
 func (*RootKey) CurrentID() string { return "" }

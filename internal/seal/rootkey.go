@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"context"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/hex"
@@ -275,7 +276,7 @@ func WrappedParts(d DataKey) (nonce, sealed, ad []byte, err error) {
 }
 
 // Wrap seals a data key under the current root key.
-func (r *RootFile) Wrap(scope, keyID string, dataKey []byte) (string, []byte, error) {
+func (r *RootFile) Wrap(_ context.Context, scope, keyID string, dataKey []byte) (string, []byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.refresh(); err != nil {
@@ -299,7 +300,7 @@ func (r *RootFile) refresh() error {
 
 // Unwrap opens a data key. When another process has rotated the root key, the
 // file is read again.
-func (r *RootFile) Unwrap(d DataKey) ([]byte, error) {
+func (r *RootFile) Unwrap(_ context.Context, d DataKey) ([]byte, error) {
 	if len(d.Wrapped) < boxHeader {
 		return nil, ErrBox
 	}
@@ -329,7 +330,7 @@ func (r *RootFile) find(id string) cipher.AEAD {
 // Rotate puts a new root key in front of the old one. Call rewrap, then Retire.
 // A crash in between leaves both in the file; Rotate then goes on with the new
 // key that it finds there.
-func (r *RootFile) Rotate(now time.Time) error {
+func (r *RootFile) Rotate(_ context.Context, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.refresh(); err != nil || len(r.keys) > 1 {
@@ -344,7 +345,7 @@ func (r *RootFile) Rotate(now time.Time) error {
 
 // Retire forgets all root keys but the current one: only after every data key
 // has been wrapped anew.
-func (r *RootFile) Retire() error {
+func (r *RootFile) Retire(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.refresh(); err != nil {

@@ -41,7 +41,7 @@ func wrap(t testing.TB, r *RootFile, scope string) DataKey {
 	t.Helper()
 	d := DataKey{Scope: scope, ID: "0011223344556677"}
 	var err error
-	if d.RootID, d.Wrapped, err = r.Wrap(scope, d.ID, []byte("the data key of "+scope)); err != nil {
+	if d.RootID, d.Wrapped, err = r.Wrap(t.Context(), scope, d.ID, []byte("the data key of "+scope)); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -49,7 +49,7 @@ func wrap(t testing.TB, r *RootFile, scope string) DataKey {
 
 func unwraps(t testing.TB, r *RootFile, d DataKey) {
 	t.Helper()
-	if got, err := r.Unwrap(d); err != nil || string(got) != "the data key of "+d.Scope {
+	if got, err := r.Unwrap(t.Context(), d); err != nil || string(got) != "the data key of "+d.Scope {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -157,7 +157,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	if err := os.Rename(dir, dir+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	if r.Seal(NewValue([]byte("new"))) == nil || r.Rotate(epoch) == nil || r.Retire() == nil {
+	if r.Seal(NewValue([]byte("new"))) == nil || r.Rotate(t.Context(), epoch) == nil || r.Retire(t.Context()) == nil {
 		t.Error("writing to nowhere succeeds")
 	}
 	if err := os.Rename(dir+"-away", dir); err != nil {
@@ -166,7 +166,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	if r.CurrentID() != before {
 		t.Error("the key in memory is not in the file")
 	}
-	if err := r.Rotate(epoch); err != nil {
+	if err := r.Rotate(t.Context(), epoch); err != nil {
 		t.Fatal(err)
 	}
 	unwraps(t, opened(t, path, ""), d) // in clear, as before
@@ -176,7 +176,7 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 	path, r := created(t, "")
 	old := wrap(t, r, "v1")
 	first := r.CurrentID()
-	if err := r.Rotate(epoch); err != nil {
+	if err := r.Rotate(t.Context(), epoch); err != nil {
 		t.Fatal(err)
 	}
 	// A crash before rewrapping.
@@ -188,7 +188,7 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 	unwraps(t, r, old)
 	// Run again, it goes on with the key that is there; so the file cannot grow.
 	for range 3 {
-		if err := r.Rotate(epoch); err != nil || r.CurrentID() != second {
+		if err := r.Rotate(t.Context(), epoch); err != nil || r.CurrentID() != second {
 			t.Errorf("another key: %v", err)
 		}
 	}
@@ -200,12 +200,12 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 	r = opened(t, path, "")
 	unwraps(t, r, old)
 	unwraps(t, r, renewed)
-	if err := r.Retire(); err != nil {
+	if err := r.Retire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []*RootFile{r, opened(t, path, "")} {
 		unwraps(t, r, renewed)
-		if _, err := r.Unwrap(old); !errors.Is(err, ErrRootKey) {
+		if _, err := r.Unwrap(t.Context(), old); !errors.Is(err, ErrRootKey) {
 			t.Errorf("the old root key is still there: %v", err)
 		}
 	}
@@ -217,12 +217,12 @@ func TestRotationByAnotherProcess(t *testing.T) {
 		path, here := created(t, passphrase)
 		old := wrap(t, here, "v1")
 		there := opened(t, path, passphrase)
-		if err := there.Rotate(epoch); err != nil {
+		if err := there.Rotate(t.Context(), epoch); err != nil {
 			t.Fatal(err)
 		}
 		renewed := wrap(t, there, "v1")
 		unwraps(t, here, renewed) // it reads the file again
-		if err := there.Retire(); err != nil {
+		if err := there.Retire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		// What is wrapped here from now on opens after a restart.
@@ -231,7 +231,7 @@ func TestRotationByAnotherProcess(t *testing.T) {
 			t.Error("wrapped by a key that was retired")
 		}
 		unwraps(t, opened(t, path, passphrase), fresh)
-		if _, err := here.Unwrap(old); !errors.Is(err, ErrRootKey) {
+		if _, err := here.Unwrap(t.Context(), old); !errors.Is(err, ErrRootKey) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -306,7 +306,7 @@ func TestWrappedKeysAreBoundToTheirScope(t *testing.T) {
 	} {
 		other := d
 		change(&other)
-		if _, err := r.Unwrap(other); !errors.Is(err, ErrBox) {
+		if _, err := r.Unwrap(t.Context(), other); !errors.Is(err, ErrBox) {
 			t.Errorf("another %s: %v", claim, err)
 		}
 	}
@@ -325,7 +325,7 @@ func TestRootFileIsSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Go(func() {
 		for range 5 {
-			if err := errors.Join(r.Rotate(epoch), r.Seal(Value{})); err != nil {
+			if err := errors.Join(r.Rotate(t.Context(), epoch), r.Seal(Value{})); err != nil {
 				t.Error(err)
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,12 +40,13 @@ type Tx interface {
 	RewrapDataKey(ctx context.Context, k DataKey) error
 }
 
-// Keeper holds the root key and never gives it away.
+// Keeper holds the root key and never gives it away. It may be a machine elsewhere
+// that takes seconds: it is not asked within a transaction, which others wait for.
 type Keeper interface {
 	// Wrap seals a data key under the current root key and names that root key.
-	Wrap(scope, keyID string, dataKey []byte) (rootID string, wrapped []byte, err error)
+	Wrap(ctx context.Context, scope, keyID string, dataKey []byte) (rootID string, wrapped []byte, err error)
 	// Unwrap opens what Wrap made. ErrRootKey: the root key is not kept here.
-	Unwrap(k DataKey) ([]byte, error)
+	Unwrap(ctx context.Context, k DataKey) ([]byte, error)
 }
 
 // ErrRootKey reports a data key that was wrapped by a root key that this keeper
@@ -144,21 +147,26 @@ func (s *Sealer) scope(ctx context.Context, scope string, create bool) (*scopeKe
 	return k, nil
 }
 
-// load unwraps the scope's keys; nil when it has none.
-func (s *Sealer) load(ctx context.Context, scope string) (*scopeKeys, error) {
-	var rows []DataKey
-	err := s.db.View(ctx, func(tx Tx) (err error) {
+// rows reads the data keys of a scope; of all scopes when scope is "".
+func (s *Sealer) rows(ctx context.Context, scope string) (rows []DataKey, err error) {
+	err = s.db.View(ctx, func(tx Tx) (err error) {
 		rows, err = tx.DataKeys(ctx, scope)
 		return err
 	})
+	return rows, err
+}
+
+// load unwraps the scope's keys; nil when it has none.
+func (s *Sealer) load(ctx context.Context, scope string) (*scopeKeys, error) {
+	rows, err := s.rows(ctx, scope)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
 	k := &scopeKeys{aead: map[[keyIDBytes]byte]cipher.AEAD{}}
 	for _, row := range rows {
-		raw, err := s.keeper.Unwrap(row)
+		raw, err := s.unwrap(ctx, row)
 		if err != nil {
-			return nil, fmt.Errorf("unwrapping data key %s of %s: %w", row.ID, row.Scope, err)
+			return nil, err
 		}
 		if err := k.add(row.ID, raw); err != nil {
 			return nil, err
@@ -167,22 +175,48 @@ func (s *Sealer) load(ctx context.Context, scope string) (*scopeKeys, error) {
 	return k, nil
 }
 
+func (s *Sealer) unwrap(ctx context.Context, row DataKey) ([]byte, error) {
+	raw, err := s.keeper.Unwrap(ctx, row)
+	if err != nil {
+		return nil, fmt.Errorf("unwrapping data key %s of %s: %w", row.ID, row.Scope, err)
+	}
+	return raw, nil
+}
+
+// maxTries bounds how often something is wrapped again because root or data keys
+// changed meanwhile.
+const maxTries = 5
+
+// create makes the first key of a scope. It is wrapped before the transaction, which
+// stores it only while the same root keys are in use as before: one that another
+// has replaced since, and is about to retire, gets no more data keys.
 func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 	raw := make([]byte, 32)
 	rand.Read(raw)
 	var id [keyIDBytes]byte
 	rand.Read(id[:])
 	row := DataKey{Scope: scope, ID: hex.EncodeToString(id[:]), Created: object.Second(s.now())}
-	// Wrapping inside the transaction puts it before or after that of Rewrap as a
-	// whole: no key is stored under a root key that is then retired.
-	err := s.db.Update(ctx, func(tx Tx) (err error) {
-		if err := s.isCurrent(ctx, tx); err != nil {
+	err := again(func() error {
+		before, err := s.rows(ctx, "")
+		if err == nil {
+			err = s.isCurrent(ctx, before)
+		}
+		if err != nil {
 			return err
 		}
-		if row.RootID, row.Wrapped, err = s.keeper.Wrap(scope, row.ID, raw); err != nil {
+		if row.RootID, row.Wrapped, err = s.keeper.Wrap(ctx, scope, row.ID, raw); err != nil {
 			return fmt.Errorf("wrapping a new data key: %w", err)
 		}
-		return tx.InsertDataKey(ctx, row)
+		return s.db.Update(ctx, func(tx Tx) error {
+			rows, err := tx.DataKeys(ctx, "")
+			if err == nil && !maps.Equal(rootIDs(rows), rootIDs(before)) {
+				err = object.ErrChanged
+			}
+			if err != nil {
+				return err
+			}
+			return tx.InsertDataKey(ctx, row)
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -191,20 +225,39 @@ func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 	return k, k.add(row.ID, raw)
 }
 
+// again calls fn until it ends otherwise than with object.ErrChanged, maxTries at the
+// most.
+func again(fn func() error) (err error) {
+	for range maxTries {
+		if err = fn(); !errors.Is(err, object.ErrChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("the root key or the data keys keep changing: %w", err)
+}
+
+// rootIDs are the root keys in use.
+func rootIDs(rows []DataKey) map[string]bool {
+	ids := map[string]bool{}
+	for _, row := range rows {
+		ids[row.RootID] = true
+	}
+	return ids
+}
+
 // isCurrent refuses to make a data key when the keeper can open none of those that
 // the database has: another replica has rotated the root key, and has no old one
 // left for what would be wrapped here.
-func (s *Sealer) isCurrent(ctx context.Context, tx Tx) error {
-	rows, err := tx.DataKeys(ctx, "")
-	if err != nil || len(rows) == 0 {
-		return err
-	}
+func (s *Sealer) isCurrent(ctx context.Context, rows []DataKey) (err error) {
 	for _, row := range rows {
-		if _, err = s.keeper.Unwrap(row); err == nil {
+		if _, err = s.keeper.Unwrap(ctx, row); err == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("the root key here is older than the database; bring the one of the replica that rotated it: %w", err)
+	if err != nil {
+		return fmt.Errorf("the root key here is older than the database; bring the one of the replica that rotated it: %w", err)
+	}
+	return nil
 }
 
 func (k *scopeKeys) add(id string, raw []byte) error {
@@ -221,32 +274,70 @@ func (k *scopeKeys) add(id string, raw []byte) error {
 	return nil
 }
 
-// Rewrap wraps every data key under the keeper's current root key, in one
-// transaction. A crash before the commit leaves every key as it was, after it
-// every key rewrapped: the keeper must hold both root keys until it returns.
-// It returns how many keys were rewrapped.
-func (s *Sealer) Rewrap(ctx context.Context) (int, error) {
-	n := 0
-	err := s.db.Update(ctx, func(tx Tx) error {
-		n = 0
-		rows, err := tx.DataKeys(ctx, "")
+// Rewrap wraps every data key under the keeper's current root key, and stores them in
+// one transaction, if they are still those that were wrapped. A crash before the
+// commit leaves every key as it was, after it every key rewrapped: the keeper must
+// hold both root keys until it returns. It returns how many keys were rewrapped.
+func (s *Sealer) Rewrap(ctx context.Context) (n int, err error) {
+	done := map[rewrapped]DataKey{}
+	err = again(func() error {
+		rows, err := s.rows(ctx, "")
+		if err == nil && len(rows) == 0 {
+			// create knows by the data keys that the root key was replaced.
+			if _, err = s.scope(ctx, Installation, true); err == nil {
+				rows, err = s.rows(ctx, "")
+			}
+		}
+		if err == nil {
+			err = s.rewrap(ctx, rows, done)
+		}
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
-			raw, err := s.keeper.Unwrap(row)
-			if err != nil {
-				return fmt.Errorf("unwrapping data key %s of %s: %w", row.ID, row.Scope, err)
-			}
-			if row.RootID, row.Wrapped, err = s.keeper.Wrap(row.Scope, row.ID, raw); err != nil {
-				return err
-			}
-			if err := tx.RewrapDataKey(ctx, row); err != nil {
-				return err
-			}
-			n++
-		}
-		return nil
+		n = len(rows)
+		return s.db.Update(ctx, func(tx Tx) error { return storeRewrapped(ctx, tx, rows, done) })
 	})
 	return n, err
+}
+
+// rewrapped names a data key under one root key.
+type rewrapped struct{ scope, id, root string }
+
+func (k DataKey) underRoot() rewrapped { return rewrapped{k.Scope, k.ID, k.RootID} }
+
+// rewrap wraps those of the keys that are not done yet.
+func (s *Sealer) rewrap(ctx context.Context, rows []DataKey, done map[rewrapped]DataKey) error {
+	for _, row := range rows {
+		if _, ok := done[row.underRoot()]; ok {
+			continue
+		}
+		raw, err := s.unwrap(ctx, row)
+		if err != nil {
+			return err
+		}
+		next := row
+		if next.RootID, next.Wrapped, err = s.keeper.Wrap(ctx, row.Scope, row.ID, raw); err != nil {
+			return fmt.Errorf("wrapping data key %s of %s: %w", row.ID, row.Scope, err)
+		}
+		done[row.underRoot()] = next
+	}
+	return nil
+}
+
+// storeRewrapped stores what was made of rows; object.ErrChanged when the data keys
+// are others by now.
+func storeRewrapped(ctx context.Context, tx Tx, rows []DataKey, done map[rewrapped]DataKey) error {
+	stored, err := tx.DataKeys(ctx, "")
+	if err != nil {
+		return err
+	}
+	if !slices.EqualFunc(stored, rows, func(a, b DataKey) bool { return a.underRoot() == b.underRoot() }) {
+		return object.ErrChanged
+	}
+	for _, row := range rows {
+		if err := tx.RewrapDataKey(ctx, done[row.underRoot()]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -198,7 +199,7 @@ func TestRewrapSurvivesFailingWrites(t *testing.T) {
 				}
 			}
 			old := s.root.CurrentID()
-			s.must(s.root.Rotate(epoch))
+			s.must(s.root.Rotate(t.Context(), epoch))
 			s.fault.Store(storetest.Nth(write, when))
 			if _, err := k.Rewrap(t.Context()); !errors.Is(err, storetest.ErrInjected) {
 				t.Errorf("%v write %d: %v", when, write, err)
@@ -208,11 +209,11 @@ func TestRewrapSurvivesFailingWrites(t *testing.T) {
 			} else {
 				check(old)
 			}
-			s.must(s.root.Rotate(epoch)) // the command is run again
+			s.must(s.root.Rotate(t.Context(), epoch)) // the command is run again
 			if n, err := k.Rewrap(t.Context()); err != nil || n != 2 {
 				t.Errorf("%v write %d: %d, %v", when, write, n, err)
 			}
-			s.must(s.root.Retire())
+			s.must(s.root.Retire(t.Context()))
 			check(s.root.CurrentID())
 			if s.root.CurrentID() == old {
 				t.Error("nothing was rotated")
@@ -230,10 +231,10 @@ func TestFirstUseDuringARotation(t *testing.T) {
 	k := seal.NewSealer(s.root, slow, now)
 	rotate = func() {
 		rotate = nil
-		s.must(s.root.Rotate(epoch))
+		s.must(s.root.Rotate(t.Context(), epoch))
 		_, err := k.Rewrap(t.Context())
 		s.must(err)
-		s.must(s.root.Retire())
+		s.must(s.root.Retire(t.Context()))
 	}
 	b, err := k.Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
 	s.must(err)
@@ -254,10 +255,10 @@ func TestOldRootKeyMakesNoDataKey(t *testing.T) {
 	s.must(err)
 	replica := seal.NewSealer(root, store.For[seal.Tx]{DB: s.db}, now)
 
-	s.must(s.root.Rotate(epoch))
+	s.must(s.root.Rotate(t.Context(), epoch))
 	_, err = seal.NewSealer(s.root, store.For[seal.Tx]{DB: s.db}, now).Rewrap(t.Context())
 	s.must(err)
-	s.must(s.root.Retire())
+	s.must(s.root.Retire(t.Context()))
 	before := len(s.dataKeys())
 	if _, err := replica.Seal(t.Context(), s.place(1), seal.NewValue([]byte("plain"))); !errors.Is(err, seal.ErrRootKey) || len(s.dataKeys()) != before {
 		t.Fatalf("%v, %d data keys of %d", err, len(s.dataKeys()), before)
@@ -323,4 +324,93 @@ func TestDatabaseFilesShowNothing(t *testing.T) {
 	if !found {
 		t.Error("the box itself was not found: the test looks in the wrong place")
 	}
+}
+
+// slowKeeper takes its time for each answer, as a machine elsewhere does.
+type slowKeeper struct {
+	seal.Keeper
+	asked, answer chan struct{}
+}
+
+func (k *slowKeeper) wait() {
+	k.asked <- struct{}{}
+	<-k.answer
+}
+
+func (k *slowKeeper) Wrap(ctx context.Context, scope, keyID string, dataKey []byte) (string, []byte, error) {
+	k.wait()
+	return k.Keeper.Wrap(ctx, scope, keyID, dataKey)
+}
+
+func (k *slowKeeper) Unwrap(ctx context.Context, d seal.DataKey) ([]byte, error) {
+	k.wait()
+	return k.Keeper.Unwrap(ctx, d)
+}
+
+// Others write while the keeper of the root key makes a vault's first seal, or a
+// rotation, wait.
+func TestASlowKeeperKeepsNobodyFromWriting(t *testing.T) {
+	for _, c := range []struct {
+		claim string
+		do    func(s *safe, k *seal.Sealer) error
+	}{
+		{"a first seal", func(s *safe, k *seal.Sealer) error {
+			_, err := k.Seal(t.Context(), s.place(1), seal.NewValue([]byte("plain")))
+			return err
+		}},
+		{"a rotation", func(_ *safe, k *seal.Sealer) error {
+			_, err := k.Rewrap(t.Context())
+			return err
+		}},
+	} {
+		s := newSafe(t)
+		fast := s.sealer()
+		_, err := fast.Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
+		s.must(err)
+		keeper := &slowKeeper{s.root, make(chan struct{}), make(chan struct{})}
+		ended := make(chan error, 1)
+		go func() { ended <- c.do(s, seal.NewSealer(keeper, store.For[seal.Tx]{DB: s.db}, now)) }()
+		questions := 0
+		for running := true; running; {
+			select {
+			case <-keeper.asked:
+				questions++
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				v := &vault.Vault{ID: object.NewVaultID(), Name: fmt.Sprintf("other%d", questions), Revision: 1}
+				if err := s.db.Update(ctx, func(tx *store.Tx) error { return tx.InsertVault(ctx, v) }); err != nil {
+					t.Errorf("%s stops the writes of others, at question %d: %v", c.claim, questions, err)
+				}
+				cancel()
+				keeper.answer <- struct{}{}
+			case err := <-ended:
+				s.must(err)
+				running = false
+			}
+		}
+		if questions < 2 {
+			t.Errorf("%s: %d questions", c.claim, questions)
+		}
+	}
+}
+
+// A vault's first use in the middle of a rewrap: its key is rewrapped too.
+func TestRewrapTakesAlongWhatIsMadeMeanwhile(t *testing.T) {
+	s := newSafe(t)
+	_, err := s.sealer().Seal(t.Context(), s.place(0), seal.NewValue([]byte("plain")))
+	s.must(err)
+	var box seal.Box
+	var meanwhile func()
+	k := seal.NewSealer(s.root, slowDB{store.For[seal.Tx]{DB: s.db}, &meanwhile}, now)
+	other := s.sealer()
+	s.must(s.root.Rotate(t.Context(), epoch))
+	meanwhile = func() {
+		meanwhile = nil
+		box, err = other.Seal(t.Context(), s.place(1), seal.NewValue([]byte("plain")))
+		s.must(err)
+	}
+	if n, err := k.Rewrap(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d, %v", n, err)
+	}
+	s.must(s.root.Retire(t.Context()))
+	s.opens(s.sealer(), s.place(1), box, "plain")
 }
