@@ -171,22 +171,24 @@ func (tx *Tx) FreeLeases(ctx context.Context) error {
 
 // HastenJobs implements jobs.Tx.
 func (tx *Tx) HastenJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string, due time.Time) error {
-	return tx.ofRef(ctx, "HastenJobs", hastenJobs, hastenOwnJobs, v, ref, string(kind), due.UnixMilli())
+	query, args := jobsOf(v, hastenJobs, hastenOwnJobs, ref, string(kind), due.UnixMilli())
+	_, err := tx.exec(ctx, "HastenJobs", query, args...)
+	return err
 }
 
 // DeleteJobs implements jobs.Tx.
 func (tx *Tx) DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error {
-	return tx.ofRef(ctx, "DeleteJobs", deleteJobs, deleteOwnJobs, v, ref, string(kind))
+	query, args := jobsOf(v, deleteJobs, deleteOwnJobs, ref, string(kind))
+	_, err := tx.exec(ctx, "DeleteJobs", query, args...)
+	return err
 }
 
-func (tx *Tx) ofRef(ctx context.Context, point, query, own string, v object.VaultID, args ...any) error {
+// jobsOf chooses the query of a vault's jobs, or that of the installation's own.
+func jobsOf(v object.VaultID, query, own string, args ...any) (string, []any) {
 	if v == "" {
-		query = own
-	} else {
-		args = append([]any{string(v)}, args...)
+		return own, args
 	}
-	_, err := tx.exec(ctx, point, query, args...)
-	return err
+	return query, append([]any{string(v)}, args...)
 }
 
 // NextJobs implements jobs.WorkTx.
