@@ -15,15 +15,17 @@ import (
 // on is one method of a route.
 func on(verb string, e pipeline.Endpoint) pipeline.Method { return pipeline.Method{Verb: verb, Do: e} }
 
+// silent makes a rule for an endpoint of one that has nothing to show.
+func silent(rule func(context.Context, access.Grant) error) func(context.Context, access.Grant) (pipeline.None, error) {
+	return func(ctx context.Context, g access.Grant) (pipeline.None, error) { return pipeline.None{}, rule(ctx, g) }
+}
+
 // certificateRoutes are the 27 operations of contract certificates.md, 4.
 func (s *Server) certificateRoutes() []pipeline.Route {
 	const family = object.Certificates
 	rules := s.cfg.Certificates
 	get := ofVersion(access.CertificateGet, family, rules.Get, s.renderRead)
 	update := onVersion(access.CertificateUpdate, family, parseUpdate, s.updateCertificate, renderUpdated)
-	purge := func(ctx context.Context, g access.Grant) (pipeline.None, error) {
-		return pipeline.None{}, rules.Purge(ctx, g)
-	}
 	return []pipeline.Route{
 		pipeline.NewRoute("/certificates",
 			on(http.MethodGet, s.listCertificates(access.CertificateList, false))),
@@ -70,7 +72,7 @@ func (s *Server) certificateRoutes() []pipeline.Route {
 			on(http.MethodGet, s.listCertificates(access.CertificateListDeleted, true))),
 		pipeline.NewRoute("/deletedcertificates/{name}",
 			on(http.MethodGet, pipeline.Bare(access.CertificateGetDeleted, rules.GetDeleted, renderDeleted)),
-			on(http.MethodDelete, pipeline.Bare(access.CertificatePurge, purge, renderNothing))),
+			on(http.MethodDelete, pipeline.Bare(access.CertificatePurge, silent(rules.Purge), renderNothing))),
 		pipeline.NewRoute("/deletedcertificates/{name}/recover",
 			on(http.MethodPost, pipeline.Bare(access.CertificateRecover, rules.Recover, renderBundle))),
 	}

@@ -19,9 +19,6 @@ func (s *Server) keyRoutes() []pipeline.Route {
 	rules := s.cfg.Keys
 	get := ofVersion(access.KeyGet, family, rules.Get, renderKey)
 	update := onVersion(access.KeyUpdate, family, parseKeyUpdate, rules.Update, renderKey)
-	purge := func(ctx context.Context, g access.Grant) (pipeline.None, error) {
-		return pipeline.None{}, rules.Purge(ctx, g)
-	}
 	routes := []pipeline.Route{
 		pipeline.NewRoute("/keys",
 			on(http.MethodGet, listing(s, access.KeyList, paged(rules.List), keyLine, keyAfter))),
@@ -34,7 +31,7 @@ func (s *Server) keyRoutes() []pipeline.Route {
 			on(http.MethodGet, get),
 			on(http.MethodPatch, update)),
 		pipeline.NewRoute("/keys/{name}/versions",
-			on(http.MethodGet, s.listKeyVersions())).Closed(),
+			on(http.MethodGet, listing(s, access.KeyListVersions, withHead(rules.ListVersions), keyVersionLine, keyVersionAfter))).Closed(),
 		pipeline.NewRoute("/keys/{name}/create",
 			on(http.MethodPost, pipeline.WithBody(access.KeyCreate, parseKeyCreate, rules.Create, renderNewKey))),
 		pipeline.NewRoute("/keys/{name}/backup",
@@ -51,7 +48,7 @@ func (s *Server) keyRoutes() []pipeline.Route {
 			on(http.MethodGet, listing(s, access.KeyListDeleted, paged(rules.ListDeleted), deletedKeyLine, keyAfter))),
 		pipeline.NewRoute("/deletedkeys/{name}",
 			on(http.MethodGet, pipeline.Bare(access.KeyGetDeleted, rules.GetDeleted, renderDeletedKey)),
-			on(http.MethodDelete, pipeline.Bare(access.KeyPurge, purge, renderNothing))),
+			on(http.MethodDelete, pipeline.Bare(access.KeyPurge, silent(rules.Purge), renderNothing))),
 		pipeline.NewRoute("/deletedkeys/{name}/recover",
 			on(http.MethodPost, pipeline.Bare(access.KeyRecover, rules.Recover, renderKey))),
 		pipeline.NewRoute("/rng",
@@ -110,16 +107,7 @@ func notEnabled(op string) error {
 
 func keyAfter(l key.Listed) string { return l.Head.Name.Key() }
 
-func (s *Server) listKeyVersions() pipeline.Endpoint {
-	return listing(s, access.KeyListVersions, func(ctx context.Context, g access.Grant, p position) ([]keyVersion, bool, error) {
-		vs, h, more, err := s.cfg.Keys.ListVersions(ctx, g, p.page)
-		out := make([]keyVersion, len(vs))
-		for i, v := range vs {
-			out[i] = keyVersion{v, h}
-		}
-		return out, more, err
-	}, keyVersionLine, func(v keyVersion) string { return string(v.version.Version) })
-}
+func keyVersionAfter(v headed[*key.Version]) string { return string(v.version.Version) }
 
 func (s *Server) rotationPolicy(ctx context.Context, g access.Grant) (rotation, error) {
 	p, h, err := s.cfg.Keys.RotationPolicy(ctx, g)

@@ -143,13 +143,7 @@ func deletedKeyLine(r pipeline.Request, l key.Listed) deletedKeyItem {
 	return deletedKeyItem{newDeletion(r, object.Keys, l.Head), keyLine(r, l)}
 }
 
-// keyVersion is one version with the head that all of its list share.
-type keyVersion struct {
-	version *key.Version
-	head    object.Head
-}
-
-func keyVersionLine(r pipeline.Request, v keyVersion) keyItem {
+func keyVersionLine(r pipeline.Request, v headed[*key.Version]) keyItem {
 	return keyItem{objectID(r, object.Keys, v.version.Name, v.version.Version), newKeyAttributes(r, v.version, v.head),
 		v.version.Tags, v.head.Managed}
 }

@@ -75,6 +75,24 @@ func paged[T any](rule func(context.Context, access.Grant, object.Page) ([]T, bo
 	return func(ctx context.Context, g access.Grant, p position) ([]T, bool, error) { return rule(ctx, g, p.page) }
 }
 
+// headed is one version with the head that all of its list share.
+type headed[V any] struct {
+	version V
+	head    object.Head
+}
+
+// withHead makes a rule that lists versions, all of one name, one of listing.
+func withHead[V any](rule func(context.Context, access.Grant, object.Page) ([]V, object.Head, bool, error)) func(context.Context, access.Grant, position) ([]headed[V], bool, error) {
+	return func(ctx context.Context, g access.Grant, p position) ([]headed[V], bool, error) {
+		vs, h, more, err := rule(ctx, g, p.page)
+		out := make([]headed[V], len(vs))
+		for i, v := range vs {
+			out[i] = headed[V]{v, h}
+		}
+		return out, more, err
+	}
+}
+
 // The flags of our continuations.
 const (
 	withPending    = 'p' // placeholders too

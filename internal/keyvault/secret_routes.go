@@ -1,7 +1,6 @@
 package keyvault
 
 import (
-	"context"
 	"net/http"
 
 	"coffer/internal/access"
@@ -18,9 +17,6 @@ func (s *Server) secretRoutes() []pipeline.Route {
 		return versioned[string]{pathVersion(r), outContentType(r)}
 	}, atVersion(family, rules.Get), renderSecretValue)
 	update := onVersion(access.SecretUpdate, family, parseSecretChange, rules.Update, renderSecret)
-	purge := func(ctx context.Context, g access.Grant) (pipeline.None, error) {
-		return pipeline.None{}, rules.Purge(ctx, g)
-	}
 	return []pipeline.Route{
 		pipeline.NewRoute("/secrets",
 			on(http.MethodGet, listing(s, access.SecretList, paged(rules.List), secretLine, secretAfter))),
@@ -33,7 +29,7 @@ func (s *Server) secretRoutes() []pipeline.Route {
 			on(http.MethodGet, get),
 			on(http.MethodPatch, update)),
 		pipeline.NewRoute("/secrets/{name}/versions",
-			on(http.MethodGet, s.listSecretVersions())).Closed(),
+			on(http.MethodGet, listing(s, access.SecretListVersions, withHead(rules.ListVersions), secretVersionLine, secretVersionAfter))).Closed(),
 		pipeline.NewRoute("/secrets/{name}/backup",
 			on(http.MethodPost, pipeline.Bare(access.SecretBackup, rules.Backup, renderBackup))),
 		pipeline.NewRoute("/secrets/restore",
@@ -43,7 +39,7 @@ func (s *Server) secretRoutes() []pipeline.Route {
 			on(http.MethodGet, listing(s, access.SecretListDeleted, paged(rules.ListDeleted), deletedSecretLine, secretAfter))),
 		pipeline.NewRoute("/deletedsecrets/{name}",
 			on(http.MethodGet, pipeline.Bare(access.SecretGetDeleted, rules.GetDeleted, renderDeletedSecret)),
-			on(http.MethodDelete, pipeline.Bare(access.SecretPurge, purge, renderNothing))),
+			on(http.MethodDelete, pipeline.Bare(access.SecretPurge, silent(rules.Purge), renderNothing))),
 		pipeline.NewRoute("/deletedsecrets/{name}/recover",
 			on(http.MethodPost, pipeline.Bare(access.SecretRecover, rules.Recover, renderSecret))),
 	}
@@ -51,13 +47,4 @@ func (s *Server) secretRoutes() []pipeline.Route {
 
 func secretAfter(l secret.Listed) string { return l.Head.Name.Key() }
 
-func (s *Server) listSecretVersions() pipeline.Endpoint {
-	return listing(s, access.SecretListVersions, func(ctx context.Context, g access.Grant, p position) ([]secretVersion, bool, error) {
-		vs, h, more, err := s.cfg.Secrets.ListVersions(ctx, g, p.page)
-		out := make([]secretVersion, len(vs))
-		for i, v := range vs {
-			out[i] = secretVersion{v, h}
-		}
-		return out, more, err
-	}, secretVersionLine, func(v secretVersion) string { return string(v.version.Version) })
-}
+func secretVersionAfter(v headed[*secret.Version]) string { return string(v.version.Version) }

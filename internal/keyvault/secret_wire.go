@@ -112,12 +112,6 @@ func deletedSecretLine(r pipeline.Request, l secret.Listed) deletedSecretItem {
 	return deletedSecretItem{newDeletion(r, object.Secrets, l.Head), secretLine(r, l)}
 }
 
-// secretVersion is one version with the head that all of its list share.
-type secretVersion struct {
-	version *secret.Version
-	head    object.Head
-}
-
-func secretVersionLine(r pipeline.Request, v secretVersion) secretItem {
+func secretVersionLine(r pipeline.Request, v headed[*secret.Version]) secretItem {
 	return newSecretItem(r, objectID(r, object.Secrets, v.version.Name, v.version.Version), v.version, v.head)
 }
