@@ -1,14 +1,19 @@
 package directory
 
-import (
-	"context"
-)
+import "context"
 
 // Tx is what the directory needs of one open transaction. Ids are compared
 // byte by byte: the directory writes and asks for them in lower case. A method
 // that finds one row answers object.ErrNotFound when there is none; a list of
 // none is empty. Slices that come back belong to the caller.
 type Tx interface {
+	PrincipalTx
+	CredentialTx
+	GroupTx
+}
+
+// PrincipalTx is who there is.
+type PrincipalTx interface {
 	// InsertPrincipal fails with object.ErrExists when the ObjectID is taken, or
 	// the AppID by another principal (an empty AppID is never taken).
 	InsertPrincipal(ctx context.Context, p *Principal) error
@@ -23,7 +28,10 @@ type Tx interface {
 	// DeletePrincipal removes the principal, its credentials, and every
 	// membership that names it on either side. Absent is not an error.
 	DeletePrincipal(ctx context.Context, objectID string) error
+}
 
+// CredentialTx is what principals prove themselves with.
+type CredentialTx interface {
 	// InsertCredential fails with object.ErrExists when the ID is taken, or
 	// (Kind, Hash) by any credential; a nil Hash is never taken. The principal
 	// exists.
@@ -34,7 +42,10 @@ type Tx interface {
 	// DeleteCredential removes the principal's credential of that ID; absent is
 	// not an error.
 	DeleteCredential(ctx context.Context, objectID, id string) error
+}
 
+// GroupTx is who belongs to whom.
+type GroupTx interface {
 	// InsertMembership adds a member; there already is not an error. The group
 	// exists; the member may be anyone, also a principal that only an external
 	// issuer knows.

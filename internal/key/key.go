@@ -61,9 +61,6 @@ type Tx interface {
 	VersionTx
 	PolicyTx
 	HandleTx
-
-	// Of jobs.Tx, which says more.
-	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
 }
 
 // HeadTx is the names of keys.
@@ -118,6 +115,8 @@ type PolicyTx interface {
 
 // HandleTx is what keys in the HSM need of one open transaction.
 type HandleTx interface {
+	jobs.Tx
+
 	// HSMKeys lists the keys in the HSM that a name holds, in its versions and
 	// in a pending operation of a certificate; each once. The zero name: those of
 	// the whole vault.
@@ -125,9 +124,4 @@ type HandleTx interface {
 	// HSMKeyInUse tells whether any version or pending operation of any vault
 	// holds a key in the HSM.
 	HSMKeyInUse(ctx context.Context, id hsm.ID) (bool, error)
-
-	// Of jobs.Tx, which says more.
-	EnqueueJob(ctx context.Context, j jobs.Job) error
-	CompleteJob(ctx context.Context, j jobs.Job) error
-	PostponeJob(ctx context.Context, j jobs.Job, due time.Time) error
 }

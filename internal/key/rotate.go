@@ -110,10 +110,7 @@ const (
 // scheduleTx is what schedule needs of one open transaction.
 type scheduleTx interface {
 	PolicyTx
-
-	// Of jobs.Tx, which says more.
-	EnqueueJob(ctx context.Context, j jobs.Job) error
-	DeleteJobs(ctx context.Context, kind jobs.Kind, v object.VaultID, ref string) error
+	jobs.Tx
 }
 
 // schedule makes the jobs of a key what its state asks for: in every transaction

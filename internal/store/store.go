@@ -14,6 +14,7 @@ import (
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/management"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
@@ -166,9 +167,12 @@ var (
 	_ access.Tx      = (*Tx)(nil)
 	_ certificate.Tx = (*Tx)(nil)
 	_ issuance.Tx    = (*Tx)(nil)
+	_ jobs.Tx        = (*Tx)(nil)
+	_ jobs.WorkTx    = (*Tx)(nil)
 	_ jobs.OnceTx    = (*Tx)(nil)
 	_ jobs.FailedTx  = (*Tx)(nil)
 	_ key.Tx         = (*Tx)(nil)
+	_ management.Tx  = (*Tx)(nil)
 	_ seal.Tx        = (*Tx)(nil)
 	_ secret.Tx      = (*Tx)(nil)
 	_ vault.Tx       = (*Tx)(nil)
