@@ -37,7 +37,7 @@ type sqliteEngine struct {
 	writes  *sql.DB
 	reads   *sql.DB
 	writer  *writer
-	readers chan *sqliteConn // one token a reader; nil: not connected yet
+	readers chan *sqliteConn // one slot a reader; nil: not connected yet
 	path    string
 	logger  *slog.Logger
 
@@ -139,7 +139,7 @@ func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
 	return e.writer.update(ctx, fn)
 }
 
-// reader waits for a reader's token, which goes back to e.readers. close waits
+// reader waits for a reader's slot, which goes back to e.readers. close waits
 // for all of them.
 func (e *sqliteEngine) reader(ctx context.Context) (*sqliteConn, error) {
 	if err := ctx.Err(); err != nil {
