@@ -106,11 +106,11 @@ func TestCallersOfAnotherTenantMayNothing(t *testing.T) {
 			t.Errorf("tenant %q is let in", id)
 		}
 	}
-	homeless := policies(entry(object.Secrets, "all"))
-	homeless.Vault.TenantID, homeless.Vault.AccessPolicies[0].TenantID = "", ""
+	noTenant := policies(entry(object.Secrets, "all"))
+	noTenant.Vault.TenantID, noTenant.Vault.AccessPolicies[0].TenantID = "", ""
 	c := annCaller()
 	c.TenantID = ""
-	if allows(c, SecretGet, name("db"), homeless) {
+	if allows(c, SecretGet, name("db"), noTenant) {
 		t.Error("a vault without a tenant lets callers without a tenant in")
 	}
 }

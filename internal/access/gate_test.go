@@ -205,7 +205,7 @@ func TestConditionsSeeTheNameOfTheCreation(t *testing.T) {
 		{"in another casing", stored, "DB-password", false},
 		{"not there", stored, "app-1", true},
 		{"without a speller", source{rules: rules}, "app-1", false},
-		{"of another object", liar{stored}, "DB-password", false},
+		{"of another object", wrongSpelling{stored}, "DB-password", false},
 	} {
 		at, _ := attempt(t, rules.Vault, SecretGet, name(tt.asked), nil)
 		_, err := NewGate(GateConfig{Rules: tt.source}).Allow(t.Context(), at)
@@ -221,10 +221,10 @@ func TestConditionsSeeTheNameOfTheCreation(t *testing.T) {
 	}
 }
 
-// liar gives the spelling of some other object.
-type liar struct{ RuleSource }
+// wrongSpelling gives the spelling of some other object.
+type wrongSpelling struct{ RuleSource }
 
-func (liar) Spelling(context.Context, *vault.Vault, object.Family, object.Name) (object.Name, error) {
+func (wrongSpelling) Spelling(context.Context, *vault.Vault, object.Family, object.Name) (object.Name, error) {
 	return name("app-1"), nil
 }
 

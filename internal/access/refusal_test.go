@@ -24,9 +24,9 @@ func TestRefusalsAreLiteral(t *testing.T) {
 	conditional := at(kv1, secretsUser)
 	conditional.ID, conditional.Condition = "as-7", "@Resource[Microsoft.KeyVault/vaults:name] StringEquals 'kv2'"
 
-	closed, walled, strict := policyVault(), policyVault(), policyVault()
+	closed, behindFirewall, strict := policyVault(), policyVault(), policyVault()
 	closed.Network.PublicAccessDisabled = true
-	walled.Network.DefaultDeny = true
+	behindFirewall.Network.DefaultDeny = true
 	strict.Network.DefaultDeny, strict.Network.BypassNone = true, true
 	addr := netip.MustParseAddr("203.0.113.7")
 
@@ -64,7 +64,7 @@ func TestRefusalsAreLiteral(t *testing.T) {
 			rolesHead + "Action: 'Microsoft.KeyVault/vaults/secrets/getSecret/action'\r\n" +
 				"Resource: '" + resource + "/secrets/db'\r\nAssignment: as-7\r\nDenyAssignmentId: null\r\n" +
 				"DecisionReason: 'DeniedByCondition' \r\nVault: kv1;location=local\r\n"},
-		{"9.5 address", checkNetwork(walled, c, addr, false), fault.ForbiddenByFirewall,
+		{"9.5 address", checkNetwork(behindFirewall, c, addr, false), fault.ForbiddenByFirewall,
 			"Client address is not authorized and caller is not a trusted service.\r\nClient address: 203.0.113.7\r\n" +
 				"Caller: " + caller + "\r\nVault: kv1;location=local"},
 		{"9.5 address without bypass", checkNetwork(strict, c, addr, false), fault.ForbiddenByFirewall,

@@ -35,8 +35,8 @@ type step struct {
 	save string     // keeps the answer's id under this name: {name} in later inputs
 }
 
-// story uses every call, well and badly.
-func story(t *testing.T) []step {
+// allSteps uses every call, well and badly.
+func allSteps(t *testing.T) []step {
 	yes, rules := true, []string{"192.0.2.0/24", "2001:db8::1"}
 	const external = "11111111-2222-3333-4444-555555555555"
 	return []step{
@@ -127,9 +127,9 @@ func story(t *testing.T) []step {
 	}
 }
 
-// play tells the story through a door and answers what came, with what differs
+// run makes the steps through a door and answers what came, with what differs
 // from run to run replaced.
-func play(t *testing.T, d door, steps []step) (told []string) {
+func run(t *testing.T, d door, steps []step) (told []string) {
 	t.Helper()
 	saved := map[string]string{}
 	fill := func(s string) string {
@@ -172,23 +172,23 @@ func play(t *testing.T, d door, steps []step) (told []string) {
 // differs are ids, times, secrets and folders.
 var differs = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|20\d\d-\d\d-\d\dT[0-9:.]+Z|cof_[0-9A-Za-z_-]+|/tmp/\S+|"hint":"[^"]*"`)
 
-// TestBothDoorsSayTheSame tells the story through the socket and in this process:
+// TestBothDoorsSayTheSame makes the steps through the socket and in this process:
 // the same answers, the same refusals, the same records.
 func TestBothDoorsSayTheSame(t *testing.T) {
 	local, served := newWorld(t), newWorld(t)
 	_, remote := served.serve()
-	steps := story(t)
+	steps := allSteps(t)
 	used := map[string]bool{}
 	for _, s := range steps {
 		used[s.call] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(local.service.calls)) {
 		if !used[name] {
-			t.Errorf("the story does not use %s", name)
+			t.Errorf("the steps do not use %s", name)
 		}
 	}
-	want := play(t, here{local}, steps)
-	got := play(t, remote, story(t)) // backups go to files of their own
+	want := run(t, here{local}, steps)
+	got := run(t, remote, allSteps(t)) // backups go to files of their own
 	for i := range want {
 		// Lists stand in the order of ids, which are random.
 		if sorted(want[i]) != sorted(got[i]) {
@@ -221,7 +221,7 @@ func TestBothDoorsSayTheSame(t *testing.T) {
 	}
 }
 
-// sorted is a line of the story with its lists in an order of their own.
+// sorted is a line of the answers with its lists in an order of their own.
 func sorted(line string) string {
 	call, text, _ := strings.Cut(line, " ")
 	var v any
@@ -301,7 +301,7 @@ func TestRecordsTellWhatWasTouched(t *testing.T) {
 func TestNothingIsServedOffTheRecord(t *testing.T) {
 	w := newWorld(t)
 	_, remote := w.serve()
-	for _, s := range story(t)[:48] { // a world with something of everything
+	for _, s := range allSteps(t)[:48] { // a world with something of everything
 		_, _ = remote.call(s.call, s.in) // those that need an earlier answer fail, which is fine
 	}
 	state := func() (all string) {
@@ -323,7 +323,7 @@ func TestNothingIsServedOffTheRecord(t *testing.T) {
 	}
 	before := state()
 	w.full.Store(true)
-	for _, s := range story(t) {
+	for _, s := range allSteps(t) {
 		if s.kind != 0 {
 			continue
 		}

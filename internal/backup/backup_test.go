@@ -13,14 +13,14 @@ import (
 	"coffer/internal/seal"
 )
 
-// glass is a sealer that hides nothing but keeps to its places.
-type glass struct{ broken error }
+// plainSealer is a sealer that hides nothing but keeps to its places.
+type plainSealer struct{ broken error }
 
-func (g glass) Seal(_ context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
+func (g plainSealer) Seal(_ context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
 	return append(fmt.Appendf(nil, "%v\n", p), plain.Reveal()...), g.broken
 }
 
-func (g glass) Open(_ context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
+func (g plainSealer) Open(_ context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
 	plain, ok := strings.CutPrefix(string(b), fmt.Sprintf("%v\n", p))
 	if !ok {
 		return seal.Value{}, seal.ErrBox
@@ -33,14 +33,14 @@ type doc struct{ Text string }
 func TestABackupOpensForItsKindAndTenant(t *testing.T) {
 	kinds := []backup.Kind{backup.Certificate, backup.Key, backup.Secret}
 	for i, k := range kinds {
-		value, err := k.Seal(t.Context(), glass{}, "Tenant-1", doc{"x"})
+		value, err := k.Seal(t.Context(), plainSealer{}, "Tenant-1", doc{"x"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for j, other := range kinds {
 			for _, tenant := range []string{"tenant-1", "tenant-2"} {
 				var got doc
-				err := other.Open(t.Context(), glass{}, tenant, value, &got)
+				err := other.Open(t.Context(), plainSealer{}, tenant, value, &got)
 				if opens := i == j && tenant == "tenant-1"; opens != (err == nil) || opens != (got.Text == "x") {
 					t.Errorf("%v as %v for %s: %v, %v", k, other, tenant, got, err)
 				}
@@ -57,7 +57,7 @@ func TestABackupOpensForItsKindAndTenant(t *testing.T) {
 func TestTheLargestBackupIsTakenBack(t *testing.T) {
 	largest, last := 0, ""
 	for n := 12_581_800; n < 12_582_400; n += 100 {
-		value, err := backup.Key.Seal(t.Context(), glass{}, "t", doc{strings.Repeat("x", n)})
+		value, err := backup.Key.Seal(t.Context(), plainSealer{}, "t", doc{strings.Repeat("x", n)})
 		if err != nil {
 			if !fault.Is(err, fault.Invalid) || err.Error() != "The key is too large to be backed up." {
 				t.Error(err)
@@ -66,7 +66,7 @@ func TestTheLargestBackupIsTakenBack(t *testing.T) {
 		}
 		largest, last = len(value), value
 	}
-	if err := backup.Key.Open(t.Context(), glass{}, "t", last, &doc{}); err != nil {
+	if err := backup.Key.Open(t.Context(), plainSealer{}, "t", last, &doc{}); err != nil {
 		t.Errorf("%d characters: %v", largest, err)
 	}
 	if body := largest + len(`{"value":""}`); body < 16<<20-2<<10 || body > 16<<20 {
@@ -77,17 +77,17 @@ func TestTheLargestBackupIsTakenBack(t *testing.T) {
 // What is wrong with the vault is no fault of the backup.
 func TestOwnFailuresAreNotTheBackups(t *testing.T) {
 	broken := errors.New("the root key is away")
-	value, err := backup.Secret.Seal(t.Context(), glass{}, "t", doc{"x"})
+	value, err := backup.Secret.Seal(t.Context(), plainSealer{}, "t", doc{"x"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := backup.Secret.Seal(t.Context(), glass{broken}, "t", doc{}); !errors.Is(err, broken) {
+	if _, err := backup.Secret.Seal(t.Context(), plainSealer{broken}, "t", doc{}); !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	if err := backup.Secret.Open(t.Context(), glass{broken}, "t", value, &doc{}); !errors.Is(err, broken) || fault.Is(err, fault.Invalid) {
+	if err := backup.Secret.Open(t.Context(), plainSealer{broken}, "t", value, &doc{}); !errors.Is(err, broken) || fault.Is(err, fault.Invalid) {
 		t.Error(err)
 	}
-	if err := backup.Secret.Open(t.Context(), glass{}, "t", value, &[]string{}); err == nil || fault.Is(err, fault.Invalid) {
+	if err := backup.Secret.Open(t.Context(), plainSealer{}, "t", value, &[]string{}); err == nil || fault.Is(err, fault.Invalid) {
 		t.Error(err)
 	}
 }

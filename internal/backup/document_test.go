@@ -16,7 +16,7 @@ type version struct{ Text string }
 
 func sealed(t *testing.T, doc any) string {
 	t.Helper()
-	value, err := backup.Key.Seal(t.Context(), glass{}, "t", doc)
+	value, err := backup.Key.Seal(t.Context(), plainSealer{}, "t", doc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestTheFormatOfADocument(t *testing.T) {
 }
 
 func TestADocumentComesBackForItsName(t *testing.T) {
-	b, err := backup.Read[version, version](t.Context(), backup.Key, glass{}, "t",
+	b, err := backup.Read[version, version](t.Context(), backup.Key, plainSealer{}, "t",
 		sealed(t, backup.Document[version, version]{Name: "Web", Policy: &version{"p"}, Versions: []version{{"1"}, {"2"}}}))
 	if err != nil || b.Name().String() != "Web" {
 		t.Fatal(b, err)
@@ -72,7 +72,7 @@ func TestADocumentIsReadWhole(t *testing.T) {
 		"no name":      backup.Document[version, version]{Versions: []version{{}}},
 		"a new member": map[string]any{"Name": "a", "Versions": []map[string]string{{"Text": "1", "Later": "x"}}},
 	} {
-		_, err := backup.Read[version, version](t.Context(), backup.Key, glass{}, "t", sealed(t, doc))
+		_, err := backup.Read[version, version](t.Context(), backup.Key, plainSealer{}, "t", sealed(t, doc))
 		if err == nil || fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}

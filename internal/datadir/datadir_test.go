@@ -34,14 +34,14 @@ func TestLockIsForOne(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	victim := filepath.Join(t.TempDir(), "victim")
-	if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o600), os.Symlink(victim, path)); err != nil {
+	other := filepath.Join(t.TempDir(), "other")
+	if err := errors.Join(os.WriteFile(other, []byte("mine"), 0o600), os.Symlink(other, path)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Lock(path); err == nil {
 		t.Error("a link was followed")
 	}
-	if b, _ := os.ReadFile(victim); string(b) != "mine" {
+	if b, _ := os.ReadFile(other); string(b) != "mine" {
 		t.Errorf("it wrote %q", b)
 	}
 }

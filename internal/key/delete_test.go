@@ -132,7 +132,7 @@ func TestPurgeIsHeldBackAndDone(t *testing.T) {
 	}
 	w.pass(83 * 24 * time.Hour)
 	// What cannot be recorded stays; what is recovered at the last moment too.
-	if err := w.service.PurgeDue(ctx, func(object.Head) (func(error), error) { return nil, errMute }); !errors.Is(err, errMute) || w.dump("web") == "" {
+	if err := w.service.PurgeDue(ctx, func(object.Head) (func(error), error) { return nil, errUnrecorded }); !errors.Is(err, errUnrecorded) || w.dump("web") == "" {
 		t.Errorf("without a record: %v", err)
 	}
 	w.must(w.service.PurgeDue(ctx, func(object.Head) (func(error), error) {

@@ -48,8 +48,8 @@ func newHardware(t testing.TB) *hardware {
 	return &hardware{w, device}
 }
 
-// doomed claims the jobs that destroy keys in the HSM and are due.
-func (w *hardware) doomed() (list []jobs.Job) {
+// destroyJobs claims the jobs that destroy keys in the HSM and are due.
+func (w *hardware) destroyJobs() (list []jobs.Job) {
 	w.Helper()
 	ctx := w.Context()
 	w.must(w.db.Update(ctx, func(tx *store.Tx) (err error) {
@@ -63,7 +63,7 @@ func (w *hardware) doomed() (list []jobs.Job) {
 func (w *hardware) settle() error {
 	w.Helper()
 	var errs []error
-	for _, j := range w.doomed() {
+	for _, j := range w.destroyJobs() {
 		errs = append(errs, w.service.DestroyInHSM(w.Context(), j))
 	}
 	return errors.Join(errs...)
@@ -632,7 +632,7 @@ func TestFailuresLeaveNoKeyWithoutItsOther(t *testing.T) {
 	ctx := t.Context()
 	ec, err := pki.Generate(pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256})
 	w.must(err)
-	var rotations, doomed []jobs.Job
+	var rotations, destroyJobs []jobs.Job
 	for _, s := range []struct {
 		name    string
 		prepare func(n string)
@@ -656,8 +656,8 @@ func TestFailuresLeaveNoKeyWithoutItsOther(t *testing.T) {
 			rotations = slices.DeleteFunc(w.claim(), func(j jobs.Job) bool { return j.Name != n })
 		}, func(string) error { return w.service.RotateDue(ctx, rotations[0]) }},
 		{"purge", func(n string) { w.made(n, "EC-HSM"); w.made(n, "oct-HSM"); w.remove(n) }, w.purge},
-		{"destroy", func(n string) { w.made(n, "EC-HSM"); w.remove(n); w.must(w.purge(n)); doomed = w.doomed() },
-			func(string) error { return w.service.DestroyInHSM(ctx, doomed[0]) }},
+		{"destroy", func(n string) { w.made(n, "EC-HSM"); w.remove(n); w.must(w.purge(n)); destroyJobs = w.destroyJobs() },
+			func(string) error { return w.service.DestroyInHSM(ctx, destroyJobs[0]) }},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			run := func(n string, f *storetest.Fault, fail func(string, hsm.ID) error) error {

@@ -300,11 +300,11 @@ func TestDueRotationLosesToWhatHappensMeanwhile(t *testing.T) {
 	}
 	// So it is when it cannot be recorded, which comes first.
 	before := w.dump("web")
-	w.mute.Store(true)
-	if err := w.do(j); !errors.Is(err, errMute) || w.dump("web") != before {
+	w.unrecorded.Store(true)
+	if err := w.do(j); !errors.Is(err, errUnrecorded) || w.dump("web") != before {
 		t.Errorf("got %v", err)
 	}
-	w.mute.Store(false)
+	w.unrecorded.Store(false)
 	w.must(w.do(j))
 	if len(w.rotated) != 1 {
 		t.Errorf("%d rotations", len(w.rotated))

@@ -22,9 +22,9 @@ import (
 
 var epoch = time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)
 
-// ring is the service over the real store, with keys of three names: "Web" with
+// fixture is the service over the real store, with keys of three names: "Web" with
 // two versions, "gone" deleted, and "own", which no certificate manages.
-type ring struct {
+type fixture struct {
 	*key.Service
 	grant func(a access.Action, name string) access.Grant
 	other func(a access.Action, name string) access.Grant // of another vault
@@ -32,7 +32,7 @@ type ring struct {
 
 func id(n int) object.Version { return object.Version(fmt.Sprintf("%032x", n)) }
 
-func newRing(t *testing.T) ring {
+func newFixture(t *testing.T) fixture {
 	t.Helper()
 	db := storetest.Open(t, storetest.SQLite(t))
 	home, other := &vault.Vault{ID: object.NewVaultID(), Name: "home", Revision: 1}, &vault.Vault{ID: object.NewVaultID(), Name: "other", Revision: 1}
@@ -72,7 +72,7 @@ func newRing(t *testing.T) ring {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ring{service, grants(home), grants(other)}
+	return fixture{service, grants(home), grants(other)}
 }
 
 // unused is what reading keys does not need: reads open no boxes.
@@ -82,7 +82,7 @@ type unused struct {
 }
 
 func TestGet(t *testing.T) {
-	r := newRing(t)
+	r := newFixture(t)
 	for _, c := range []struct {
 		name    string
 		version object.Version
@@ -114,7 +114,7 @@ func TestGet(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	r := newRing(t)
+	r := newFixture(t)
 	list, more, err := r.List(t.Context(), r.grant(access.KeyList, ""), object.Page{Limit: 25})
 	if err != nil || more || len(list) != 2 || list[0].Head.Name.String() != "own" || list[1].Head.Name.String() != "Web" || list[1].Version.Version != id(1) {
 		t.Errorf("%+v %v %v", list, more, err)
@@ -136,7 +136,7 @@ func TestLists(t *testing.T) {
 
 // The key of a certificate is changed through its certificate only.
 func TestManagedKeysRefuseChanges(t *testing.T) {
-	r := newRing(t)
+	r := newFixture(t)
 	_, err := r.Delete(t.Context(), r.grant(access.KeyDelete, "web"))
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Kind != fault.Forbidden || e.Reason != fault.KeyManagedByKeyVault {

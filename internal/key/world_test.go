@@ -46,19 +46,19 @@ type world struct {
 
 	home, near, far, premium, protected *vault.Vault
 
-	seconds   atomic.Int64                    // since beginning
-	fault     atomic.Pointer[storetest.Fault] // injected into every write
-	meanwhile atomic.Pointer[func()]          // runs while a key is being made
-	opens     atomic.Int64                    // boxes that were opened
-	pairs     atomic.Int64                    // keys that were made
-	wakes     atomic.Int64
-	mute      atomic.Bool // nothing can be recorded
+	seconds    atomic.Int64                    // since beginning
+	fault      atomic.Pointer[storetest.Fault] // injected into every write
+	meanwhile  atomic.Pointer[func()]          // runs while a key is being made
+	opens      atomic.Int64                    // boxes that were opened
+	pairs      atomic.Int64                    // keys that were made
+	wakes      atomic.Int64
+	unrecorded atomic.Bool // nothing can be recorded
 
 	mu      sync.Mutex
 	rotated []key.Bundle // guarded by mu
 }
 
-var errMute = errors.New("nothing can be recorded")
+var errUnrecorded = errors.New("nothing can be recorded")
 
 // Open counts, and opens.
 func (w *world) Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
@@ -110,8 +110,8 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 		KeepOpen: time.Minute, Fresh: fresh.Source{Commits: w.db.Commits()},
 		Wake: func() { w.wakes.Add(1) },
 		Record: func(object.Head, string) (func(*key.Bundle, error), error) {
-			if w.mute.Load() {
-				return nil, errMute
+			if w.unrecorded.Load() {
+				return nil, errUnrecorded
 			}
 			return func(b *key.Bundle, err error) {
 				if err != nil {

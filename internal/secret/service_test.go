@@ -27,10 +27,10 @@ const (
 	pemType = "application/x-pem-file"
 )
 
-// drawer is the service over the real store and seal. "Pfx" and "pem" belong to
+// fixture is the service over the real store and seal. "Pfx" and "pem" belong to
 // certificates and have two versions, the current one enabled; "off" is disabled,
 // "past" expired, "gone" deleted; "own" is nobody's.
-type drawer struct {
+type fixture struct {
 	*secret.Service
 	db    *store.DB
 	home  *vault.Vault
@@ -40,7 +40,7 @@ type drawer struct {
 
 func id(n int) object.Version { return object.Version(fmt.Sprintf("%032x", n)) }
 
-func newDrawer(t *testing.T) drawer {
+func newFixture(t *testing.T) fixture {
 	t.Helper()
 	now := func() time.Time { return epoch }
 	db := storetest.Open(t, storetest.SQLite(t))
@@ -102,11 +102,11 @@ func newDrawer(t *testing.T) drawer {
 	}
 	service, err := secret.NewService(secret.Config{DB: store.For[secret.Tx]{DB: db}, Sealer: sealer, Now: now, ToPEM: convert, Fresh: fresh.Source{Commits: db.Commits()}})
 	must(err)
-	return drawer{service, db, home, grants(home), grants(other)}
+	return fixture{service, db, home, grants(home), grants(other)}
 }
 
 func TestGet(t *testing.T) {
-	d := newDrawer(t)
+	d := newFixture(t)
 	for _, c := range []struct {
 		name    string
 		version object.Version
@@ -164,7 +164,7 @@ func TestGet(t *testing.T) {
 // A box that was copied from another row does not open, and nothing of it is in
 // the error.
 func TestValueOfAnotherPlaceDoesNotOpen(t *testing.T) {
-	d := newDrawer(t)
+	d := newFixture(t)
 	err := d.db.Update(t.Context(), func(tx *store.Tx) error {
 		v, err := tx.SecretVersion(t.Context(), d.home.ID, object.MustName("pfx"), id(1))
 		if err != nil {
@@ -187,7 +187,7 @@ func TestValueOfAnotherPlaceDoesNotOpen(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	d := newDrawer(t)
+	d := newFixture(t)
 	list, more, err := d.List(t.Context(), d.grant(access.SecretList, ""), object.Page{Limit: 25})
 	if err != nil || more || len(list) != 5 {
 		t.Fatalf("%d %v %v", len(list), more, err)
@@ -210,7 +210,7 @@ func TestLists(t *testing.T) {
 
 // Emulators let the secret of a certificate be overwritten or deleted on its own.
 func TestManagedSecretsRefuseChanges(t *testing.T) {
-	d := newDrawer(t)
+	d := newFixture(t)
 	for op, call := range map[string]func() error{
 		"set": func() error {
 			_, err := d.Set(t.Context(), d.grant(access.SecretSet, "pfx"), secret.SetParams{Value: seal.NewValue([]byte("x"))})

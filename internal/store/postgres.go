@@ -206,7 +206,7 @@ func (p postgresTx) query(ctx context.Context, query string, args []any) (*sql.R
 
 func (postgresTx) dialect() dialect { return postgresDialect }
 
-func (postgresTx) verdict(err error) error {
+func (postgresTx) translate(err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		switch e.Code {

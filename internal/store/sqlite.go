@@ -300,9 +300,9 @@ func (c *sqliteConn) close() error {
 
 func (*sqliteConn) dialect() dialect { return sqliteDialect }
 
-// verdict knows two answers: the row is there already, and what the row hangs
+// translate knows two answers: the row is there already, and what the row hangs
 // on is not.
-func (*sqliteConn) verdict(err error) error {
+func (*sqliteConn) translate(err error) error {
 	var e *driver.Error
 	if errors.As(err, &e) {
 		switch e.Code() {

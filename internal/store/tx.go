@@ -26,8 +26,8 @@ type Tx struct {
 type session interface {
 	exec(ctx context.Context, query string, args []any) (sql.Result, error)
 	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
-	// verdict makes an error of the database one of object's where it is one.
-	verdict(err error) error
+	// translate makes an error of the database one of object's where it is one.
+	translate(err error) error
 	dialect() dialect
 }
 
@@ -45,7 +45,7 @@ func (tx *Tx) exec(ctx context.Context, point, query string, args ...any) (int64
 	tx.touched |= areasOf(point)
 	res, err := tx.session.exec(ctx, query, args)
 	if err != nil {
-		return 0, tx.fail(point, tx.session.verdict(err))
+		return 0, tx.fail(point, tx.session.translate(err))
 	}
 	if err := tx.faults(point, After); err != nil {
 		return 0, tx.fail(point, err)
@@ -138,4 +138,4 @@ var errEnded = errors.New("the transaction has ended")
 
 func (ended) exec(context.Context, string, []any) (sql.Result, error) { return nil, errEnded }
 func (ended) query(context.Context, string, []any) (*sql.Rows, error) { return nil, errEnded }
-func (ended) verdict(err error) error                                 { return err }
+func (ended) translate(err error) error                               { return err }

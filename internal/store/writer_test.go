@@ -14,10 +14,10 @@ import (
 	"coffer/internal/vault"
 )
 
-// crowd holds the writer with a first update until n others wait behind it, then
+// together holds the writer with a first update until n others wait behind it, then
 // lets them go, and returns what each of them was answered. fn is what the ith
 // of them does; the first does nothing.
-func crowd(t *testing.T, db *DB, n int, fn func(tx *Tx, i int) error) []error {
+func together(t *testing.T, db *DB, n int, fn func(tx *Tx, i int) error) []error {
 	t.Helper()
 	w := db.engine.(*sqliteEngine).writer
 	answers := make([]error, n)
@@ -77,7 +77,7 @@ func TestWaitingUpdatesShareOneCommit(t *testing.T) {
 	})
 	const n = maxGroup + 10
 	deliberate := errors.New("deliberate")
-	for i, err := range crowd(t, db, n, func(tx *Tx, i int) error {
+	for i, err := range together(t, db, n, func(tx *Tx, i int) error {
 		if err := insertNth(t.Context(), tx, i); err != nil {
 			return err
 		}
@@ -112,9 +112,9 @@ func TestFailedCommitFailsTheGroup(t *testing.T) {
 			return nil
 		})
 		deliberate := errors.New("deliberate")
-		for i, err := range crowd(t, db, 20+1, func(tx *Tx, i int) error {
+		for i, err := range together(t, db, 20+1, func(tx *Tx, i int) error {
 			if i == 20 {
-				return deliberate // its verdict may rest on a neighbour's write
+				return deliberate // its result may rest on a neighbour's write
 			}
 			return insertNth(t.Context(), tx, i)
 		}) {

@@ -107,9 +107,9 @@ func TestKeysPutIntoTheDatabaseAreNotTrusted(t *testing.T) {
 	p := w.App(t, "app")
 	good := w.Mint(t, w.Replica, p, resource)
 	kid, _ := w.SigningKey(t)
-	evil := authntest.RSAKeys()[0]
-	spki, _ := x509.MarshalPKIXPublicKey(&evil.PublicKey)
-	der, _ := x509.MarshalPKCS8PrivateKey(evil)
+	forged := authntest.RSAKeys()[0]
+	spki, _ := x509.MarshalPKIXPublicKey(&forged.PublicKey)
+	der, _ := x509.MarshalPKCS8PrivateKey(forged)
 	err := (authntest.For[token.Tx]{DB: w.DB}).Update(t.Context(), func(tx token.Tx) error {
 		rows, err := tx.SigningKeys(t.Context())
 		if err != nil {
@@ -137,7 +137,7 @@ func TestKeysPutIntoTheDatabaseAreNotTrusted(t *testing.T) {
 	v := w.Verifier(t, w.Another(t))
 	body, _ := authntest.Split(t, good)
 	for _, id := range []string{"bare", "moved", kid} {
-		if _, err := v.Verify(t.Context(), "Bearer "+authntest.Sign(authntest.Object{"alg": "RS256", "kid": id}, body, evil), audiences, authntest.Tenant); authntest.Code(err) == "" {
+		if _, err := v.Verify(t.Context(), "Bearer "+authntest.Sign(authntest.Object{"alg": "RS256", "kid": id}, body, forged), audiences, authntest.Tenant); authntest.Code(err) == "" {
 			t.Errorf("a token of key %s passed", id)
 		}
 	}

@@ -49,18 +49,18 @@ func TestRecoveryLevels(t *testing.T) {
 	}
 }
 
-// office changes vaults as management does, over the real store, and has their
+// fixture changes vaults as management does, over the real store, and has their
 // registry.
-type office struct {
+type fixture struct {
 	db       object.DB[vault.Tx]
 	registry *vault.Registry
 	now      time.Time
 	views    int
 }
 
-func newOffice(t *testing.T) *office {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	o := &office{now: epoch}
+	o := &fixture{now: epoch}
 	base := storetest.Open(t, storetest.SQLite(t))
 	db := counted{store.For[vault.Tx]{DB: base}, &o.views}
 	o.registry = vault.NewRegistry(db, fresh.Source{Commits: base.Commits()})
@@ -68,7 +68,7 @@ func newOffice(t *testing.T) *office {
 	return o
 }
 
-func (o *office) Create(ctx context.Context, v vault.Vault) (*vault.Vault, error) {
+func (o *fixture) Create(ctx context.Context, v vault.Vault) (*vault.Vault, error) {
 	made, err := vault.New(v, o.now)
 	if err == nil {
 		err = o.update(ctx, func(tx vault.Tx) error { return tx.InsertVault(ctx, made) })
@@ -76,7 +76,7 @@ func (o *office) Create(ctx context.Context, v vault.Vault) (*vault.Vault, error
 	return made, err
 }
 
-func (o *office) Update(ctx context.Context, name string, change func(*vault.Vault) error) (next *vault.Vault, err error) {
+func (o *fixture) Update(ctx context.Context, name string, change func(*vault.Vault) error) (next *vault.Vault, err error) {
 	err = o.update(ctx, func(tx vault.Tx) error {
 		old, err := tx.Vault(ctx, strings.ToLower(name))
 		if err != nil {
@@ -90,7 +90,7 @@ func (o *office) Update(ctx context.Context, name string, change func(*vault.Vau
 	return next, err
 }
 
-func (o *office) Delete(ctx context.Context, name string) error {
+func (o *fixture) Delete(ctx context.Context, name string) error {
 	return o.update(ctx, func(tx vault.Tx) error {
 		v, err := tx.Vault(ctx, strings.ToLower(name))
 		if err != nil {
@@ -100,7 +100,7 @@ func (o *office) Delete(ctx context.Context, name string) error {
 	})
 }
 
-func (o *office) Get(ctx context.Context, name string) (v *vault.Vault, err error) {
+func (o *fixture) Get(ctx context.Context, name string) (v *vault.Vault, err error) {
 	err = o.db.View(ctx, func(tx vault.Tx) (err error) {
 		v, err = tx.Vault(ctx, strings.ToLower(name))
 		return err
@@ -108,7 +108,7 @@ func (o *office) Get(ctx context.Context, name string) (v *vault.Vault, err erro
 	return v, err
 }
 
-func (o *office) update(ctx context.Context, fn func(vault.Tx) error) error {
+func (o *fixture) update(ctx context.Context, fn func(vault.Tx) error) error {
 	return o.db.Update(ctx, fn)
 }
 
@@ -124,7 +124,7 @@ func (c counted) View(ctx context.Context, fn func(vault.Tx) error) error {
 }
 
 func TestCreateTakesDefaultsAndChecks(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	v, err := o.Create(t.Context(), vault.Vault{ID: "chosen", Name: "Dev", TenantID: "t", Revision: 7})
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestCreateTakesDefaultsAndChecks(t *testing.T) {
 }
 
 func TestUpdateKeepsWhatIsFixed(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	first, err := o.Create(t.Context(), vault.Vault{Name: "dev", TenantID: "t", AccessPolicies: []vault.AccessPolicy{{ObjectID: "a"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestUpdateKeepsWhatIsFixed(t *testing.T) {
 
 // A vault made again under a name is another vault.
 func TestNameMadeAgainIsAnotherVault(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	a, err := o.Create(t.Context(), vault.Vault{Name: "dev"})
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func TestNameMadeAgainIsAnotherVault(t *testing.T) {
 }
 
 func TestRegistryKeepsWhatItRead(t *testing.T) {
-	o := newOffice(t)
+	o := newFixture(t)
 	want := func(name string, found bool, views int) {
 		t.Helper()
 		o.views = 0
@@ -241,7 +241,7 @@ func TestRegistryForgetsReadsThatAChangeOvertook(t *testing.T) {
 	var meanwhile func()
 	slow := slowReads{base, &meanwhile}
 	registry := vault.NewRegistry(slow, fresh.Source{Commits: db.Commits()})
-	service := &office{db: base, registry: registry, now: epoch}
+	service := &fixture{db: base, registry: registry, now: epoch}
 	if _, err := service.Create(t.Context(), vault.Vault{Name: "dev"}); err != nil {
 		t.Fatal(err)
 	}
