@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	"audience":  {},
 	"seal":      {"object"},
 	"vault":     {"object", "fault", "fresh"},
-	"audit":     {},
+	"audit":     {"object"},
 	"throttle":  {},
 	"access":    {"guid", "object", "fault", "fresh", "vault", "audit"},
 	"directory": {"object", "fault", "guid", "fresh", "seal", "access"},

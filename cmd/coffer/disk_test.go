@@ -147,7 +147,11 @@ func TestNoRecordNoOperation(t *testing.T) {
 		return
 	}
 	f := newFolder(t, nil)
-	f.settings("audit: {path: " + filepath.Join(d.dir, "audit.jsonl") + "}\n")
+	moved := filepath.Join(d.dir, "audit.jsonl")
+	if out, err := exec.Command("mv", f.path("audit.jsonl"), moved).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	f.settings("audit: {path: " + moved + "}\n")
 	p := f.start()
 	_, text, _ := selfSignedPEM("kept")
 	body := map[string]any{"value": text, "policy": map[string]any{"secret_props": map[string]any{"contentType": "application/x-pem-file"}}}

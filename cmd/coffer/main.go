@@ -81,5 +81,6 @@ type commands struct {
 	ID      idCmd      `cmd:"" name:"identity" help:"Manage applications, managed identities, groups and their credentials."`
 	Rotate  rotateCmd  `cmd:"" help:"Replace the root key and wrap every data key with the new one, without stopping."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
+	Audit   auditCmd   `cmd:"" help:"Verify the audit log."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -51,6 +51,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	reopenOnHangup(ctx, d, log)
 	log.Info("serving", "address", d.Address().String(), "vaults", "https://{vault}."+settings.Suffix, "version", version())
 	return errors.Join(d.Serve(ctx), d.Close())
 }

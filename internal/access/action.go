@@ -125,6 +125,7 @@ const (
 	InstallationBackup
 	JobList
 	JobRetry
+	AuditRead // how far the audit log goes
 )
 
 // plane is whose rules decide about an action.

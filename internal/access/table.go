@@ -123,6 +123,7 @@ var rows = [256]row{
 	InstallationBackup:   managementRow("VaultBackup", "Coffer.Installation/backup/action", acts),
 	JobList:              managementRow("VaultJobList", "Coffer.Installation/jobs/read", reads),
 	JobRetry:             managementRow("VaultJobRetry", "Coffer.Installation/jobs/retry/action", acts),
+	AuditRead:            managementRow("VaultAuditRead", "Coffer.Installation/audit/read", reads),
 }
 
 // dataRow is a row of the contract's tables.

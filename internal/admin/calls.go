@@ -40,6 +40,8 @@ const (
 
 	Rotate = "rotate" // None -> Rotated
 	Backup = "backup" // ToFile -> None
+
+	AuditShow = "audit.head" // None -> AuditHead
 )
 
 // None is the empty input or answer.
@@ -206,6 +208,13 @@ type Rotated struct {
 	RootKey  string `json:"rootKey"`
 	DataKeys int    `json:"dataKeys"`
 	InHSM    bool   `json:"inHsm,omitempty"` // the root key is in the HSM
+}
+
+// AuditHead is what the database has seen of the audit log: the number of a line, 0
+// for none, and its SHA-256 in hex.
+type AuditHead struct {
+	Sequence uint64 `json:"sequence"`
+	Hash     string `json:"hash"`
 }
 
 // ToFile names a file on the server's machine.

@@ -27,6 +27,8 @@ type Config struct {
 	Rotate func(ctx context.Context, g access.Grant) (Rotated, error)
 	// Backup writes a copy of the database to a file on this machine.
 	Backup func(ctx context.Context, g access.Grant, path string) error
+	// AuditHead answers what the database has seen of the audit log.
+	AuditHead func(ctx context.Context, g access.Grant) (AuditHead, error)
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -78,6 +80,7 @@ func New(cfg Config) *Service {
 		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, g access.Grant, f ToFile) (None, error) {
 			return None{}, cfg.Backup(ctx, g, f.Path)
 		}),
+		AuditShow: on(s, access.AuditRead, everything, func(ctx context.Context, g access.Grant, _ None) (AuditHead, error) { return cfg.AuditHead(ctx, g) }),
 	}
 	return s
 }

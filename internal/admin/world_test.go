@@ -91,7 +91,10 @@ func newWorld(t *testing.T) *world {
 			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil
 		},
 		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },
-		Now:    time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
+		AuditHead: func(context.Context, access.Grant) (AuditHead, error) {
+			return AuditHead{Sequence: 7, Hash: "00ff"}, nil
+		},
+		Now: time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	return w
 }

@@ -32,7 +32,8 @@ const contractRecord = `{"time":"2026-01-31T14:05:06.1234567Z",
  "properties":{"id":"https://kv1.vault.test/certificates/web/1f0c","clientInfo":"azsdk-go-azcertificates/v1.4.0 (go1.26; linux)",
                "requestUri":"https://kv1.vault.test/certificates/web/?api-version=7.6","httpStatusCode":200,"tlsVersion":"TLS1_3",
                "subnetId":"(unknown)","isRbacAuthorized":true,"isAccessPolicyMatch":false,"isAddressAuthorized":true,
-               "addressAuthorizationType":"Public IP","appliedAssignmentId":"as-1","requestId":"REQUEST"}}`
+               "addressAuthorizationType":"Public IP","appliedAssignmentId":"as-1","requestId":"REQUEST",
+               "sequence":1,"previousHash":"0000000000000000000000000000000000000000000000000000000000000000"}}`
 
 func TestRecordIsTheContracts(t *testing.T) {
 	l := openLog(t, Config{Now: func() time.Time { return arrival.Add(12999 * time.Microsecond) }})

@@ -20,9 +20,10 @@ type File interface {
 	Close() error
 }
 
-// openFile opens for appending, and creates with mode 0600.
+// openFile opens for appending, and creates with mode 0600. It is read when somebody
+// removes it.
 func openFile(path string) (File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	return os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 }
 
 var errClosed = errors.New("audit: the log is closed")
@@ -34,13 +35,15 @@ var errClosed = errors.New("audit: the log is closed")
 type appender struct {
 	path   string
 	open   func(path string) (File, error)
-	sync   bool         // a write is durable on return
-	before func(n int)  // called with the turn, before a write of n bytes
-	after  func(*batch) // called with the turn, after a write that succeeded
+	sync   bool               // a write is durable on return
+	chain  *chain             // ties the lines; nil: they are written as they are
+	before func(*batch) error // called with the turn, before a write; its error fails the write
+	after  func(*batch)       // called with the turn, after a write that succeeded
 
-	turn   sync.Mutex // held by the one who writes; guards the rest of this group
-	file   File       // nil after a failure, until it is opened again
-	size   int64      // bytes of whole lines
+	turn   sync.Mutex  // held by the one who writes; guards the rest of this group
+	file   File        // nil after a failure, until it is opened again
+	is     fs.FileInfo // which file that is, or was; nil: none yet
+	size   int64       // bytes of whole lines
 	closed bool
 
 	mu    sync.Mutex // guards the rest; taken after turn, never before
@@ -61,9 +64,8 @@ type batch struct {
 	err  error
 }
 
-// append returns when line is written, and durable if so configured. A key of
-// "" is not handed on.
-func (a *appender) append(line []byte, key string) error {
+// append returns when line is written, and durable if so configured.
+func (a *appender) append(line []byte, keys ...string) error {
 	a.mu.Lock()
 	b := a.next
 	mine := b == nil
@@ -72,9 +74,7 @@ func (a *appender) append(line []byte, key string) error {
 		a.next, a.spare = b, nil
 	}
 	b.data = append(b.data, line...)
-	if key != "" {
-		b.keys = append(b.keys, key)
-	}
+	b.keys = append(b.keys, keys...)
 	a.mu.Unlock()
 	if !mine {
 		<-b.done
@@ -103,13 +103,29 @@ func (a *appender) write(b *batch) error {
 		return errClosed
 	}
 	if a.before != nil {
-		a.before(len(b.data))
+		if err := a.before(b); err != nil {
+			return err
+		}
 	}
+	if err := a.put(b.data); err != nil {
+		return err
+	}
+	if a.after != nil {
+		a.after(b)
+	}
+	return nil
+}
+
+// put writes whole lines. The caller has the turn.
+func (a *appender) put(lines []byte) error {
 	if err := a.ready(); err != nil {
 		return err
 	}
-	n, err := a.file.Write(b.data)
-	if err == nil && n < len(b.data) {
+	if a.chain != nil {
+		lines = a.chain.link(lines)
+	}
+	n, err := a.file.Write(lines)
+	if err == nil && n < len(lines) {
 		err = io.ErrShortWrite
 	}
 	if err == nil && a.sync {
@@ -122,9 +138,9 @@ func (a *appender) write(b *batch) error {
 		a.drop()
 		return err
 	}
-	a.size += int64(len(b.data))
-	if a.after != nil {
-		a.after(b)
+	a.size += int64(len(lines))
+	if a.chain != nil {
+		a.chain.commit()
 	}
 	return nil
 }
@@ -139,6 +155,9 @@ func (a *appender) ready() error {
 		return err
 	}
 	info, err := f.Stat()
+	if err == nil && a.is != nil && !a.endsWithHead() {
+		err = errors.New("audit: it is not the file that was written")
+	}
 	if err == nil && info.Size() > a.size {
 		err = f.Truncate(a.size)
 	}
@@ -146,8 +165,23 @@ func (a *appender) ready() error {
 		f.Close()
 		return err
 	}
-	a.file, a.size = f, min(a.size, info.Size())
+	a.file, a.is, a.size = f, info, min(a.size, info.Size())
 	return nil
+}
+
+// endsWithHead tells whether the lines on disk still end with the last one that was
+// written; true where there is no chain.
+func (a *appender) endsWithHead() bool {
+	if a.chain == nil || a.size == 0 {
+		return true
+	}
+	f, err := os.Open(a.path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h, err := headAt(f, a.size)
+	return err == nil && h.Hash == a.chain.head.Hash
 }
 
 // drop forgets the open file.
@@ -169,7 +203,7 @@ func (a *appender) start() error {
 		f.Close()
 		return err
 	}
-	a.file, a.size = f, info.Size()
+	a.file, a.is, a.size = f, info, info.Size()
 	return syncDir(a.path)
 }
 

@@ -203,6 +203,8 @@ func (r *record) appendLine(b []byte) ([]byte, error) {
 func (r *record) intentLine() ([]byte, error) {
 	b := append(make([]byte, 0, room), `{"intent":"`...)
 	b = append(b, r.Properties.RequestID...) // a GUID
-	b, err := r.append(append(b, `","record":`...))
+	b, err := r.append(append(append(b, '"'), recordMember...))
 	return append(b, "}\n"...), err
 }
+
+const recordMember = `,"record":`

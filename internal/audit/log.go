@@ -1,12 +1,12 @@
 package audit
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
-	"slices"
 	"sync"
 	"time"
 )
@@ -33,6 +33,11 @@ type Config struct {
 	Unauthenticated Mode  // "": WithToken
 	MaxBytes        int64 // the file is rotated before it grows beyond; 0: 256 MiB
 
+	// Anchor keeps the head of the log in a database; nil: nowhere. A log that lacks
+	// what it tells of is opened only when Accept says who takes note of the loss.
+	Anchor *Anchor
+	Accept *Claims
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // for the operator; nil: nowhere
 
@@ -56,15 +61,36 @@ type Log struct {
 	records appender
 	intents appender
 
-	mu       sync.Mutex        // guards open; taken last
-	open     map[string][]byte // intents without a record, by request id
-	compacts int64             // size of the intent file beyond which it is compacted; guarded by records.turn
-	rotates  int64             // size of the log beyond which it is rotated; guarded by records.turn
+	// Accepted is what Open found missing and Config.Accept took note of; "": nothing.
+	Accepted string
+
+	// Guarded by the turn of the records.
+	chain    chain
+	compacts int64     // size of the intent file beyond which it is compacted
+	rotates  int64     // size of the log beyond which it is rotated
+	checked  time.Time // when the file on disk was looked at last
+	movedAt  time.Time // when it was found moved; zero: it is where it should be
+
+	anchoring sync.Mutex // held by the one who keeps the head; guards anchored
+	anchored  Head       // what the database has
+
+	mu        sync.Mutex       // guards the rest; taken last
+	open      map[string]*owed // intents without a record, by request id
+	disturbed string
+	tried     time.Time // when it was tried last whether a failure has passed
+}
+
+// owed is an intent whose record is to come.
+type owed struct {
+	line    []byte    // of the intent file
+	writing bool      // its record is being written
+	failed  time.Time // when that failed last; zero: it did not
 }
 
 // Open opens the log and repairs what a crash has left: a torn last line is
 // moved aside to Path.torn, and intents without outcome are emitted as records
-// of result type "Unknown".
+// of result type "Unknown". A log that lacks what the database has seen is a
+// *LostError.
 func Open(cfg Config) (*Log, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("audit: the path is empty")
@@ -95,8 +121,8 @@ func Open(cfg Config) (*Log, error) {
 			openIntents = openReserved
 		}
 	}
-	l := &Log{cfg: cfg, open: map[string][]byte{}, compacts: intentBytes, rotates: cfg.MaxBytes}
-	l.records = appender{path: cfg.Path, open: cfg.OpenFile, before: l.rotateFor, after: l.settle}
+	l := &Log{cfg: cfg, open: map[string]*owed{}, compacts: intentBytes, rotates: cfg.MaxBytes}
+	l.records = appender{path: cfg.Path, open: cfg.OpenFile, chain: &l.chain, before: l.prepare, after: l.settle}
 	l.intents = appender{path: cfg.Path + ".intent", open: openIntents, sync: cfg.Sync}
 	if err := l.start(); err != nil {
 		l.records.drop()
@@ -115,17 +141,31 @@ func (l *Log) start() error {
 			return err
 		}
 	}
-	return l.emitUnfinished()
+	end, err := l.resume()
+	if err != nil {
+		return err
+	}
+	if err := l.checkAnchor(context.Background()); err != nil {
+		return err
+	}
+	if err := l.emitUnfinished(end); err != nil {
+		return err
+	}
+	return l.keepHead(context.Background())
 }
 
 // Close writes nothing more. Intents without outcome stay for the next Open.
 func (l *Log) Close() error {
+	err := l.emitUnrecorded()
+	if e := l.keepHead(context.Background()); e != nil {
+		l.cfg.Logger.Warn("audit: keeping the head of the log in the database", "err", e)
+	}
 	l.records.turn.Lock()
 	defer l.records.turn.Unlock()
 	if l.records.closed {
 		return nil
 	}
-	err := l.compact()
+	err = errors.Join(err, l.compact())
 	l.intents.turn.Lock()
 	defer l.intents.turn.Unlock()
 	l.records.closed, l.intents.closed = true, true
@@ -143,10 +183,29 @@ func (l *Log) Healthy() error {
 	if err := l.probe(); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	if err := errors.Join(l.records.recover(), l.intents.recover()); err != nil {
+	if err := errors.Join(l.watch(), l.records.recover(), l.intents.recover()); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
+}
+
+// canRecord is nil unless records failed to be written and would again: that is tried
+// ten times a second at most.
+func (l *Log) canRecord() error {
+	err := l.records.failure()
+	if err == nil {
+		return nil
+	}
+	l.mu.Lock()
+	wait := time.Since(l.tried) < 100*time.Millisecond
+	if !wait {
+		l.tried = time.Now()
+	}
+	l.mu.Unlock()
+	if wait {
+		return fmt.Errorf("audit: records cannot be written: %w", err)
+	}
+	return l.Healthy()
 }
 
 // probe writes and removes a block beside the log: a cut file can be opened on a
@@ -174,26 +233,56 @@ func (l *Log) skips(tokenless bool) bool {
 
 // record appends lines in one write and settles the intent of that key, if any.
 func (l *Log) record(lines []byte, key string) error {
-	if err := l.records.append(lines, key); err != nil {
+	if key == "" {
+		return l.append(lines)
+	}
+	l.mu.Lock()
+	o := l.open[key]
+	switch {
+	case o == nil: // recorded as Unknown meanwhile
+		l.mu.Unlock()
+		return nil
+	case o.writing:
+		l.mu.Unlock()
+		return errors.New("audit: the record is being written")
+	}
+	o.writing = true
+	l.mu.Unlock()
+	err := l.append(lines, key)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o.writing = false
+	if err != nil {
+		o.failed = time.Now()
+	}
+	return err
+}
+
+func (l *Log) append(lines []byte, keys ...string) error {
+	if err := l.records.append(lines, keys...); err != nil {
 		return fmt.Errorf("audit: writing the record: %w", err)
 	}
 	return nil
 }
 
 // intend makes an intent durable. Until its record is written it is open: it
-// survives compaction and, without a record, the process.
+// survives compaction and, without a record, the process. While records cannot be
+// written there are no intents: what they announce would be done without a record.
 func (l *Log) intend(key string, line []byte) error {
+	if err := l.canRecord(); err != nil {
+		return err
+	}
 	l.mu.Lock()
-	earlier, again := l.open[key]
-	l.open[key] = line
+	earlier := l.open[key]
+	l.open[key] = &owed{line: line}
 	l.mu.Unlock()
-	err := l.intents.append(line, "")
+	err := l.intents.append(line)
 	if err == nil {
 		return nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if again {
+	if earlier != nil {
 		l.open[key] = earlier
 	} else {
 		delete(l.open, key)
@@ -243,8 +332,11 @@ func (l *Log) compact() (err error) {
 			return err
 		}
 	}
+	var left []byte
 	l.mu.Lock()
-	left := slices.Concat(slices.Collect(maps.Values(l.open))...)
+	for _, o := range l.open {
+		left = append(left, o.line...)
+	}
 	l.mu.Unlock()
 	if len(left) == 0 {
 		if err := l.intents.ready(); err != nil {
@@ -259,7 +351,7 @@ func (l *Log) compact() (err error) {
 	fresh := l.intents.path + ".new"
 	// The size of zero has what a crash left of an earlier attempt cut away.
 	w := appender{path: fresh, open: l.intents.open, sync: l.cfg.Sync}
-	if err := w.append(left, ""); err != nil {
+	if err := w.append(left); err != nil {
 		w.drop()
 		return errors.Join(err, os.Remove(fresh))
 	}
@@ -279,9 +371,20 @@ func (l *Log) syncIntents() error {
 	return l.intents.file.Sync()
 }
 
+// prepare makes the file ready for a batch: it is the one on disk, and there is room in
+// it. The caller has the turn of the records.
+func (l *Log) prepare(b *batch) error {
+	if l.records.file == nil || time.Since(l.checked) >= watchPeriod {
+		if err := l.checkFile(); err != nil {
+			return err
+		}
+	}
+	l.rotateFor(len(b.data) + maxLink*bytes.Count(b.data, []byte{'\n'}))
+	return nil
+}
+
 // rotateFor begins a new file when n more bytes do not fit. When that fails the
 // old file grows on: a full log that is complete beats a small one that is not.
-// The caller has the turn of the records.
 func (l *Log) rotateFor(n int) {
 	if l.records.size == 0 || l.records.size+int64(n) <= l.rotates {
 		return
@@ -292,21 +395,20 @@ func (l *Log) rotateFor(n int) {
 	}
 }
 
-// rotate moves the log to Path.<time>. Settled intents are dropped before, so
-// that only the current file has to be searched for the records of those left.
+// rotate moves the log to Path.<time>.
 func (l *Log) rotate() error {
-	if err := l.compact(); err != nil {
+	if !l.movedAt.IsZero() {
+		return errors.New("the file was moved away by somebody else")
+	}
+	if err := errors.Join(l.records.ready(), l.compact()); err != nil {
 		return err
 	}
-	old := l.cfg.Path + "." + l.cfg.Now().UTC().Format("20060102T150405.000000000Z")
-	if _, err := os.Lstat(old); err == nil {
-		return fmt.Errorf("%s exists", old) // never write over a record
-	}
+	old := l.asideName()
 	if err := os.Rename(l.cfg.Path, old); err != nil {
 		return err
 	}
-	l.records.drop()
-	l.records.size = 0
-	l.rotates = l.cfg.MaxBytes
+	if err := l.leaveFile(); err != nil { // it goes on under the name that it had
+		return errors.Join(err, os.Rename(old, l.cfg.Path))
+	}
 	return errors.Join(l.records.ready(), syncDir(l.cfg.Path))
 }

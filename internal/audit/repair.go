@@ -2,11 +2,14 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"time"
 )
 
 // intent is one line of the intent file.
@@ -87,15 +90,18 @@ func moveAside(path string, r io.Reader) error {
 }
 
 // emitUnfinished writes the records of intents that have none, and empties the
-// intent file. A crash on the way repeats it: what was emitted is found then.
-func (l *Log) emitUnfinished() error {
+// intent file. A crash on the way repeats it: what was emitted is found then. end is
+// the file with the end of the chain, when that is not the log.
+func (l *Log) emitUnfinished(end string) error {
 	order, unfinished, err := l.readIntents()
 	if err != nil {
 		return err
 	}
 	if len(order) > 0 {
-		if err := l.forgetRecorded(unfinished); err != nil {
-			return err
+		for _, file := range slices.Compact([]string{l.cfg.Path, cmp.Or(end, l.cfg.Path)}) {
+			if err := forgetRecorded(file, unfinished); err != nil {
+				return err
+			}
 		}
 	}
 	for _, key := range order {
@@ -103,7 +109,7 @@ func (l *Log) emitUnfinished() error {
 		if !ok {
 			continue
 		}
-		if err := l.records.append(line, ""); err != nil {
+		if err := l.records.append(line); err != nil {
 			return err
 		}
 		delete(unfinished, key)
@@ -125,7 +131,7 @@ func (l *Log) readIntents() (order []string, records map[string][]byte, err erro
 	records = map[string][]byte{}
 	for line := range bytes.Lines(data) {
 		var in intent
-		if err := json.Unmarshal(line, &in); err != nil || in.Intent == "" || len(in.Record) == 0 || in.Record[0] != '{' {
+		if err := json.Unmarshal(line, &in); err != nil || in.Intent == "" || !isRecord(in.Record) {
 			l.cfg.Logger.Warn("audit: a line that is no intent was moved aside", "file", l.intents.path)
 			if err := moveAside(l.intents.path+".torn", bytes.NewReader(bytes.TrimSuffix(line, []byte{'\n'}))); err != nil {
 				return nil, nil, err
@@ -140,9 +146,55 @@ func (l *Log) readIntents() (order []string, records map[string][]byte, err erro
 	return order, records, nil
 }
 
-// forgetRecorded removes the ids that the log has a record of.
-func (l *Log) forgetRecorded(unfinished map[string][]byte) error {
-	f, err := os.Open(l.cfg.Path)
+// isRecord tells whether members can be added at the end of the record's properties.
+func isRecord(raw json.RawMessage) bool {
+	var r struct {
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	return json.Unmarshal(raw, &r) == nil && len(r.Properties) > 0 && bytes.HasSuffix(raw, []byte(lineEnd))
+}
+
+// emitUnrecorded writes, as "Unknown", the records that could not be written when
+// their time came: the disk was full. Whoever was to write one may still try for a
+// moment.
+func (l *Log) emitUnrecorded() error {
+	var lines []byte
+	var keys []string
+	l.mu.Lock()
+	for key, o := range l.open {
+		if o.writing || o.failed.IsZero() || time.Since(o.failed) < retryGrace {
+			continue
+		}
+		o.writing = true
+		keys = append(keys, key)
+		_, rec, _ := bytes.Cut(o.line, []byte(recordMember))
+		lines = append(append(lines, rec[:len(rec)-len("}\n")]...), '\n')
+	}
+	l.mu.Unlock()
+	if len(keys) == 0 {
+		return nil
+	}
+	err := l.append(lines, keys...)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		if o := l.open[key]; o != nil {
+			o.writing = false
+		}
+	}
+	if err == nil {
+		l.cfg.Logger.Warn("audit: operations whose records could not be written are recorded as Unknown", "requests", keys)
+	}
+	return err
+}
+
+// retryGrace is how long whoever failed to write a record may try again before it is
+// taken for given up.
+const retryGrace = time.Second
+
+// forgetRecorded removes the ids that a file has a record of.
+func forgetRecorded(path string, unfinished map[string][]byte) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}

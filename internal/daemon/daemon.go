@@ -132,33 +132,29 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if err := datadir.Make(c.DataDir()); err != nil {
 		return err
 	}
+	if err := d.openStore(ctx); err != nil {
+		return err
+	}
+	if err := d.fits(ctx); err != nil {
+		return err
+	}
+	if c.Store.Driver != store.Postgres {
+		if err := d.rescue(ctx); err != nil {
+			return err
+		}
+	}
+	return d.openAudit(nil)
+}
+
+func (d *Daemon) openStore(ctx context.Context) (err error) {
+	c := d.settings
 	sc := store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: d.log}
 	if sc.Driver == store.SQLite {
 		sc.Path = c.InData(c.Store.Path, "coffer.db")
 	} else if sc.URL, err = c.StoreURL(); err != nil {
 		return err
 	}
-	if d.db, err = store.Open(ctx, sc); err != nil {
-		return err
-	}
-	if err := d.fits(ctx); err != nil {
-		return err
-	}
-	if sc.Driver == store.SQLite {
-		if err := d.rescue(ctx); err != nil {
-			return err
-		}
-	}
-	records := c.InData(c.Audit.Path, "audit.jsonl")
-	if d.lock, err = lockAudit(records + ".lock"); err != nil {
-		return err
-	}
-	d.audit, err = audit.Open(audit.Config{
-		Path: records, Sync: true,
-		Unauthenticated: audit.Mode(c.Audit.Unauthenticated),
-		MaxBytes:        int64(c.Audit.MaxMegabytes) << 20,
-		Now:             d.now, Logger: d.log,
-	})
+	d.db, err = store.Open(ctx, sc)
 	return err
 }
 
@@ -219,7 +215,7 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.admin = admin.New(admin.Config{
 		Management: resources, Directory: dir, Gate: d.gate, Recorder: d.recorder,
-		Rotate: d.rotate, Backup: d.backup,
+		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {
@@ -399,6 +395,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	background, failed := errgroup.WithContext(work)
 	background.Go(func() error { return d.runner.Run(work) })
 	background.Go(func() error { return d.tls.Run(work) })
+	background.Go(func() error { return d.audit.Run(work) })
 	background.Go(func() error { return d.admin.Serve(work, sock) })
 	served := make(chan error, 1)
 	all, perAddress := d.settings.Connections.Limits()
@@ -430,14 +427,14 @@ func (d *Daemon) Close() error {
 	if d.generator != nil {
 		d.generator.Close()
 	}
+	if d.audit != nil { // it tells the database how far it goes
+		errs = append(errs, d.audit.Close())
+	}
 	if d.db != nil {
 		errs = append(errs, d.db.Close())
 	}
 	if d.hsm != nil {
 		errs = append(errs, d.hsm.Close())
-	}
-	if d.audit != nil {
-		errs = append(errs, d.audit.Close())
 	}
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())

@@ -63,6 +63,7 @@ var touches = map[string]fresh.Areas{
 	"InsertDataKey":     0,
 	"RewrapDataKey":     0,
 	"RememberAssertion": 0,
+	"SetAuditHead":      0,
 	"ForgetAssertions":  0,
 }
 

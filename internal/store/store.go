@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"coffer/internal/access"
+	"coffer/internal/audit"
 	"coffer/internal/authn"
 	"coffer/internal/certificate"
 	"coffer/internal/directory"
@@ -165,6 +166,7 @@ func (f For[T]) Update(ctx context.Context, fn func(T) error) error {
 
 var (
 	_ access.Tx      = (*Tx)(nil)
+	_ audit.Tx       = (*Tx)(nil)
 	_ certificate.Tx = (*Tx)(nil)
 	_ issuance.Tx    = (*Tx)(nil)
 	_ jobs.Tx        = (*Tx)(nil)

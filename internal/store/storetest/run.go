@@ -36,6 +36,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"vaults come back as written", vaults},
 		{"vaults do not see one another", isolation},
 		{"a vault takes everything along", cascade},
+		{"heads of audit logs come back as kept", auditHeads},
 		{"role assignments are unique", assignments},
 		{"commits are counted by what they touch", areas},
 		{"replicas see what others have changed in time", replicas},

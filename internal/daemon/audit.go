@@ -1,0 +1,127 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"coffer/internal/access"
+	"coffer/internal/admin"
+	"coffer/internal/audit"
+	"coffer/internal/config"
+	"coffer/internal/guid"
+	"coffer/internal/store"
+)
+
+// AuditPath is the file of the audit log.
+func AuditPath(c *config.Config) string { return c.InData(c.Audit.Path, "audit.jsonl") }
+
+// openAudit opens the audit log, which nobody else may have open. accept says who takes
+// note of what it lacks; nil: such a log is not opened.
+func (d *Daemon) openAudit(accept *audit.Claims) error {
+	c, path := d.settings, AuditPath(d.settings)
+	var err error
+	if d.lock, err = lockAudit(path + ".lock"); err != nil {
+		return err
+	}
+	anchor, err := d.anchor()
+	if err != nil {
+		return err
+	}
+	d.audit, err = audit.Open(audit.Config{
+		Path: path, Sync: true,
+		Unauthenticated: audit.Mode(c.Audit.Unauthenticated),
+		MaxBytes:        int64(c.Audit.MaxMegabytes) << 20,
+		Anchor:          anchor, Accept: accept,
+		Now: d.now, Logger: d.log,
+	})
+	if _, lost := errors.AsType[*audit.LostError](err); lost {
+		return fmt.Errorf("%w: bring back its files, to where they were; if they are lost, run 'coffer audit accept',"+
+			" which puts the loss on record, and start again", err)
+	}
+	return err
+}
+
+// anchor is where the database keeps the head of this log. A SQLite database has one
+// log, so that a log with everything beside it can be missed; processes that share a
+// PostgreSQL database have one each, whose id lies beside it.
+func (d *Daemon) anchor() (*audit.Anchor, error) {
+	c := d.settings
+	a := &audit.Anchor{DB: store.For[audit.Tx]{DB: d.db}, Log: "local"}
+	if cmp.Or(c.Store.Driver, store.SQLite) == store.SQLite {
+		return a, nil
+	}
+	path := AuditPath(c) + ".id"
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		raw = []byte(guid.New() + "\n")
+		err = os.WriteFile(path, raw, 0o600)
+		d.log.Warn("this audit log is new; when it should not be, its files are lost", "path", AuditPath(c), "id", strings.TrimSpace(string(raw)))
+	}
+	a.Log = strings.TrimSpace(string(raw))
+	if _, ok := guid.Parse(a.Log); err == nil && !ok {
+		err = fmt.Errorf("%s must hold the id of the audit log, a GUID", path)
+	}
+	return a, err
+}
+
+// ReopenAudit begins another file of the audit log when the one there was moved away.
+func (d *Daemon) ReopenAudit() error { return d.audit.Reopen() }
+
+// AcceptAudit takes note, as the one named, of what the audit log lacks, so that the
+// vault can be started again. It answers what that is, "" when it lacks nothing, and
+// store.ErrInUse while a server runs.
+func AcceptAudit(ctx context.Context, settings *config.Config, by audit.Claims, log *slog.Logger) (lost string, err error) {
+	d := &Daemon{settings: settings, log: log, now: time.Now}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := d.openExistingStore(ctx); err != nil {
+		return "", err
+	}
+	if err := d.openAudit(&by); err != nil {
+		return "", err
+	}
+	return d.audit.Accepted, nil
+}
+
+// AuditHead is what the database has seen of the audit log; store.ErrInUse while a
+// server runs, which answers it by the operator's socket.
+func AuditHead(ctx context.Context, settings *config.Config, log *slog.Logger) (h audit.Head, err error) {
+	d := &Daemon{settings: settings, log: log, now: time.Now}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	if err := d.openExistingStore(ctx); err != nil {
+		return audit.Head{}, err
+	}
+	return d.keptHead(ctx)
+}
+
+// openExistingStore opens the database, and makes none.
+func (d *Daemon) openExistingStore(ctx context.Context) error {
+	if d.settings.Store.Driver != store.Postgres {
+		if _, err := os.Stat(d.settings.InData(d.settings.Store.Path, "coffer.db")); err != nil {
+			return err
+		}
+	}
+	return d.openStore(ctx)
+}
+
+func (d *Daemon) keptHead(ctx context.Context) (audit.Head, error) {
+	anchor, err := d.anchor()
+	if err != nil {
+		return audit.Head{}, err
+	}
+	return anchor.KeptHead(ctx)
+}
+
+// auditHead answers the operator what the database has seen of the audit log.
+func (d *Daemon) auditHead(ctx context.Context, g access.Grant) (admin.AuditHead, error) {
+	g.MustEverywhere(access.AuditRead)
+	h, err := d.keptHead(ctx)
+	return admin.AuditHead{Sequence: h.Sequence, Hash: hex.EncodeToString(h.Hash[:])}, err
+}
