@@ -164,6 +164,19 @@ func TestPackagesImportOnlyWhatTheTableAllows(t *testing.T) {
 	}
 }
 
+// The table of docs/architecture.md has each package, those below another with it.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range layers {
+		if name, _, _ = strings.Cut(name, "/"); !bytes.Contains(text, []byte("`"+name+"`")) && !bytes.Contains(text, []byte("`"+name+"/...`")) {
+			t.Errorf("docs/architecture.md does not say what %s is", name)
+		}
+	}
+}
+
 func permitted(allowed []string, of string) bool {
 	if slices.Contains(allowed, of) {
 		return true

@@ -1,6 +1,9 @@
 package access
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -256,5 +259,26 @@ func TestTheVaultsOwnWorkIsNobodysToAskFor(t *testing.T) {
 		if allows(itself, a, name("web"), all) {
 			t.Errorf("the vault itself may %v", a)
 		}
+	}
+}
+
+// Every name that a record can have is in the catalogue of contract observability.md, 2.
+func TestOperationsAreInTheCatalogue(t *testing.T) {
+	contract, err := os.ReadFile(filepath.Join("..", "..", "docs", "contract", "observability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for a, r := range rows {
+		if r.operation == "" {
+			continue
+		}
+		named++
+		if !bytes.Contains(contract, []byte("`"+r.operation+"`")) {
+			t.Errorf("the catalogue does not have %s", Action(a))
+		}
+	}
+	if named < 90 {
+		t.Errorf("only %d actions have a name", named)
 	}
 }
