@@ -34,7 +34,7 @@ var layers = map[string][]string{
 	"datadir":   {},
 	"fresh":     {},
 	"audience":  {},
-	"seal":      {"object"},
+	"seal":      {"object", "fault"},
 	"vault":     {"object", "fault", "fresh"},
 	"audit":     {"object"},
 	"throttle":  {},

@@ -135,7 +135,8 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if err := d.openStore(ctx); err != nil {
 		return err
 	}
-	if err := d.fits(ctx); err != nil {
+	d.sealer = seal.NewSealer(d.root, store.For[seal.Tx]{DB: d.db}, d.now)
+	if err := d.sealer.Check(ctx, rootName(d.settings), d.log); err != nil {
 		return err
 	}
 	if c.Store.Driver != store.Postgres {
@@ -178,7 +179,6 @@ func (d *Daemon) assemble(address string) error {
 	if err != nil {
 		return err
 	}
-	d.sealer = seal.NewSealer(d.root, store.For[seal.Tx]{DB: d.db}, d.now)
 	rights := fresh.Source{Commits: d.db.Commits(), MaxAge: rightsMaxAge, Now: d.now}
 	dir, err := directory.New(directory.Config{DB: store.For[directory.Tx]{DB: d.db}, Fresh: rights, Now: d.now})
 	if err != nil {

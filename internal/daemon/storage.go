@@ -7,8 +7,6 @@ import (
 	"os"
 
 	"coffer/internal/datadir"
-	"coffer/internal/fault"
-	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -21,37 +19,6 @@ func lockAudit(path string) (*os.File, error) {
 		return nil, fmt.Errorf("%w: %w; a replica needs a data folder of its own", store.ErrInUse, held)
 	}
 	return f, err
-}
-
-// fits refuses a root key that opens nothing of this database: the wrong copy,
-// after a restore say, should show at the start and not at the first read. What
-// it does not open of the rest is logged.
-func (d *Daemon) fits(ctx context.Context) error {
-	var keys []seal.DataKey
-	err := d.db.View(ctx, func(tx *store.Tx) (err error) {
-		keys, err = tx.DataKeys(ctx, "")
-		return err
-	})
-	if err != nil || len(keys) == 0 {
-		return err
-	}
-	opened := 0
-	for _, k := range keys {
-		_, e := d.root.Unwrap(ctx, k)
-		if e == nil {
-			opened++
-			continue
-		}
-		err = fmt.Errorf("%s does not belong to this database: %w", rootName(d.settings), e)
-		if fault.Is(e, fault.Unavailable) {
-			return fmt.Errorf("opening the data keys: %w", e)
-		}
-		d.log.ErrorContext(ctx, "a data key cannot be opened", "scope", k.Scope, "error", e)
-	}
-	if opened == 0 {
-		return err
-	}
-	return nil
 }
 
 // rescue ends the leases of jobs that a process was working on when it died. With

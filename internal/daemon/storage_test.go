@@ -125,7 +125,7 @@ func TestRootKeyMustFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := seal.DataKey{Scope: string(v.ID), ID: "0123456789abcdef", Created: time.Now()}
-	if k.RootID, k.Wrapped, err = root.Wrap(t.Context(), k.Scope, k.ID, make([]byte, 32)); err != nil {
+	if k.RootID, k.Wrapped, err = root.Wrap(t.Context(), k.Scope, k.ID, seal.NewValue(make([]byte, 32))); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertDataKey(t.Context(), k) }); err != nil {

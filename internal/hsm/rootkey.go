@@ -179,7 +179,7 @@ func (r *RootKey) newest(s *session) (root, error) {
 }
 
 // Wrap seals a data key under the current root key.
-func (r *RootKey) Wrap(ctx context.Context, scope, keyID string, dataKey []byte) (string, []byte, error) {
+func (r *RootKey) Wrap(ctx context.Context, scope, keyID string, dataKey seal.Value) (string, []byte, error) {
 	header, ad := seal.WrappedHeader(scope, keyID)
 	var rootName string
 	var wrapped []byte
@@ -192,7 +192,7 @@ func (r *RootKey) Wrap(ctx context.Context, scope, keyID string, dataKey []byte)
 		// (NIST SP 800-38D, 8.3).
 		iv := make([]byte, gcmIV)
 		rand.Read(iv)
-		ciphertext, tag, err := s.sealGCM(k.h, iv, ad, dataKey)
+		ciphertext, tag, err := s.sealGCM(k.h, iv, ad, dataKey.Reveal())
 		rootName, wrapped = k.id.String(), slices.Concat(header, iv, ciphertext, tag)
 		return err
 	})
@@ -203,14 +203,14 @@ func (r *RootKey) Wrap(ctx context.Context, scope, keyID string, dataKey []byte)
 }
 
 // Unwrap opens a data key.
-func (r *RootKey) Unwrap(ctx context.Context, k seal.DataKey) ([]byte, error) {
+func (r *RootKey) Unwrap(ctx context.Context, k seal.DataKey) (seal.Value, error) {
 	id, err := hex.DecodeString(k.RootID)
 	if err != nil || len(id) != len(rootID{}) {
-		return nil, seal.ErrRootKey // of a root key file
+		return seal.Value{}, seal.ErrRootKey // of a root key file
 	}
 	nonce, sealed, ad, err := seal.WrappedParts(k)
 	if err != nil {
-		return nil, err
+		return seal.Value{}, err
 	}
 	var plain []byte
 	err = r.d.repeat(ctx, func(s *session) error {
@@ -225,9 +225,9 @@ func (r *RootKey) Unwrap(ctx context.Context, k seal.DataKey) ([]byte, error) {
 		return err
 	})
 	if errors.Is(err, ErrRefused) {
-		return nil, seal.ErrBox
+		return seal.Value{}, seal.ErrBox
 	}
-	return plain, err
+	return seal.NewValue(plain), err
 }
 
 // Rotate makes a new root key beside the old one. Call rewrap, then Retire. A crash

@@ -25,7 +25,7 @@ func dataKey(t testing.TB, r seal.Keeper, scope string) seal.DataKey {
 	t.Helper()
 	k := seal.DataKey{Scope: scope, ID: "0011223344556677"}
 	var err error
-	if k.RootID, k.Wrapped, err = r.Wrap(t.Context(), scope, k.ID, []byte("the data key of "+scope)); err != nil {
+	if k.RootID, k.Wrapped, err = r.Wrap(t.Context(), scope, k.ID, seal.NewValue([]byte("the data key of "+scope))); err != nil {
 		t.Fatal(err)
 	}
 	return k
@@ -33,7 +33,7 @@ func dataKey(t testing.TB, r seal.Keeper, scope string) seal.DataKey {
 
 func unwraps(t testing.TB, r seal.Keeper, k seal.DataKey) {
 	t.Helper()
-	if got, err := r.Unwrap(t.Context(), k); err != nil || string(got) != "the data key of "+k.Scope {
+	if got, err := r.Unwrap(t.Context(), k); err != nil || string(got.Reveal()) != "the data key of "+k.Scope {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -326,7 +326,7 @@ func TestRootKeyOfAnHSMThatIsGone(t *testing.T) {
 		t.Errorf("unwrap: %v", err)
 	}
 	k.pass(time.Second)
-	if _, _, err := r.Wrap(t.Context(), "v1", key.ID, nil); !fault.Is(err, fault.Unavailable) {
+	if _, _, err := r.Wrap(t.Context(), "v1", key.ID, seal.Value{}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("wrap: %v", err)
 	}
 	if _, err := OpenRootKey(t.Context(), d); !fault.Is(err, fault.Unavailable) {

@@ -109,12 +109,14 @@ func CreateRootKey(context.Context, *Device) (*RootKey, error) { return nil, Err
 func OpenRootKey(context.Context, *Device) (*RootKey, error) { return nil, ErrNotBuilt }
 
 // Wrap fails with ErrNotBuilt.
-func (*RootKey) Wrap(context.Context, string, string, []byte) (string, []byte, error) {
+func (*RootKey) Wrap(context.Context, string, string, seal.Value) (string, []byte, error) {
 	return "", nil, ErrNotBuilt
 }
 
 // Unwrap fails with ErrNotBuilt.
-func (*RootKey) Unwrap(context.Context, seal.DataKey) ([]byte, error) { return nil, ErrNotBuilt }
+func (*RootKey) Unwrap(context.Context, seal.DataKey) (seal.Value, error) {
+	return seal.Value{}, ErrNotBuilt
+}
 
 // Rotate fails with ErrNotBuilt.
 func (*RootKey) Rotate(context.Context, time.Time) error { return ErrNotBuilt }

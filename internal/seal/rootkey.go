@@ -276,14 +276,14 @@ func WrappedParts(d DataKey) (nonce, sealed, ad []byte, err error) {
 }
 
 // Wrap seals a data key under the current root key.
-func (r *RootFile) Wrap(_ context.Context, scope, keyID string, dataKey []byte) (string, []byte, error) {
+func (r *RootFile) Wrap(_ context.Context, scope, keyID string, dataKey Value) (string, []byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.refresh(); err != nil {
 		return "", nil, err
 	}
 	k := r.keys[0]
-	return k.ID, sealBox(k.aead, [keyIDBytes]byte{}, dataKeyPlace(scope, keyID), dataKey), nil
+	return k.ID, sealBox(k.aead, [keyIDBytes]byte{}, dataKeyPlace(scope, keyID), dataKey.Reveal()), nil
 }
 
 // refresh reads the file again when another process has written it since: the
@@ -300,22 +300,23 @@ func (r *RootFile) refresh() error {
 
 // Unwrap opens a data key. When another process has rotated the root key, the
 // file is read again.
-func (r *RootFile) Unwrap(_ context.Context, d DataKey) ([]byte, error) {
+func (r *RootFile) Unwrap(_ context.Context, d DataKey) (Value, error) {
 	if len(d.Wrapped) < boxHeader {
-		return nil, ErrBox
+		return Value{}, ErrBox
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	aead := r.find(d.RootID)
 	if aead == nil {
 		if err := r.read(); err != nil {
-			return nil, err
+			return Value{}, err
 		}
 		if aead = r.find(d.RootID); aead == nil {
-			return nil, ErrRootKey
+			return Value{}, ErrRootKey
 		}
 	}
-	return openBox(aead, dataKeyPlace(d.Scope, d.ID), d.Wrapped)
+	raw, err := openBox(aead, dataKeyPlace(d.Scope, d.ID), d.Wrapped)
+	return NewValue(raw), err
 }
 
 func (r *RootFile) find(id string) cipher.AEAD {

@@ -41,7 +41,7 @@ func wrap(t testing.TB, r *RootFile, scope string) DataKey {
 	t.Helper()
 	d := DataKey{Scope: scope, ID: "0011223344556677"}
 	var err error
-	if d.RootID, d.Wrapped, err = r.Wrap(t.Context(), scope, d.ID, []byte("the data key of "+scope)); err != nil {
+	if d.RootID, d.Wrapped, err = r.Wrap(t.Context(), scope, d.ID, NewValue([]byte("the data key of "+scope))); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -49,7 +49,7 @@ func wrap(t testing.TB, r *RootFile, scope string) DataKey {
 
 func unwraps(t testing.TB, r *RootFile, d DataKey) {
 	t.Helper()
-	if got, err := r.Unwrap(t.Context(), d); err != nil || string(got) != "the data key of "+d.Scope {
+	if got, err := r.Unwrap(t.Context(), d); err != nil || string(got.Reveal()) != "the data key of "+d.Scope {
 		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"coffer/internal/fault"
 	"coffer/internal/object"
 )
 
@@ -44,9 +46,9 @@ type Tx interface {
 // that takes seconds: it is not asked within a transaction, which others wait for.
 type Keeper interface {
 	// Wrap seals a data key under the current root key and names that root key.
-	Wrap(ctx context.Context, scope, keyID string, dataKey []byte) (rootID string, wrapped []byte, err error)
+	Wrap(ctx context.Context, scope, keyID string, dataKey Value) (rootID string, wrapped []byte, err error)
 	// Unwrap opens what Wrap made. ErrRootKey: the root key is not kept here.
-	Unwrap(ctx context.Context, k DataKey) ([]byte, error)
+	Unwrap(ctx context.Context, k DataKey) (Value, error)
 }
 
 // ErrRootKey reports a data key that was wrapped by a root key that this keeper
@@ -175,10 +177,10 @@ func (s *Sealer) load(ctx context.Context, scope string) (*scopeKeys, error) {
 	return k, nil
 }
 
-func (s *Sealer) unwrap(ctx context.Context, row DataKey) ([]byte, error) {
+func (s *Sealer) unwrap(ctx context.Context, row DataKey) (Value, error) {
 	raw, err := s.keeper.Unwrap(ctx, row)
 	if err != nil {
-		return nil, fmt.Errorf("unwrapping data key %s of %s: %w", row.ID, row.Scope, err)
+		return Value{}, fmt.Errorf("unwrapping data key %s of %s: %w", row.ID, row.Scope, err)
 	}
 	return raw, nil
 }
@@ -204,7 +206,7 @@ func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 		if err != nil {
 			return err
 		}
-		if row.RootID, row.Wrapped, err = s.keeper.Wrap(ctx, scope, row.ID, raw); err != nil {
+		if row.RootID, row.Wrapped, err = s.keeper.Wrap(ctx, scope, row.ID, NewValue(raw)); err != nil {
 			return fmt.Errorf("wrapping a new data key: %w", err)
 		}
 		return s.db.Update(ctx, func(tx Tx) error {
@@ -222,7 +224,7 @@ func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
 		return nil, err
 	}
 	k := &scopeKeys{aead: map[[keyIDBytes]byte]cipher.AEAD{}}
-	return k, k.add(row.ID, raw)
+	return k, k.add(row.ID, NewValue(raw))
 }
 
 // again calls fn until it ends otherwise than with object.ErrChanged, maxTries at the
@@ -260,12 +262,39 @@ func (s *Sealer) isCurrent(ctx context.Context, rows []DataKey) (err error) {
 	return nil
 }
 
-func (k *scopeKeys) add(id string, raw []byte) error {
+// Check opens every data key, and logs which it cannot: the wrong copy of a root key,
+// after a restore say, should show at the start and not at the first read. It fails
+// when none opens; the message calls the root key by name.
+func (s *Sealer) Check(ctx context.Context, name string, log *slog.Logger) error {
+	rows, err := s.rows(ctx, "")
+	if err != nil {
+		return err
+	}
+	opened := false
+	for _, row := range rows {
+		_, e := s.keeper.Unwrap(ctx, row)
+		switch {
+		case e == nil:
+			opened = true
+		case fault.Is(e, fault.Unavailable):
+			return fmt.Errorf("opening the data keys: %w", e)
+		default:
+			err = fmt.Errorf("%s does not belong to this database: %w", name, e)
+			log.ErrorContext(ctx, "a data key cannot be opened", "scope", row.Scope, "error", e)
+		}
+	}
+	if opened {
+		return nil
+	}
+	return err
+}
+
+func (k *scopeKeys) add(id string, raw Value) error {
 	b, err := hex.DecodeString(id)
 	if err != nil || len(b) != keyIDBytes {
 		return fmt.Errorf("seal: bad data key id %q", id)
 	}
-	aead, err := newAEAD(raw)
+	aead, err := newAEAD(raw.Reveal())
 	if err != nil {
 		return err
 	}

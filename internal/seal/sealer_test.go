@@ -337,12 +337,12 @@ func (k *slowKeeper) wait() {
 	<-k.answer
 }
 
-func (k *slowKeeper) Wrap(ctx context.Context, scope, keyID string, dataKey []byte) (string, []byte, error) {
+func (k *slowKeeper) Wrap(ctx context.Context, scope, keyID string, dataKey seal.Value) (string, []byte, error) {
 	k.wait()
 	return k.Keeper.Wrap(ctx, scope, keyID, dataKey)
 }
 
-func (k *slowKeeper) Unwrap(ctx context.Context, d seal.DataKey) ([]byte, error) {
+func (k *slowKeeper) Unwrap(ctx context.Context, d seal.DataKey) (seal.Value, error) {
 	k.wait()
 	return k.Keeper.Unwrap(ctx, d)
 }
