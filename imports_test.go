@@ -47,10 +47,10 @@ var layers = map[string][]string{
 	"hsm":       {"object", "fault", "pki", "seal"},
 	"lifecycle": {"object", "fault", "vault", "access"},
 	// rules
-	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "access", "jobs", "backup", "lifecycle"},
-	"secret":      {"object", "fault", "fresh", "seal", "vault", "access", "backup", "lifecycle"},
+	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle"},
+	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
-	"certificate": {"object", "fault", "fresh", "pki", "bundle", "seal", "hsm", "vault", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
+	"certificate": {"object", "fault", "fresh", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
 	// frame of the doors
 	"budget":   {},

@@ -169,6 +169,8 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 	if err != nil {
 		return nil, err
 	}
+	describe(g, out.Version)
+	describePolicy(g, out.Certificate.Policy)
 	return out, nil
 }
 

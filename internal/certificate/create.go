@@ -31,7 +31,13 @@ type CreateParams struct {
 // commit leaves nothing; after it the job goes on at the next start.
 func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*issuance.Operation, error) {
 	g.Must(access.CertificateCreate)
-	return s.begin(ctx, g.Vault(), g.Name(), p)
+	op, err := s.begin(ctx, g.Vault(), g.Name(), p)
+	if err != nil {
+		return nil, err
+	}
+	describeOperation(g, op)
+	describeFirstPolicy(g, op.Policy, p.Policy != nil)
+	return op, nil
 }
 
 // mayHold refuses a policy for a key that the vault has no HSM for.

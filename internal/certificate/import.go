@@ -83,6 +83,8 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 		s.custody.Drop(ctx, private)
 		return nil, err
 	}
+	describe(g, out.Version)
+	describeFirstPolicy(g, out.Certificate.Policy, p.Policy != nil)
 	return out, nil
 }
 

@@ -105,7 +105,7 @@ func (s *Service) SetIssuer(ctx context.Context, g access.Grant, n object.Name, 
 	if p.Provider == nil || *p.Provider == "" {
 		return nil, fault.MissingField("provider")
 	}
-	return s.putIssuer(ctx, g.Vault().ID, n, p, false)
+	return s.putIssuer(ctx, g, n, p, false)
 }
 
 // UpdateIssuer changes what is given and leaves the rest.
@@ -114,13 +114,14 @@ func (s *Service) UpdateIssuer(ctx context.Context, g access.Grant, n object.Nam
 	if p.Provider != nil && *p.Provider == "" {
 		return nil, fault.InvalidField("provider", "It cannot be empty.")
 	}
-	return s.putIssuer(ctx, g.Vault().ID, n, p, true)
+	return s.putIssuer(ctx, g, n, p, true)
 }
 
-func (s *Service) putIssuer(ctx context.Context, v object.VaultID, n object.Name, p IssuerParams, merge bool) (*Issuer, error) {
+func (s *Service) putIssuer(ctx context.Context, g access.Grant, n object.Name, p IssuerParams, merge bool) (*Issuer, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	v := g.Vault().ID
 	var box seal.Box
 	if p.Password != nil {
 		var err error
@@ -153,6 +154,7 @@ func (s *Service) putIssuer(ctx context.Context, v object.VaultID, n object.Name
 	if err != nil {
 		return nil, err
 	}
+	describeIssuer(g, out)
 	return out, nil
 }
 

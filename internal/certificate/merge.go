@@ -83,6 +83,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 	if err != nil {
 		return nil, err
 	}
+	describe(g, out.Version)
 	return out, nil
 }
 

@@ -32,7 +32,11 @@ func (s *Service) Operation(ctx context.Context, g access.Grant, requestID strin
 		st, err = pending(ctx, tx, g.Vault().ID, g.Name(), requestID)
 		return err
 	})
-	return st.op, err
+	if err != nil {
+		return nil, err
+	}
+	describeOperation(g, st.op)
+	return st.op, nil
 }
 
 // CancelOperation asks that an operation be cancelled, or takes that back. The
@@ -55,6 +59,7 @@ func (s *Service) CancelOperation(ctx context.Context, g access.Grant, requestID
 	if err != nil {
 		return nil, err
 	}
+	describeOperation(g, op)
 	return op, nil
 }
 
@@ -81,5 +86,6 @@ func (s *Service) DeleteOperation(ctx context.Context, g access.Grant, requestID
 		return nil, err
 	}
 	s.cfg.Wake()
+	describeOperation(g, op)
 	return op, nil
 }

@@ -14,7 +14,11 @@ import (
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
 	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	return s.recent.Get(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
+	b, err := s.recent.Get(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
+	if err == nil {
+		g.Attempt().ObjectVersion(b.Version.Version)
+	}
+	return b, err
 }
 
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {

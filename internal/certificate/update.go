@@ -76,6 +76,10 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 	if err != nil {
 		return nil, err
 	}
+	describe(g, out.Version)
+	if ver == "" && p.Policy != nil {
+		describePolicy(g, out.Certificate.Policy)
+	}
 	return out, nil
 }
 
@@ -146,5 +150,6 @@ func (s *Service) UpdatePolicy(ctx context.Context, g access.Grant, p *issuance.
 	if err != nil {
 		return nil, err
 	}
+	describePolicy(g, out.Policy)
 	return out, nil
 }

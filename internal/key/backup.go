@@ -128,6 +128,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 	if err != nil {
 		return nil, err
 	}
+	describe(g, last)
 	return &Bundle{h, last}, nil
 }
 

@@ -51,7 +51,7 @@ func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.insertNew(ctx, inputs{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
+	return s.insertNew(ctx, g, inputs{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
 }
 
 func (s *Service) mayInsert(ctx context.Context, g access.Grant, op string) error {
@@ -62,7 +62,7 @@ func (s *Service) mayInsert(ctx context.Context, g access.Grant, op string) erro
 }
 
 // insertNew stores a key that was made as the current version of its name.
-func (s *Service) insertNew(ctx context.Context, in inputs, op string) (*Bundle, error) {
+func (s *Service) insertNew(ctx context.Context, g access.Grant, in inputs, op string) (*Bundle, error) {
 	var out *Bundle
 	v, err := s.seal(ctx, in)
 	if err == nil {
@@ -78,6 +78,7 @@ func (s *Service) insertNew(ctx context.Context, in inputs, op string) (*Bundle,
 		s.custody.Drop(ctx, in.private)
 		return nil, err
 	}
+	describe(g, out.Version)
 	return out, nil
 }
 

@@ -72,7 +72,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if len(p.Ops) == 0 { // of a wrapped key the size is known only now
 		ops = defaultOps(private.Spec)
 	}
-	return s.insertNew(ctx, inputs{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
+	return s.insertNew(ctx, g, inputs{g.Vault().ID, g.Name(), private, ops, attributes, p.Tags}, op)
 }
 
 // parseType reads the type; with Hsm a plain one means that of the HSM, oct too.

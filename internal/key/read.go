@@ -13,7 +13,11 @@ import (
 // Get reads one version; "" means the current one.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.KeyGet, access.KeyGetAttestation)
-	return s.read(ctx, g, ver)
+	b, err := s.read(ctx, g, ver)
+	if err == nil {
+		g.Attempt().ObjectVersion(b.Version.Version)
+	}
+	return b, err
 }
 
 // read gives a version of a live key. What it gives may be shared.

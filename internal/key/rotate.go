@@ -50,6 +50,7 @@ func (s *Service) Rotate(ctx context.Context, g access.Grant) (*Bundle, error) {
 		s.custody.Drop(ctx, fresh.private)
 		return nil, err
 	}
+	describe(g, out.Version)
 	return out, nil
 }
 

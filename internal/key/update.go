@@ -51,6 +51,7 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 	if err != nil {
 		return nil, err
 	}
+	g.Attempt().ObjectVersion(out.Version.Version)
 	return out, nil
 }
 

@@ -52,6 +52,8 @@ func (s *Service) ready(ctx context.Context, g access.Grant, ver object.Version,
 	if err != nil {
 		return nil, err
 	}
+	g.Attempt().ObjectVersion(b.Version.Version)
+	g.Attempt().Algorithm(p.Algorithm.String())
 	if err := s.allowed(b.Version, p.Op); err != nil {
 		return nil, err
 	}

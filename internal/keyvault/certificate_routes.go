@@ -25,7 +25,7 @@ func (s *Server) certificateRoutes() []pipeline.Route {
 	const family = object.Certificates
 	rules := s.cfg.Certificates
 	get := ofVersion(access.CertificateGet, family, rules.Get, s.renderRead)
-	update := onVersion(access.CertificateUpdate, family, parseUpdate, s.updateCertificate, renderUpdated)
+	update := onVersion(access.CertificateUpdate, family, parseUpdate, rules.Update, renderBundle)
 	return []pipeline.Route{
 		pipeline.NewRoute("/certificates",
 			on(http.MethodGet, s.listCertificates(access.CertificateList, false))),
@@ -39,14 +39,14 @@ func (s *Server) certificateRoutes() []pipeline.Route {
 		pipeline.NewRoute("/certificates/{name}/versions",
 			on(http.MethodGet, s.listCertificateVersions())).Closed(),
 		pipeline.NewRoute("/certificates/{name}/create",
-			on(http.MethodPost, pipeline.WithBody(access.CertificateCreate, parseCreate, s.createCertificate, renderCreated))),
+			on(http.MethodPost, pipeline.WithBody(access.CertificateCreate, parseCreate, rules.Create, renderCreated))),
 		pipeline.NewRoute("/certificates/{name}/import",
-			on(http.MethodPost, pipeline.WithBody(access.CertificateImport, parseImport, s.importCertificate, renderImported).Heavy())),
+			on(http.MethodPost, pipeline.WithBody(access.CertificateImport, parseImport, rules.Import, renderBundle).Heavy())),
 		pipeline.NewRoute("/certificates/{name}/backup",
 			on(http.MethodPost, pipeline.Bare(access.CertificateBackup, rules.Backup, renderBackup))),
 		pipeline.NewRoute("/certificates/{name}/policy",
 			on(http.MethodGet, pipeline.Bare(access.CertificatePolicyGet, rules.Policy, renderPolicy)),
-			on(http.MethodPatch, pipeline.WithBody(access.CertificatePolicyUpdate, parsePolicyBody, rules.UpdatePolicy, renderPolicyUpdated))).Closed(),
+			on(http.MethodPatch, pipeline.WithBody(access.CertificatePolicyUpdate, parsePolicyBody, rules.UpdatePolicy, renderPolicy))).Closed(),
 		pipeline.NewRoute("/certificates/{name}/pending",
 			on(http.MethodGet, pipeline.WithoutBody(access.CertificatePendingGet, requestID, rules.Operation, renderPolled)),
 			on(http.MethodPatch, pipeline.WithBody(access.CertificatePendingUpdate, parseCancellation, s.cancelOperation, renderOperation)),
@@ -55,7 +55,7 @@ func (s *Server) certificateRoutes() []pipeline.Route {
 			on(http.MethodPost, pipeline.WithBody(access.CertificatePendingMerge, parseMerge, rules.Merge, renderMerged).Heavy())),
 
 		pipeline.NewRoute("/certificates/restore",
-			s.restoring(restore(access.CertificateRestore, rules.OpenBackup, rules.Restore, renderImported))).Closed(),
+			s.restoring(restore(access.CertificateRestore, rules.OpenBackup, rules.Restore, renderBundle))).Closed(),
 		pipeline.NewRoute("/certificates/contacts",
 			on(http.MethodGet, pipeline.Bare(access.CertificateContactsGet, rules.Contacts, renderContacts)),
 			on(http.MethodPut, pipeline.WithBody(access.CertificateContactsSet, parseContacts, s.setContacts, renderContacts)),
@@ -78,33 +78,6 @@ func (s *Server) certificateRoutes() []pipeline.Route {
 	}
 }
 
-// A policy that a create, an import or an update came with is on record as what it
-// is, and for the first two as an operation of its own.
-
-func (s *Server) createCertificate(ctx context.Context, g access.Grant, p certificate.CreateParams) (*issuance.Operation, error) {
-	op, err := s.cfg.Certificates.Create(ctx, g, p)
-	if err == nil && p.Policy != nil {
-		alsoPolicySet(g, op.Policy)
-	}
-	return op, err
-}
-
-func (s *Server) importCertificate(ctx context.Context, g access.Grant, p certificate.ImportParams) (*certificate.Bundle, error) {
-	b, err := s.cfg.Certificates.Import(ctx, g, p)
-	if err == nil && p.Policy != nil {
-		alsoPolicySet(g, b.Certificate.Policy)
-	}
-	return b, err
-}
-
-func (s *Server) updateCertificate(ctx context.Context, g access.Grant, v object.Version, p certificate.UpdateParams) (*certificate.Bundle, error) {
-	b, err := s.cfg.Certificates.Update(ctx, g, v, p)
-	if err == nil && p.Policy != nil {
-		describePolicy(g.Attempt(), b.Certificate.Policy)
-	}
-	return b, err
-}
-
 func (s *Server) cancelOperation(ctx context.Context, g access.Grant, p cancellation) (*issuance.Operation, error) {
 	return s.cfg.Certificates.CancelOperation(ctx, g, p.requestID, p.requested)
 }
@@ -114,7 +87,7 @@ func changeIssuer(a access.Action, parse func(pipeline.Request, *rest.Input) cer
 	rule func(context.Context, access.Grant, object.Name, certificate.IssuerParams) (*certificate.Issuer, error)) pipeline.Endpoint {
 	return pipeline.WithBody(a, parse, func(ctx context.Context, g access.Grant, p certificate.IssuerParams) (*certificate.Issuer, error) {
 		return rule(ctx, g, g.Name(), p)
-	}, renderIssuerChanged)
+	}, renderIssuer)
 }
 
 func (s *Server) listCertificates(a access.Action, deleted bool) pipeline.Endpoint {

@@ -61,7 +61,6 @@ type deletedCertificateItem struct {
 
 // versionBody is what a version shows wherever it is shown in full.
 func versionBody(r pipeline.Request, v *certificate.Version) certificateBundle {
-	r.Record().ObjectVersion(v.Version)
 	b := certificateBundle{
 		ID:         objectID(r, object.Certificates, v.Name, v.Version),
 		Thumbprint: thumbprint(v.Thumbprint),
@@ -115,19 +114,7 @@ func renderRead(r pipeline.Request, b *certificate.Bundle) rest.Reply {
 	return rest.OK(out)
 }
 
-func renderImported(r pipeline.Request, b *certificate.Bundle) rest.Reply {
-	describeCertificate(r.Record(), b.Version)
-	describePolicy(r.Record(), b.Certificate.Policy)
-	return rest.OK(bundleBody(r, b))
-}
-
-func renderUpdated(r pipeline.Request, b *certificate.Bundle) rest.Reply {
-	describeCertificate(r.Record(), b.Version)
-	return renderBundle(r, b)
-}
-
 func renderMerged(r pipeline.Request, b *certificate.Bundle) rest.Reply {
-	describeCertificate(r.Record(), b.Version)
 	return rest.Reply{Status: http.StatusCreated, Body: bundleBody(r, b),
 		Location: objectID(r, object.Certificates, b.Version.Name, "") + "?api-version=" + r.Version().Text()}
 }

@@ -73,11 +73,6 @@ func renderIssuer(r pipeline.Request, i *certificate.Issuer) rest.Reply {
 	return rest.OK(newIssuerBody(r, i))
 }
 
-func renderIssuerChanged(r pipeline.Request, i *certificate.Issuer) rest.Reply {
-	describeIssuer(r.Record(), i)
-	return renderIssuer(r, i)
-}
-
 func issuerLine(r pipeline.Request, i *certificate.Issuer) issuerItem {
 	return issuerItem{issuerID(r, i.Name), i.Provider}
 }

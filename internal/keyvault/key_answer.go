@@ -3,7 +3,6 @@ package keyvault
 import (
 	"encoding/base64"
 
-	"coffer/internal/audit"
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pipeline"
@@ -29,7 +28,6 @@ type randomBody struct {
 }
 
 func renderUsed(r pipeline.Request, u *key.Used) rest.Reply {
-	r.Record().ObjectVersion(u.Version.Version)
 	text := base64.RawURLEncoding.EncodeToString
 	out := rest.OK(usedBody{objectID(r, object.Keys, u.Version.Name, u.Version.Version), text(u.Value.Reveal()), text(u.IV), text(u.Tag), text(u.AAD)})
 	out.Secret = true
@@ -90,13 +88,4 @@ func renderRotationPolicy(r pipeline.Request, current rotation) rest.Reply {
 		b.Attributes = &rotationAttributes{p.ExpiryTime.String(), p.Created.Unix(), p.Updated.Unix()}
 	}
 	return rest.OK(b)
-}
-
-// describeKey says on record what kind of key was made.
-func describeKey(rec pipeline.Record, v *key.Version) {
-	p := &audit.KeyProperties{Type: v.Type(), Size: v.Spec.Size, Curve: string(v.Spec.Curve)}
-	for _, op := range v.Ops {
-		p.Ops = append(p.Ops, string(op))
-	}
-	rec.Describe(audit.Details{Key: p})
 }

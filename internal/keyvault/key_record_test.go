@@ -25,7 +25,7 @@ func TestKeysAreOnRecordWithoutTheirSecrets(t *testing.T) {
 		{"POST", "/keys/ec/rotate", "", 200, "KeyRotate", "/keys/ec/", `"keyProperties":{"type":"EC"`},
 		{"GET", "/keys/web", "", 200, "KeyGet", "/keys/web/", ""},
 		{"PATCH", "/keys/web", `{"tags":{"a":"b"}}`, 200, "KeyUpdate", "/keys/web/", ""},
-		{"POST", "/keys/web/encrypt", `{"alg":"RSA-OAEP","value":"` + plain + `"}`, 200, "KeyEncrypt", "/keys/web/", ""},
+		{"POST", "/keys/web/encrypt", `{"alg":"RSA-OAEP","value":"` + plain + `"}`, 200, "KeyEncrypt", "/keys/web/", `"algorithm":"RSA-OAEP"`},
 		{"POST", "/keys/web/decrypt", `{"alg":"RSA-OAEP","value":"{sealed}"}`, 200, "KeyDecrypt", "/keys/web/", ""},
 		{"POST", "/keys/web/unwrapkey", `{"alg":"RSA-OAEP","value":"{sealed}"}`, 200, "KeyUnwrap", "/keys/web/", ""},
 		{"POST", "/keys/web/decrypt", `{"alg":"RSA1_5","value":"{sealed}"}`, 400, "KeyDecrypt", "/keys/web", `"errorCode":"BadParameter"`},

@@ -77,7 +77,6 @@ func newKeyAttributes(r pipeline.Request, v *key.Version, h object.Head) keyAttr
 
 func newKeyBundle(r pipeline.Request, b *key.Bundle) keyBundle {
 	v := b.Version
-	r.Record().ObjectVersion(v.Version)
 	return keyBundle{newJSONWebKey(r, v), newKeyAttributes(r, v, b.Head), v.Tags, b.Head.Managed}
 }
 
@@ -124,12 +123,6 @@ type deletedKeyItem struct {
 }
 
 func renderKey(r pipeline.Request, b *key.Bundle) rest.Reply { return rest.OK(newKeyBundle(r, b)) }
-
-// renderNewKey also puts on record what kind of key came to be.
-func renderNewKey(r pipeline.Request, b *key.Bundle) rest.Reply {
-	describeKey(r.Record(), b.Version)
-	return renderKey(r, b)
-}
 
 func renderDeletedKey(r pipeline.Request, b *key.Bundle) rest.Reply {
 	return rest.OK(deletedKeyBundle{newDeletion(r, object.Keys, b.Head), newKeyBundle(r, b)})

@@ -67,14 +67,11 @@ func newOperationBody(r pipeline.Request, op *issuance.Operation) operationBody 
 // however fast the issuer is: a poller that saw completed here would never fetch
 // the certificate (contract certificates.md, 8.1).
 func renderCreated(r pipeline.Request, op *issuance.Operation) rest.Reply {
-	describeOperation(r.Record(), op)
-	describePolicy(r.Record(), op.Policy)
 	return rest.Reply{Status: http.StatusAccepted, Body: newOperationBody(r, op), RetryAfter: pollAfter,
 		Location: pendingID(r, op.Name) + "?api-version=" + r.Version().Text() + "&request_id=" + op.RequestID}
 }
 
 func renderOperation(r pipeline.Request, op *issuance.Operation) rest.Reply {
-	describeOperation(r.Record(), op)
 	return rest.OK(newOperationBody(r, op))
 }
 

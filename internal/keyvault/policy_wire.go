@@ -125,11 +125,6 @@ func renderPolicy(r pipeline.Request, cert *certificate.Certificate) rest.Reply 
 	return rest.OK(newPolicyBody(r, cert))
 }
 
-func renderPolicyUpdated(r pipeline.Request, cert *certificate.Certificate) rest.Reply {
-	describePolicy(r.Record(), cert.Policy)
-	return renderPolicy(r, cert)
-}
-
 // policyOf reads the member policy of a body.
 func policyOf(r pipeline.Request, in *rest.Input) *issuance.Patch {
 	if p := in.Object("policy"); p != nil {

@@ -28,7 +28,6 @@ func (s *Server) renderRead(r pipeline.Request, b *certificate.Bundle) rest.Repl
 	}
 	k := renderedKey{b, r.Base(), r.Version().Rank(), pinned(r), r.Vault().Revision}
 	if text, found := s.rendered.Get(k); found {
-		r.Record().ObjectVersion(b.Version.Version)
 		return rest.Reply{Status: 200, Text: text}
 	}
 	out := renderRead(r, b)

@@ -22,7 +22,7 @@ func (s *Server) secretRoutes() []pipeline.Route {
 			on(http.MethodGet, listing(s, access.SecretList, paged(rules.List), secretLine, secretAfter))),
 		pipeline.NewRoute("/secrets/{name}",
 			on(http.MethodGet, get),
-			on(http.MethodPut, pipeline.WithBody(access.SecretSet, parseSecret, rules.Set, renderSecretSet)),
+			on(http.MethodPut, pipeline.WithBody(access.SecretSet, parseSecret, rules.Set, renderSecretValue)),
 			on(http.MethodPatch, update),
 			on(http.MethodDelete, pipeline.Bare(access.SecretDelete, rules.Delete, renderDeletedSecret))),
 		pipeline.NewRoute("/secrets/{name}/{version}",

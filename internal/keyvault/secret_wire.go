@@ -64,7 +64,6 @@ func parseSecretChange(_ pipeline.Request, in *rest.Input) secret.Change {
 
 func newSecretBundle(r pipeline.Request, b *secret.Bundle) secretBundle {
 	v := b.Version
-	r.Record().ObjectVersion(v.Version)
 	out := secretBundle{
 		ContentType: v.ContentType,
 		ID:          objectID(r, object.Secrets, v.Name, v.Version), Managed: b.Head.Managed,
@@ -89,11 +88,6 @@ func renderSecretValue(r pipeline.Request, b *secret.Bundle) rest.Reply {
 		out.Value = []byte{}
 	}
 	return out
-}
-
-func renderSecretSet(r pipeline.Request, b *secret.Bundle) rest.Reply {
-	describeSecret(r.Record(), b.Version)
-	return renderSecretValue(r, b)
 }
 
 func renderDeletedSecret(r pipeline.Request, b *secret.Bundle) rest.Reply {

@@ -41,22 +41,23 @@ type Names[T, B any] struct {
 // Nothing of what is shown changes but the deletion itself.
 func (s Names[T, B]) Delete(ctx context.Context, g access.Grant) (B, error) {
 	deletion := g.Vault().Deletion(s.Now())
-	return s.move(ctx, deletion, func(r Rows[B]) (object.Head, error) { return r.Own(ctx, g, "", "delete") })
+	return s.move(ctx, g, deletion, func(r Rows[B]) (object.Head, error) { return r.Own(ctx, g, "", "delete") })
 }
 
 // Recover brings a deleted name back as it was. Of one that is not deleted it says
 // what a read would say (contract errors.md, 4.5).
 func (s Names[T, B]) Recover(ctx context.Context, g access.Grant) (B, error) {
-	return s.move(ctx, nil, func(r Rows[B]) (object.Head, error) {
+	return s.move(ctx, g, nil, func(r Rows[B]) (object.Head, error) {
 		return r.deleted(ctx, g, "recover", NotFound(r.Subject, g.Name(), ""))
 	})
 }
 
 // move gives the head that find finds another deletion.
-func (s Names[T, B]) move(ctx context.Context, d *object.Deletion, find func(Rows[B]) (object.Head, error)) (out B, err error) {
-	err = s.update(ctx, func(r Rows[B]) error {
-		h, err := find(r)
-		if err != nil {
+func (s Names[T, B]) move(ctx context.Context, g access.Grant, d *object.Deletion, find func(Rows[B]) (object.Head, error)) (B, error) {
+	var h object.Head
+	var out B
+	err := s.update(ctx, func(r Rows[B]) (err error) {
+		if h, err = find(r); err != nil {
 			return err
 		}
 		h.Deletion = d
@@ -67,15 +68,17 @@ func (s Names[T, B]) move(ctx context.Context, d *object.Deletion, find func(Row
 		out = b
 		return r.SetDeletion(ctx, b)
 	})
-	return zeroUnless(out, err)
+	return shown(g, h, out, err)
 }
 
 // GetDeleted reads a deleted name. Those of certificates are shown with their
 // certificates only (contract keys.md, question 10; secrets.md, 9.7).
-func (s Names[T, B]) GetDeleted(ctx context.Context, g access.Grant) (out B, err error) {
-	err = s.DB.View(ctx, func(tx T) (err error) {
+func (s Names[T, B]) GetDeleted(ctx context.Context, g access.Grant) (B, error) {
+	var h object.Head
+	var out B
+	err := s.DB.View(ctx, func(tx T) (err error) {
 		r := s.Rows(tx)
-		h, err := r.Read(ctx, g.Vault().ID, g.Name())
+		h, err = r.Read(ctx, g.Vault().ID, g.Name())
 		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Deletion == nil || h.Managed) {
 			return r.Subject.DeletedNotFound(g.Name().String())
 		}
@@ -85,15 +88,17 @@ func (s Names[T, B]) GetDeleted(ctx context.Context, g access.Grant) (out B, err
 		out, err = r.Current(ctx, h)
 		return err
 	})
-	return zeroUnless(out, err)
+	return shown(g, h, out, err)
 }
 
-// zeroUnless keeps a failure from showing what was read before it.
-func zeroUnless[B any](b B, err error) (B, error) {
+// shown puts on record which version is shown. A failure shows nothing of what was
+// read before it.
+func shown[B any](g access.Grant, h object.Head, b B, err error) (B, error) {
 	if err != nil {
 		var zero B
 		return zero, err
 	}
+	g.Attempt().ObjectVersion(h.Current)
 	return b, nil
 }
 

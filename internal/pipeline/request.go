@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"coffer/internal/access"
-	"coffer/internal/audit"
 	"coffer/internal/object"
 	"coffer/internal/rest"
 	"coffer/internal/vault"
@@ -93,15 +92,6 @@ func (r Request) Param(name string) string { return r.c.admitted.route.Param(&r.
 
 // Name is the object that the request is on; zero for the vault.
 func (r Request) Name() object.Name { return r.c.admitted.name }
-
-// Record is what the record of the request may be told once the gate has let it pass.
-func (r Request) Record() Record { return r.c.attempt }
-
-// Record tells more of an attempt than who, what and when.
-type Record interface {
-	ObjectVersion(v object.Version)
-	Describe(d audit.Details)
-}
 
 // clientAddress is the peer's address, without port. IPv4 written as IPv6 counts
 // as IPv4; a zone is this machine's own matter.

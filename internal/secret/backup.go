@@ -86,6 +86,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 	if err != nil {
 		return nil, err
 	}
+	g.Attempt().ObjectVersion(last.Version)
 	return &Bundle{Head: h, Version: last}, nil
 }
 

@@ -45,6 +45,7 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version, a
 	if err != nil {
 		return nil, fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
 	}
+	g.Attempt().ObjectVersion(v.Version)
 	return &b, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"coffer/internal/access"
+	"coffer/internal/audit"
 	"coffer/internal/fault"
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -104,6 +105,8 @@ func (s *Service) Set(ctx context.Context, g access.Grant, p SetParams) (*Bundle
 		return nil, err
 	}
 	v.Name = b.Head.Name // in the casing of its first use
+	g.Attempt().ObjectVersion(v.Version)
+	g.Attempt().Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
 	return b, nil
 }
 
@@ -152,5 +155,6 @@ func (s *Service) Update(ctx context.Context, g access.Grant, ver object.Version
 	if err != nil {
 		return nil, err
 	}
+	g.Attempt().ObjectVersion(b.Version.Version)
 	return b, nil
 }

@@ -1,4 +1,4 @@
-package keyvault
+package certificate
 
 import (
 	"crypto/sha1"
@@ -7,18 +7,17 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
-	"coffer/internal/certificate"
 	"coffer/internal/issuance"
-	"coffer/internal/pipeline"
 	"coffer/internal/pki"
-	"coffer/internal/secret"
 )
 
-// What the audit record of an operation says beside who, what and when, made
-// from named fields once the operation has succeeded (contract observability.md,
-// 1.2). Nothing here has room for a secret.
+// What the audit record of an operation says beside who, what and when, made from
+// named fields once the operation has succeeded (contract observability.md, 1.2).
+// Nothing here has room for a secret.
 
-func describeCertificate(rec pipeline.Record, v *certificate.Version) {
+// describe says which certificate was made or changed.
+func describe(g access.Grant, v *Version) {
+	g.Attempt().ObjectVersion(v.Version)
 	if !v.Completed {
 		return
 	}
@@ -27,20 +26,23 @@ func describeCertificate(rec pipeline.Record, v *certificate.Version) {
 		return // it was parsed when it came in; the record is complete without
 	}
 	byName, byContent := sha1.Sum(v.Leaf), sha256.Sum256(v.Leaf)
-	rec.Describe(audit.Details{Certificate: &audit.CertificateProperties{
+	g.Attempt().Describe(audit.Details{Certificate: &audit.CertificateProperties{
 		Subject: leaf.Subject(), SHA1: hex.EncodeToString(byName[:]), SHA256: hex.EncodeToString(byContent[:]),
 		NBF: leaf.NotBefore.Unix(), EXP: leaf.NotAfter.Unix(), Enabled: v.Attributes.Enabled,
 	}})
 }
 
-func describePolicy(rec pipeline.Record, p *issuance.Policy) {
-	rec.Describe(audit.Details{Policy: policyProperties(p)})
+func describePolicy(g access.Grant, p *issuance.Policy) {
+	g.Attempt().Describe(audit.Details{Policy: policyProperties(p)})
 }
 
-// alsoPolicySet puts the policy that a create or import came with on record as an
-// operation of its own.
-func alsoPolicySet(g access.Grant, p *issuance.Policy) {
-	g.Attempt().Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
+// describeFirstPolicy also puts the policy that a create or import came with on record
+// as an operation of its own.
+func describeFirstPolicy(g access.Grant, p *issuance.Policy, given bool) {
+	describePolicy(g, p)
+	if given {
+		g.Attempt().Also("CertificatePolicySet", audit.Details{Policy: policyProperties(p)})
+	}
 }
 
 func policyProperties(p *issuance.Policy) *audit.PolicyProperties {
@@ -56,20 +58,16 @@ func policyProperties(p *issuance.Policy) *audit.PolicyProperties {
 	return out
 }
 
-func describeOperation(rec pipeline.Record, op *issuance.Operation) {
-	rec.Describe(audit.Details{Request: &audit.RequestProperties{
+func describeOperation(g access.Grant, op *issuance.Operation) {
+	g.Attempt().Describe(audit.Details{Request: &audit.RequestProperties{
 		Status: string(op.Status), RequestID: op.RequestID, CancellationRequested: op.CancellationRequested,
 	}})
 }
 
-func describeSecret(rec pipeline.Record, v *secret.Version) {
-	rec.Describe(audit.Details{Secret: &audit.SecretProperties{ContentType: v.ContentType}})
-}
-
-func describeIssuer(rec pipeline.Record, i *certificate.Issuer) {
+func describeIssuer(g access.Grant, i *Issuer) {
 	p := &audit.IssuerProperties{Provider: i.Provider}
 	if i.OrganizationID != nil {
 		p.OrganizationID = *i.OrganizationID
 	}
-	rec.Describe(audit.Details{Issuer: p})
+	g.Attempt().Describe(audit.Details{Issuer: p})
 }
