@@ -16,6 +16,7 @@ import (
 	"coffer/internal/admin"
 	"coffer/internal/audit"
 	"coffer/internal/config"
+	"coffer/internal/datadir"
 	"coffer/internal/guid"
 	"coffer/internal/store"
 )
@@ -124,4 +125,15 @@ func (d *Daemon) auditHead(ctx context.Context, g access.Grant) (admin.AuditHead
 	g.MustEverywhere(access.AuditRead)
 	h, err := d.keptHead(ctx)
 	return admin.AuditHead{Sequence: h.Sequence, Hash: hex.EncodeToString(h.Hash[:])}, err
+}
+
+// lockAudit takes the lock of the audit log. SQLite has a lock of its own; with
+// PostgreSQL this one alone keeps two processes from writing one audit log and
+// answering at one socket.
+func lockAudit(path string) (*os.File, error) {
+	f, err := datadir.Lock(path)
+	if held, ok := errors.AsType[*datadir.HeldError](err); ok {
+		return nil, fmt.Errorf("%w: %w; a replica needs a data folder of its own", store.ErrInUse, held)
+	}
+	return f, err
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,11 +18,9 @@ import (
 	"coffer/internal/admin"
 	"coffer/internal/audience"
 	"coffer/internal/audit"
-	"coffer/internal/authn"
 	"coffer/internal/certificate"
 	"coffer/internal/config"
 	"coffer/internal/datadir"
-	"coffer/internal/directory"
 	"coffer/internal/fresh"
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
@@ -37,9 +34,12 @@ import (
 	"coffer/internal/servercert"
 	"coffer/internal/store"
 	"coffer/internal/throttle"
-	"coffer/internal/token"
 	"coffer/internal/vault"
 )
+
+// ServiceVersion is what x-ms-keyvault-service-version shows: four dotted
+// numbers, as the cloud service's own. The last two are this program's.
+const ServiceVersion = "1.9.1.0"
 
 // Daemon is a vault that is put together. Open makes one; Serve answers until its
 // context ends; Close gives everything back.
@@ -117,81 +117,13 @@ func Open(ctx context.Context, settings *config.Config, listen func() (net.Liste
 // Address is where the vault listens.
 func (d *Daemon) Address() net.Addr { return d.listener.Addr() }
 
-func (d *Daemon) openStorage(ctx context.Context) error {
-	c := d.settings
-	var err error
-	if d.hsm, err = openHSM(c, d.log); err != nil {
-		return err
-	}
-	if d.root, err = openRoot(ctx, c, d.hsm); err != nil {
-		return err
-	}
-	if d.hsm != nil {
-		d.checkHSM(ctx)
-	}
-	if err := datadir.Make(c.DataDir()); err != nil {
-		return err
-	}
-	if err := d.openStore(ctx); err != nil {
-		return err
-	}
-	d.sealer = seal.NewSealer(d.root, store.For[seal.Tx]{DB: d.db}, d.now)
-	if err := d.sealer.Check(ctx, rootName(d.settings), d.log); err != nil {
-		return err
-	}
-	if c.Store.Driver != store.Postgres {
-		if err := d.rescue(ctx); err != nil {
-			return err
-		}
-	}
-	return d.openAudit(nil)
-}
-
-func (d *Daemon) openStore(ctx context.Context) (err error) {
-	c := d.settings
-	sc := store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: d.log}
-	if sc.Driver == store.SQLite {
-		sc.Path = c.InData(c.Store.Path, "coffer.db")
-	} else if sc.URL, err = c.StoreURL(); err != nil {
-		return err
-	}
-	d.db, err = store.Open(ctx, sc)
-	return err
-}
-
-// baseURL is where clients reach the login door.
-func (d *Daemon) baseURL(address string) (string, error) {
-	if d.settings.URL != "" {
-		return strings.TrimSuffix(d.settings.URL, "/"), nil
-	}
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", err
-	}
-	if port == "443" {
-		return "https://localhost", nil
-	}
-	return "https://localhost:" + port, nil
-}
-
 func (d *Daemon) assemble(address string) error {
 	base, err := d.baseURL(address)
 	if err != nil {
 		return err
 	}
 	rights := fresh.Source{Commits: d.db.Commits(), MaxAge: rightsMaxAge, Now: d.now}
-	dir, err := directory.New(directory.Config{DB: store.For[directory.Tx]{DB: d.db}, Fresh: rights, Now: d.now})
-	if err != nil {
-		return err
-	}
-	tokens, err := token.New(token.Config{
-		DB: store.For[token.Tx]{DB: d.db}, Sealer: d.sealer, Directory: dir,
-		TenantID: d.settings.Tenant, BaseURL: base, Now: d.now, Log: d.log,
-	})
-	if err != nil {
-		return err
-	}
-	verifier, err := d.verifier(dir, tokens)
+	who, err := d.identity(base, rights)
 	if err != nil {
 		return err
 	}
@@ -214,60 +146,20 @@ func (d *Daemon) assemble(address string) error {
 		return err
 	}
 	d.admin = admin.New(admin.Config{
-		Management: resources, Directory: dir, Gate: d.gate, Recorder: d.recorder,
+		Management: resources, Directory: who.dir, Gate: d.gate, Recorder: d.recorder,
 		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {
 		return err
 	}
-	return d.doors(base, dir, tokens, verifier, assignments)
+	return d.doors(base, who)
 }
 
 // rightsMaxAge is how long rights that another replica has taken away may still count:
 // settings of vaults, role assignments, principals and their groups (contract
 // access-control.md, 7: at most 5 s).
 const rightsMaxAge = 2 * time.Second
-
-// domain makes what works on objects: the services, the workers, the jobs.
-func (d *Daemon) domain() error {
-	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
-	objects := fresh.Source{Commits: d.db.Commits(), MaxAge: time.Duration(d.settings.Store.MaxAge), Now: d.now}
-	var err error
-	d.certs, err = certificate.NewService(certificate.Config{
-		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
-		Device:       d.device(),
-		Issuers:      issuers(),
-		SelfDelay:    d.settings.Certificates.Delay(),
-		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
-		Fresh:        objects,
-		Wake:         func() { d.runner.Wake() },
-		Record:       d.recordEnrollment,
-	})
-	if err != nil {
-		return err
-	}
-	d.keys, err = key.NewService(key.Config{
-		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
-		Device:   d.device(),
-		KeepOpen: d.settings.Keys.OpenFor(),
-		Fresh:    objects,
-		Wake:     func() { d.runner.Wake() },
-		Record:   d.recordRotation,
-	})
-	if err != nil {
-		return err
-	}
-	d.secrets, err = secret.NewService(secret.Config{
-		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: certificate.SecretToPEM,
-		Fresh: objects,
-	})
-	if err != nil {
-		return err
-	}
-	d.runner, err = jobs.NewRunner(jobs.Config{DB: store.For[jobs.WorkTx]{DB: d.db}, Kinds: d.kinds(), Now: d.now, Logger: d.log})
-	return err
-}
 
 func (d *Daemon) listenerCertificate(base string) error {
 	c := d.settings
@@ -300,7 +192,7 @@ func (d *Daemon) Admin() *admin.Service { return d.admin }
 // Handler answers what comes through the listener.
 func (d *Daemon) Handler() http.Handler { return d.handler }
 
-func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Service, verifier *authn.Verifier, assignments *access.Assignments) error {
+func (d *Daemon) doors(base string, who identity) error {
 	tenant := cmp.Or(d.settings.Identity.ChallengeTenant, "adfs")
 	budget := pipeline.NewBudget() // of all doors together
 	data, err := keyvault.New(keyvault.Config{
@@ -308,7 +200,7 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 		Keys:         d.keys,
 		Secrets:      d.secrets,
 		Vaults:       d.vaults,
-		Verifier:     verifier,
+		Verifier:     who.verifier,
 		Gate:         d.gate,
 		Sealer:       d.sealer,
 		Recorder:     d.recorder,
@@ -330,7 +222,7 @@ func (d *Daemon) doors(base string, dir *directory.Directory, tokens *token.Serv
 		return err
 	}
 	door, err := login.New(login.Config{
-		Directory: dir, Tokens: tokens, Verifier: verifier, BaseURL: base,
+		Directory: who.dir, Tokens: who.tokens, Verifier: who.verifier, BaseURL: base,
 		OwnHost:  d.hosts().Have,
 		Audience: d.hosts().Serve,
 		Recorder: login.Attempts{Recorder: d.recorder},

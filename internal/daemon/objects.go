@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"strings"
+	"time"
+
+	"coffer/internal/certificate"
+	"coffer/internal/fresh"
+	"coffer/internal/issuance"
+	"coffer/internal/issuer/selfsigned"
+	"coffer/internal/jobs"
+	"coffer/internal/key"
+	"coffer/internal/secret"
+	"coffer/internal/store"
+)
+
+// domain makes what works on objects: the services, the workers, the jobs.
+func (d *Daemon) domain() error {
+	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
+	objects := fresh.Source{Commits: d.db.Commits(), MaxAge: time.Duration(d.settings.Store.MaxAge), Now: d.now}
+	var err error
+	d.certs, err = certificate.NewService(certificate.Config{
+		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
+		Device:       d.device(),
+		Issuers:      issuers(),
+		SelfDelay:    d.settings.Certificates.Delay(),
+		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
+		Fresh:        objects,
+		Wake:         func() { d.runner.Wake() },
+		Record:       d.recordEnrollment,
+	})
+	if err != nil {
+		return err
+	}
+	d.keys, err = key.NewService(key.Config{
+		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
+		Device:   d.device(),
+		KeepOpen: d.settings.Keys.OpenFor(),
+		Fresh:    objects,
+		Wake:     func() { d.runner.Wake() },
+		Record:   d.recordRotation,
+	})
+	if err != nil {
+		return err
+	}
+	d.secrets, err = secret.NewService(secret.Config{
+		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: certificate.SecretToPEM,
+		Fresh: objects,
+	})
+	if err != nil {
+		return err
+	}
+	d.runner, err = jobs.NewRunner(jobs.Config{DB: store.For[jobs.WorkTx]{DB: d.db}, Kinds: d.kinds(), Now: d.now, Logger: d.log})
+	return err
+}
+
+// issuers are the drivers, by provider in lower case.
+func issuers() map[string]issuance.Issuer {
+	return map[string]issuance.Issuer{strings.ToLower(issuance.Self): selfsigned.Issuer{}}
+}
