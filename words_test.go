@@ -85,7 +85,7 @@ func TestWordsAreTheFieldsOwn(t *testing.T) {
 			return true
 		})
 	})
-	sources(t, []string{".md", ".txtar", ".sh"}, func(path string, text []byte) {
+	sources(t, []string{".md", ".txtar", ".sh", ".js", ".java", ".py"}, func(path string, text []byte) {
 		if strings.HasPrefix(path, filepath.Join("docs", "contract")) {
 			return // it quotes
 		}
