@@ -31,65 +31,16 @@ type CreateParams struct {
 // commit leaves nothing; after it the job goes on at the next start.
 func (s *Service) Create(ctx context.Context, g access.Grant, p CreateParams) (*issuance.Operation, error) {
 	g.Must(access.CertificateCreate)
-	op, err := s.begin(ctx, g.Vault(), g.Name(), p)
-	if err != nil {
-		return nil, err
-	}
-	describeOperation(g, op)
-	describeFirstPolicy(g, op.Policy, p.Policy != nil)
-	return op, nil
-}
-
-// mayHold refuses a policy for a key that the vault has no HSM for.
-func (s *Service) mayHold(v *vault.Vault, p *issuance.Policy) error {
-	return s.custody.Check(v, p.Key.HSM(), "policy.key_props")
-}
-
-func (s *Service) begin(ctx context.Context, in *vault.Vault, n object.Name, p CreateParams) (*issuance.Operation, error) {
 	if err := p.Tags.Check(object.Certificates); err != nil {
 		return nil, fault.InvalidField("tags", "At most 15 tags; names and values have at most 256 characters.")
 	}
-	v, at := in.ID, s.now()
-	var policy *issuance.Policy
-	if p.Policy != nil {
-		var err error
-		if policy, err = issuance.NewPolicy(p.Policy, at); err != nil {
-			return nil, err
-		}
-		if err := s.mayHold(in, policy); err != nil {
-			return nil, err
-		}
-	}
-	// The first look spares a key that could not be used; the transaction below
-	// looks again.
-	var st state
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if st, err = load(ctx, tx, v, n); err != nil {
-			return err
-		}
-		if err := st.mayBegin(ctx, tx, v, n); err != nil {
-			return err
-		}
-		if policy == nil && st.cert != nil {
-			policy = st.cert.Policy
-			if err := policy.Check(); err != nil {
-				return err
-			}
-			if err := s.mayHold(in, policy); err != nil {
-				return err
-			}
-		}
-		if policy == nil {
-			return fault.InvalidField("policy", "")
-		}
-		return issuerExists(ctx, tx, v, policy.Issuer)
-	})
+	at := s.now()
+	policy, st, err := s.mayCreate(ctx, g, p.Policy, at)
 	if err != nil {
 		return nil, err
 	}
-
 	op := &issuance.Operation{
-		Vault: v, Name: n, RequestID: object.NewRequestID(), Status: issuance.InProgress,
+		Vault: g.Vault().ID, Name: g.Name(), RequestID: object.NewRequestID(), Status: issuance.InProgress,
 		Policy: policy, Spec: policy.Issuer, PreserveOrder: p.PreserveOrder,
 		Enabled: p.Enabled == nil || *p.Enabled, Tags: p.Tags,
 		Created: at, Updated: at,
@@ -101,50 +52,102 @@ func (s *Service) begin(ctx context.Context, in *vault.Vault, n object.Name, p C
 	if err != nil {
 		return nil, err
 	}
-
 	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 		if err := private.Keep(ctx, tx); err != nil {
 			return err
 		}
-		now, err := load(ctx, tx, v, n)
-		if err != nil {
-			return err
-		}
-		if err := now.mayBegin(ctx, tx, v, n); err != nil {
-			return err
-		}
-		// The key, the tags and perhaps the policy are those of the state seen
-		// above: the key of a certificate that is purged meanwhile stays purged.
-		if now.version() != st.version() {
-			return pendingChanged(n, "updating")
-		}
-		if err := s.storePolicy(ctx, tx, &now, op, p.Policy != nil); err != nil {
-			return err
-		}
-		if now.op != nil { // its place is taken
-			if err := key.Discard(ctx, tx, now.op.HSM); err != nil {
-				return err
-			}
-		}
-		if err := tx.PutOperation(ctx, op); err != nil {
-			return err
-		}
-		if op.Spec.IsUnknown() {
-			return nil // it waits for a merge
-		}
-		due := s.cfg.Now()
-		if op.Spec.IsSelf() {
-			due = due.Add(s.cfg.SelfDelay)
-		}
-		return tx.EnqueueJob(ctx, jobs.Job{ID: object.NewRequestID(), Kind: IssueJob,
-			Vault: v, Name: n.Key(), Ref: op.RequestID, Due: due})
+		return s.storeOperation(ctx, tx, g.Name(), op, st, p.Policy != nil)
 	})
 	if err != nil {
 		s.custody.Drop(ctx, private)
 		return nil, err
 	}
 	s.cfg.Wake()
+	describeOperation(g, op)
+	describeFirstPolicy(g, op.Policy, p.Policy != nil)
 	return op, nil
+}
+
+// mayHold refuses a policy for a key that the vault has no HSM for.
+func (s *Service) mayHold(v *vault.Vault, p *issuance.Policy) error {
+	return s.custody.Check(v, p.Key.HSM(), "policy.key_props")
+}
+
+// mayCreate gives the policy of a create, the given one or that of the name, and the
+// state that it was seen in. This look spares a key that could not be used; the
+// transaction that stores it looks again.
+func (s *Service) mayCreate(ctx context.Context, g access.Grant, given *issuance.Patch, at time.Time) (policy *issuance.Policy, st state, err error) {
+	if given != nil {
+		if policy, err = issuance.NewPolicy(given, at); err == nil {
+			err = s.mayHold(g.Vault(), policy)
+		}
+		if err != nil {
+			return nil, st, err
+		}
+	}
+	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		if st, err = load(ctx, tx, g.Vault().ID, g.Name()); err != nil {
+			return err
+		}
+		if err := st.mayBegin(ctx, tx, g.Vault().ID, g.Name()); err != nil {
+			return err
+		}
+		if policy == nil {
+			if policy, err = s.storedPolicy(g.Vault(), st); err != nil {
+				return err
+			}
+		}
+		return issuerExists(ctx, tx, g.Vault().ID, policy.Issuer)
+	})
+	return policy, st, err
+}
+
+// storedPolicy is the policy of the name, for a create that gives none.
+func (s *Service) storedPolicy(v *vault.Vault, st state) (*issuance.Policy, error) {
+	if st.cert == nil {
+		return nil, fault.InvalidField("policy", "")
+	}
+	p := st.cert.Policy
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	return p, s.mayHold(v, p)
+}
+
+// storeOperation writes a new operation, unless the name, as the caller wrote it, is no
+// longer as it was seen: the key, the tags and perhaps the policy are those of that
+// state, and the key of a certificate that is purged meanwhile stays purged.
+func (s *Service) storeOperation(ctx context.Context, tx Tx, n object.Name, op *issuance.Operation, seen state, policyGiven bool) error {
+	now, err := load(ctx, tx, op.Vault, n)
+	if err != nil {
+		return err
+	}
+	if err := now.mayBegin(ctx, tx, op.Vault, n); err != nil {
+		return err
+	}
+	if now.version() != seen.version() {
+		return pendingChanged(n, "updating")
+	}
+	if err := s.storePolicy(ctx, tx, &now, op, policyGiven); err != nil {
+		return err
+	}
+	if now.op != nil { // its place is taken
+		if err := key.Discard(ctx, tx, now.op.HSM); err != nil {
+			return err
+		}
+	}
+	if err := tx.PutOperation(ctx, op); err != nil {
+		return err
+	}
+	if op.Spec.IsUnknown() {
+		return nil // it waits for a merge
+	}
+	due := s.cfg.Now()
+	if op.Spec.IsSelf() {
+		due = due.Add(s.cfg.SelfDelay)
+	}
+	return tx.EnqueueJob(ctx, jobs.Job{ID: object.NewRequestID(), Kind: IssueJob,
+		Vault: op.Vault, Name: op.Name.Key(), Ref: op.RequestID, Due: due})
 }
 
 // storePolicy makes the name, or changes its policy and placeholder, for a new

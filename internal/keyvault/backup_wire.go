@@ -20,7 +20,7 @@ func renderBackup(_ pipeline.Request, value string) rest.Reply { return rest.OK(
 
 // restoring is the method of a restore, whose name is in the backup.
 func (s *Server) restoring(e pipeline.Endpoint) pipeline.Method {
-	return pipeline.Method{Verb: http.MethodPost, Do: e.Heavy().Body(s.cfg.MaxRestoreBody)}
+	return pipeline.Method{Verb: http.MethodPost, Do: e.Heavy().MaxBody(s.cfg.MaxRestoreBody)}
 }
 
 // restore makes the endpoint of a restore: open finds the name in the backup before

@@ -159,13 +159,13 @@ func deletedCertificateLine(r pipeline.Request, l certificate.Listed) deletedCer
 func thumbprint(sum []byte) string { return base64.RawURLEncoding.EncodeToString(sum) }
 
 func parseCreate(r pipeline.Request, in *rest.Input) certificate.CreateParams {
-	p := certificate.CreateParams{Policy: policyOf(r, in), Enabled: enabled(in), Tags: in.Tags("tags")}
+	p := certificate.CreateParams{Policy: parsePolicy(r, in.Object("policy")), Enabled: enabled(in), Tags: in.Tags("tags")}
 	p.PreserveOrder = parsePreserveOrder(r, in)
 	return p
 }
 
 func parseImport(r pipeline.Request, in *rest.Input) certificate.ImportParams {
-	p := certificate.ImportParams{Policy: policyOf(r, in), Enabled: enabled(in), Tags: in.Tags("tags")}
+	p := certificate.ImportParams{Policy: parsePolicy(r, in.Object("policy")), Enabled: enabled(in), Tags: in.Tags("tags")}
 	p.PreserveOrder = parsePreserveOrder(r, in)
 	p.Value = seal.NewValue([]byte(in.NeedText("value")))
 	if password := in.Text("pwd"); password != nil {
@@ -182,7 +182,7 @@ func parsePreserveOrder(r pipeline.Request, in *rest.Input) bool {
 func parseUpdate(r pipeline.Request, in *rest.Input) certificate.UpdateParams {
 	p := certificate.UpdateParams{Enabled: enabled(in), Tags: in.Tags("tags")}
 	if !pinned(r) { // by version the policy is ignored (contract certificates.md, 17.14)
-		p.Policy = policyOf(r, in)
+		p.Policy = parsePolicy(r, in.Object("policy"))
 	}
 	return p
 }

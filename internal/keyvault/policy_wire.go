@@ -125,21 +125,17 @@ func renderPolicy(r pipeline.Request, cert *certificate.Certificate) rest.Reply 
 	return rest.OK(newPolicyBody(r, cert))
 }
 
-// policyOf reads the member policy of a body.
-func policyOf(r pipeline.Request, in *rest.Input) *issuance.Patch {
-	if p := in.Object("policy"); p != nil {
-		return parsePolicy(r, p)
-	}
-	return nil
-}
-
 // parsePolicyBody reads a body that is a policy. Its members are named as those
 // of a create: that is how the rules name them too.
 func parsePolicyBody(r pipeline.Request, in *rest.Input) *issuance.Patch {
 	return parsePolicy(r, in.Under("policy."))
 }
 
+// parsePolicy reads a policy; nil when it is absent.
 func parsePolicy(r pipeline.Request, in *rest.Input) *issuance.Patch {
+	if in == nil {
+		return nil
+	}
 	k := in.Object("key_props")
 	p := &issuance.Patch{
 		Key: issuance.KeyPatch{

@@ -126,8 +126,8 @@ func (e Endpoint) Heavy() Endpoint {
 	return e
 }
 
-// Body is the endpoint with a limit of its own on the body, in bytes.
-func (e Endpoint) Body(limit int64) Endpoint {
+// MaxBody is the endpoint with a limit of its own on the body, in bytes.
+func (e Endpoint) MaxBody(limit int64) Endpoint {
 	e.maxBody = limit
 	return e
 }
