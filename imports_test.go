@@ -39,7 +39,7 @@ var layers = map[string][]string{
 	"audit":     {"object"},
 	"throttle":  {},
 	"access":    {"guid", "object", "fault", "fresh", "vault", "audit"},
-	"directory": {"object", "fault", "guid", "fresh", "seal", "access"},
+	"directory": {"object", "fault", "guid", "fresh", "seal", "access", "audit"},
 	"token":     {"object", "guid", "seal", "directory"},
 	"authn":     {"object", "access", "audience", "directory", "guid", "fresh", "token"},
 	"jobs":      {"object"},

@@ -25,19 +25,20 @@ var codecs = []string{"pki", "pkcs12", "pkcs12/ber", "pkcs12/rc2", "bundle"}
 
 // notSecret is what has such a name and may be bytes or text.
 var notSecret = map[string]string{
-	"admin.Policy.Secrets":            "names of permissions",
-	"admin.PolicyView.Secrets":        "names of permissions",
-	"vault.AccessPolicy.Secrets":      "names of permissions",
-	"admin.Rotated.RootKey":           "the id of the key",
-	"admin.SecretView.Value":          "the answer that shows a new secret to the operator, this once",
-	"config.Certificates.PKCS12":      "the name of a form",
-	"config.RootKey.PassphraseFile":   "a path",
-	"daemon.RootKeyPath":              "a path",
-	"key.Secret.EncryptCBC(plain)":    "the caller's data, which passes through the HSM",
-	"key.Secret.EncryptCBCPad(plain)": "the caller's data, which passes through the HSM",
-	"key.Secret.SealGCM(plain)":       "the caller's data, which passes through the HSM",
-	"key.Secret.Wrap(plain)":          "the caller's data, which passes through the HSM",
-	"key.Secret.WrapPad(plain)":       "the caller's data, which passes through the HSM",
+	"admin.Policy.Secrets":                 "names of permissions",
+	"admin.PolicyView.Secrets":             "names of permissions",
+	"vault.AccessPolicy.Secrets":           "names of permissions",
+	"audit.AccessPolicyProperties.Secrets": "names of permissions",
+	"admin.Rotated.RootKey":                "the id of the key",
+	"admin.SecretView.Value":               "the answer that shows a new secret to the operator, this once",
+	"config.Certificates.PKCS12":           "the name of a form",
+	"config.RootKey.PassphraseFile":        "a path",
+	"daemon.RootKeyPath":                   "a path",
+	"key.Secret.EncryptCBC(plain)":         "the caller's data, which passes through the HSM",
+	"key.Secret.EncryptCBCPad(plain)":      "the caller's data, which passes through the HSM",
+	"key.Secret.SealGCM(plain)":            "the caller's data, which passes through the HSM",
+	"key.Secret.Wrap(plain)":               "the caller's data, which passes through the HSM",
+	"key.Secret.WrapPad(plain)":            "the caller's data, which passes through the HSM",
 }
 
 // TestSecretsAreNoBareBytes: nothing that a package exports gives or takes a secret

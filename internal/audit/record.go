@@ -71,6 +71,14 @@ type Details struct {
 	RetentionDays     *int               `json:"softDeleteRetentionInDays,omitempty"`
 	PurgeProtection   *bool              `json:"enablePurgeProtection,omitempty"`
 	RBACAuthorization *bool              `json:"enableRbacAuthorization,omitempty"`
+
+	AccessPolicy *AccessPolicyProperties `json:"accessPolicy,omitempty"`
+	Assignment   *AssignmentProperties   `json:"roleAssignment,omitempty"`
+	Principal    *PrincipalProperties    `json:"principal,omitempty"`
+	Credential   *CredentialProperties   `json:"credential,omitempty"`
+	Membership   *MembershipProperties   `json:"membership,omitempty"`
+	RootKey      *RootKeyProperties      `json:"rootKey,omitempty"`
+	Backup       *BackupProperties       `json:"backup,omitempty"`
 }
 
 // Merge takes over the members that d has.
@@ -86,6 +94,13 @@ func (t *Details) Merge(d Details) {
 	take(&t.RetentionDays, d.RetentionDays)
 	take(&t.PurgeProtection, d.PurgeProtection)
 	take(&t.RBACAuthorization, d.RBACAuthorization)
+	take(&t.AccessPolicy, d.AccessPolicy)
+	take(&t.Assignment, d.Assignment)
+	take(&t.Principal, d.Principal)
+	take(&t.Credential, d.Credential)
+	take(&t.Membership, d.Membership)
+	take(&t.RootKey, d.RootKey)
+	take(&t.Backup, d.Backup)
 }
 
 func take[T any](to **T, from *T) {
@@ -159,5 +174,65 @@ type NetworkProperties struct {
 	Bypass              string   `json:"bypass"`
 	IPRules             []string `json:"ipRules,omitempty"`
 }
+
+// AccessPolicyProperties are one identity's permissions in a vault.
+type AccessPolicyProperties struct {
+	ObjectID      string   `json:"objectId"`
+	ApplicationID string   `json:"applicationId,omitempty"`
+	Certificates  []string `json:"certificates"`
+	Keys          []string `json:"keys"`
+	Secrets       []string `json:"secrets"`
+}
+
+// AssignmentProperties describe a role assignment.
+type AssignmentProperties struct {
+	ID               string `json:"id"`
+	RoleDefinitionID string `json:"roleDefinitionId"`
+	RoleName         string `json:"roleName,omitempty"`
+	PrincipalID      string `json:"principalId"`
+	Scope            string `json:"scope"`
+	Condition        string `json:"condition,omitempty"` // cut to 4096 characters
+}
+
+// PrincipalProperties describe a principal of the directory.
+type PrincipalProperties struct {
+	ObjectID string `json:"objectId"`
+	AppID    string `json:"appId,omitempty"`
+	Name     string `json:"name"`
+	Kind     string `json:"kind"`
+	Enabled  bool   `json:"enabled"`
+}
+
+// CredentialProperties say which credential it is: never its value, nor a part of it.
+type CredentialProperties struct {
+	ObjectID  string   `json:"objectId"` // whose it is
+	ID        string   `json:"id"`
+	Kind      string   `json:"kind"`
+	Expires   *int64   `json:"expires,omitempty"` // seconds since 1970; nil: never
+	SHA256    string   `json:"sha256,omitempty"`  // of a certificate, hex
+	Issuer    string   `json:"issuer,omitempty"`
+	Subject   string   `json:"subject,omitempty"`
+	Audiences []string `json:"audiences,omitempty"`
+}
+
+// MembershipProperties say who is in which group.
+type MembershipProperties struct {
+	GroupID  string `json:"groupId"`
+	MemberID string `json:"memberId"`
+}
+
+// RootKeyProperties say which root key wraps how many data keys.
+type RootKeyProperties struct {
+	ID       string `json:"id"`
+	DataKeys int    `json:"dataKeys,omitempty"`
+}
+
+// BackupProperties say where a copy of the database went.
+type BackupProperties struct {
+	Path string `json:"path"` // cut to 4096 characters
+}
+
+// Clip cuts a text of a caller to what a record has room for: 4096 characters.
+func Clip(s string) string { return clip(s, maxURI) }
 
 func stamp(t time.Time) string { return t.UTC().Format(timeForm) }

@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/admin"
+	"coffer/internal/audit"
 	"coffer/internal/certificate"
 	"coffer/internal/fault"
 	"coffer/internal/jobs"
@@ -60,6 +61,7 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated,
 	g.MustEverywhere(access.RootKeyRotate)
 	once := jobs.Once{DB: store.For[jobs.OnceTx]{DB: d.db}, Kind: rotateJob, Now: d.now, Logger: d.log}
 	err = once.Do(ctx, func(ctx context.Context) error {
+		g.Attempt().DescribeBefore(audit.Details{RootKey: &audit.RootKeyProperties{ID: d.root.CurrentID()}})
 		if err := d.root.Rotate(ctx, d.now()); err != nil {
 			return err
 		}
@@ -67,6 +69,7 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated,
 		if err != nil {
 			return fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
 		}
+		g.Attempt().Describe(audit.Details{RootKey: &audit.RootKeyProperties{ID: d.root.CurrentID(), DataKeys: n}})
 		out = admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}
 		return d.root.Retire(ctx)
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"coffer/internal/access"
+	"coffer/internal/audit"
 	"coffer/internal/datadir"
 	"coffer/internal/seal"
 	"coffer/internal/store"
@@ -64,5 +65,6 @@ func (d *Daemon) rescue(ctx context.Context) error {
 // backup copies the database to a file of this machine.
 func (d *Daemon) backup(ctx context.Context, g access.Grant, path string) error {
 	g.MustEverywhere(access.InstallationBackup)
+	g.Attempt().Describe(audit.Details{Backup: &audit.BackupProperties{Path: audit.Clip(path)}})
 	return d.db.Backup(ctx, path)
 }

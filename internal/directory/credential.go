@@ -52,7 +52,7 @@ const defaultFederatedAudience = "api://AzureADTokenExchange"
 // random bits. It is returned this once and not kept. A zero expires is never.
 func (d *Directory) AddSecret(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, seal.Value, error) {
 	g.MustEverywhere(access.CredentialAdd)
-	return d.addRandom(ctx, id, Secret, expires, ServicePrincipal)
+	return d.addRandom(ctx, g, id, Secret, expires, ServicePrincipal)
 }
 
 // AddIdentityHeader gives a managed identity the value of IDENTITY_HEADER for
@@ -62,10 +62,10 @@ func (d *Directory) AddSecret(ctx context.Context, g access.Grant, id string, ex
 // expires is never.
 func (d *Directory) AddIdentityHeader(ctx context.Context, g access.Grant, id string, expires time.Time) (*Credential, seal.Value, error) {
 	g.MustEverywhere(access.CredentialAdd)
-	return d.addRandom(ctx, id, IdentityHeader, expires, ManagedIdentity, ServicePrincipal)
+	return d.addRandom(ctx, g, id, IdentityHeader, expires, ManagedIdentity, ServicePrincipal)
 }
 
-func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKind, expires time.Time, owners ...Kind) (*Credential, seal.Value, error) {
+func (d *Directory) addRandom(ctx context.Context, g access.Grant, id string, kind CredentialKind, expires time.Time, owners ...Kind) (*Credential, seal.Value, error) {
 	var raw [secretBytes]byte
 	rand.Read(raw[:]) // never fails (crypto/rand)
 	text := secretPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
@@ -77,7 +77,7 @@ func (d *Directory) addRandom(ctx context.Context, id string, kind CredentialKin
 		end := object.Second(expires)
 		c.Expires = &end
 	}
-	if err := d.add(ctx, id, c, owners...); err != nil {
+	if err := d.add(ctx, g, id, c, owners...); err != nil {
 		return nil, seal.Value{}, err
 	}
 	return c, seal.NewValue([]byte(text)), nil
@@ -103,7 +103,7 @@ func (d *Directory) AddCertificate(ctx context.Context, g access.Grant, id strin
 	}
 	sum := sha256.Sum256(cert.Raw)
 	c := &Credential{Kind: Certificate, Hash: sum[:], Certificate: cert.Raw, Expires: &end}
-	return c, d.add(ctx, id, c, ServicePrincipal)
+	return c, d.add(ctx, g, id, c, ServicePrincipal)
 }
 
 // parseCertificate answers nil and a sentence that says why.
@@ -160,7 +160,7 @@ func (d *Directory) AddFederated(ctx context.Context, g access.Grant, id, issuer
 		}
 	}
 	c := &Credential{Kind: Federated, Issuer: issuer, Subject: subject, Audiences: audiences}
-	return c, d.add(ctx, id, c, ServicePrincipal)
+	return c, d.add(ctx, g, id, c, ServicePrincipal)
 }
 
 // CheckIssuerURL checks an issuer whose keys we may have to fetch.
@@ -186,16 +186,18 @@ func (d *Directory) RemoveCredential(ctx context.Context, g access.Grant, id, cr
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(have, func(c *Credential) bool { return c.ID == credentialID }) {
+		i := slices.IndexFunc(have, func(c *Credential) bool { return c.ID == credentialID })
+		if i < 0 {
 			return &fault.Error{Kind: fault.NotFound, Msg: "The identity has no credential '" + credentialID + "'."}
 		}
+		g.Attempt().DescribeBefore(have[i].record())
 		return tx.DeleteCredential(ctx, p.ObjectID, credentialID)
 	})
 }
 
 // add completes c and stores it for the principal, which must be of one of the
 // kinds of owners.
-func (d *Directory) add(ctx context.Context, id string, c *Credential, owners ...Kind) error {
+func (d *Directory) add(ctx context.Context, g access.Grant, id string, c *Credential, owners ...Kind) error {
 	c.ID, c.Created = guid.New(), object.Second(d.now())
 	err := d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
@@ -213,6 +215,7 @@ func (d *Directory) add(ctx context.Context, id string, c *Credential, owners ..
 			return &fault.Error{Kind: fault.Conflict, Msg: fmt.Sprintf("A principal has at most %d credentials.", maxCredentials)}
 		}
 		c.ObjectID = p.ObjectID
+		g.Attempt().Describe(c.record())
 		return tx.InsertCredential(ctx, c)
 	})
 	if errors.Is(err, object.ErrExists) {

@@ -56,7 +56,7 @@ func New(c Config) (*Directory, error) {
 // CreateApplication adds a service principal with a client id of its own.
 func (d *Directory) CreateApplication(ctx context.Context, g access.Grant, name string) (*Principal, error) {
 	g.MustEverywhere(access.PrincipalCreate)
-	return d.create(ctx, name, ServicePrincipal)
+	return d.create(ctx, g, name, ServicePrincipal)
 }
 
 // managedName is what Azure allows for a user-assigned identity; the name is a
@@ -69,16 +69,16 @@ func (d *Directory) CreateManagedIdentity(ctx context.Context, g access.Grant, n
 	if !managedName.MatchString(name) {
 		return nil, fault.InvalidField("name", "A managed identity's name has 3 to 120 letters, digits, hyphens and underscores, and begins with a letter or digit.")
 	}
-	return d.create(ctx, name, ManagedIdentity)
+	return d.create(ctx, g, name, ManagedIdentity)
 }
 
 // CreateGroup adds a group without members.
 func (d *Directory) CreateGroup(ctx context.Context, g access.Grant, name string) (*Principal, error) {
 	g.MustEverywhere(access.PrincipalCreate)
-	return d.create(ctx, name, Group)
+	return d.create(ctx, g, name, Group)
 }
 
-func (d *Directory) create(ctx context.Context, name string, kind Kind) (*Principal, error) {
+func (d *Directory) create(ctx context.Context, g access.Grant, name string, kind Kind) (*Principal, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ func (d *Directory) create(ctx context.Context, name string, kind Kind) (*Princi
 	if kind != Group {
 		p.AppID = guid.New()
 	}
+	g.Attempt().Describe(p.record())
 	if err := d.db.Update(ctx, func(tx Tx) error { return tx.InsertPrincipal(ctx, p) }); err != nil {
 		return nil, fmt.Errorf("creating a %s: %w", kind, err)
 	}
@@ -119,23 +120,25 @@ func find(ctx context.Context, tx Tx, id string) (*Principal, error) {
 // Enable lets a principal in again.
 func (d *Directory) Enable(ctx context.Context, g access.Grant, id string) error {
 	g.MustEverywhere(access.PrincipalEnable)
-	return d.setEnabled(ctx, id, true)
+	return d.setEnabled(ctx, g, id, true)
 }
 
 // Disable keeps a principal out, with the tokens that it has: at once in this
 // process, in others as soon as their Source says.
 func (d *Directory) Disable(ctx context.Context, g access.Grant, id string) error {
 	g.MustEverywhere(access.PrincipalDisable)
-	return d.setEnabled(ctx, id, false)
+	return d.setEnabled(ctx, g, id, false)
 }
 
-func (d *Directory) setEnabled(ctx context.Context, id string, enabled bool) error {
+func (d *Directory) setEnabled(ctx context.Context, g access.Grant, id string, enabled bool) error {
 	return d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
 		}
+		g.Attempt().DescribeBefore(p.record())
 		p.Enabled = enabled
+		g.Attempt().Describe(p.record())
 		return tx.UpdatePrincipal(ctx, p)
 	})
 }
@@ -144,11 +147,23 @@ func (d *Directory) setEnabled(ctx context.Context, id string, enabled bool) err
 // Its tokens end as those of a disabled one do.
 func (d *Directory) Delete(ctx context.Context, g access.Grant, id string) error {
 	g.MustEverywhere(access.PrincipalDelete)
-	return d.db.Update(ctx, func(tx Tx) error {
+	var gone []*Credential
+	err := d.db.Update(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {
 			return err
 		}
+		g.Attempt().DescribeBefore(p.record())
+		if gone, err = tx.Credentials(ctx, p.ObjectID); err != nil {
+			return err
+		}
 		return tx.DeletePrincipal(ctx, p.ObjectID)
 	})
+	if err != nil {
+		return err
+	}
+	for _, c := range gone {
+		g.Attempt().Also(access.CredentialRemove.Operation(), c.record())
+	}
+	return nil
 }

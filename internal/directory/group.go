@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -22,6 +23,10 @@ func (d *Directory) AddMember(ctx context.Context, g access.Grant, group, member
 		if err := isGroup(ctx, tx, m.GroupID); err != nil {
 			return err
 		}
+		if err := describeMember(ctx, tx, g, m); err != nil {
+			return err
+		}
+		g.Attempt().Describe(m.record())
 		groups, err := closure(ctx, tx, m.MemberID)
 		if err != nil {
 			return err
@@ -44,8 +49,20 @@ func (d *Directory) RemoveMember(ctx context.Context, g access.Grant, group, mem
 		if err := isGroup(ctx, tx, m.GroupID); err != nil {
 			return err
 		}
+		if err := describeMember(ctx, tx, g, m); err != nil {
+			return err
+		}
 		return tx.DeleteMembership(ctx, m)
 	})
+}
+
+// describeMember puts on record that the member is in the group before, if it is.
+func describeMember(ctx context.Context, tx Tx, g access.Grant, m Membership) error {
+	groups, err := tx.GroupsOf(ctx, m.MemberID)
+	if slices.Contains(groups, m.GroupID) {
+		g.Attempt().DescribeBefore(m.record())
+	}
+	return err
 }
 
 func membership(group, member string) (m Membership, err error) {

@@ -39,6 +39,7 @@ func (s *Service) Assign(ctx context.Context, g access.Grant, role string) (acce
 			g.Attempt().ConcernsVault(v)
 			a.Scope = v.ResourceID() + rest
 		}
+		g.Attempt().Describe(assignment(a))
 		return tx.InsertAssignment(ctx, a)
 	})
 	if errors.Is(err, object.ErrExists) {
@@ -58,9 +59,11 @@ func (s *Service) Unassign(ctx context.Context, g access.Grant) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(list, func(a access.Assignment) bool { return a.ID == id && within(g.Resource(), a.Scope) }) {
+		i := slices.IndexFunc(list, func(a access.Assignment) bool { return a.ID == id && within(g.Resource(), a.Scope) })
+		if i < 0 {
 			return &fault.Error{Kind: fault.NotFound, Msg: "There is no role assignment '" + id + "'."}
 		}
+		g.Attempt().DescribeBefore(assignment(list[i]))
 		return tx.DeleteAssignment(ctx, id)
 	})
 }
@@ -89,19 +92,27 @@ func (s *Service) Assignments(ctx context.Context, g access.Grant) (list []acces
 	return list, err
 }
 
-// dropBelow removes every assignment at a vault and below it: with the vault go the
-// rights on it (contract access-control.md, 6.2).
-func dropBelow(ctx context.Context, tx Tx, vaultID string) error {
+// dropBelow removes, and answers, every assignment at a vault and below it: with the
+// vault go the rights on it (contract access-control.md, 6.2).
+func dropBelow(ctx context.Context, tx Tx, vaultID string) (dropped []access.Assignment, err error) {
 	list, err := tx.Assignments(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range list {
 		if within(vaultID, a.Scope) {
 			if err := tx.DeleteAssignment(ctx, a.ID); err != nil {
-				return err
+				return nil, err
 			}
+			dropped = append(dropped, a)
 		}
 	}
-	return nil
+	return dropped, nil
+}
+
+// alsoDropped puts each assignment that went with a vault on record.
+func alsoDropped(g access.Grant, dropped []access.Assignment) {
+	for _, a := range dropped {
+		g.Attempt().Also(access.RoleAssignmentDelete.Operation(), assignment(a))
+	}
 }

@@ -19,8 +19,10 @@ func (s *Service) SetAccessPolicy(ctx context.Context, g access.Grant, p vault.A
 	}
 	g.Attempt().Concerns("accessPolicies/" + p.ObjectID)
 	return s.change(ctx, g, func(v *vault.Vault) error {
+		g.Attempt().DescribeBefore(policyOf(v, p.ObjectID, p.ApplicationID))
 		p.TenantID = v.TenantID
 		v.SetPolicy(p)
+		g.Attempt().Describe(policyOf(v, p.ObjectID, p.ApplicationID))
 		return nil
 	})
 }
@@ -31,6 +33,7 @@ func (s *Service) RemoveAccessPolicy(ctx context.Context, g access.Grant, object
 	g.Must(access.AccessPolicyRemove)
 	g.Attempt().Concerns("accessPolicies/" + objectID)
 	return s.change(ctx, g, func(v *vault.Vault) error {
+		g.Attempt().DescribeBefore(policyOf(v, objectID, applicationID))
 		if !v.RemovePolicy(objectID, applicationID) {
 			return &fault.Error{Kind: fault.NotFound, Msg: "The vault has no access policy for " + objectID + "."}
 		}

@@ -37,11 +37,13 @@ func (s *Service) CreateVault(ctx context.Context, g access.Grant, in NewVault) 
 		return nil, err
 	}
 	g.Attempt().ConcernsVault(v)
-	err = s.cfg.DB.Update(ctx, func(tx Tx) error {
+	var dropped []access.Assignment
+	err = s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
 		if err := tx.InsertVault(ctx, v); err != nil {
 			return err
 		}
-		return dropBelow(ctx, tx, v.ResourceID())
+		dropped, err = dropBelow(ctx, tx, v.ResourceID())
+		return err
 	})
 	if errors.Is(err, object.ErrExists) {
 		return nil, &fault.Error{Kind: fault.Conflict, Subject: fault.Vault, Msg: "The vault name '" + v.Name + "' is already in use."}
@@ -50,6 +52,7 @@ func (s *Service) CreateVault(ctx context.Context, g access.Grant, in NewVault) 
 		return nil, err
 	}
 	g.Attempt().Describe(settings(v))
+	alsoDropped(g, dropped)
 	return v, nil
 }
 
@@ -166,19 +169,23 @@ func (s *Service) change(ctx context.Context, g access.Grant, change func(*vault
 func (s *Service) DeleteVault(ctx context.Context, g access.Grant) error {
 	g.Must(access.VaultDelete)
 	var v *vault.Vault
+	var dropped []access.Assignment
 	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
 		if v, err = find(ctx, tx, g); err != nil {
 			return err
 		}
+		g.Attempt().DescribeBefore(settings(v))
 		if v.PurgeProtection {
 			return &fault.Error{Kind: fault.Forbidden, Msg: "The vault '" + v.Name + "' has purge protection and cannot be deleted."}
 		}
 		if err := tx.DeleteVault(ctx, v.ID); err != nil {
 			return err
 		}
-		return dropBelow(ctx, tx, v.ResourceID())
+		dropped, err = dropBelow(ctx, tx, v.ResourceID())
+		return err
 	})
 	if err == nil {
+		alsoDropped(g, dropped)
 		s.cfg.Deleted(v)
 	}
 	return err
