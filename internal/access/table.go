@@ -98,6 +98,7 @@ var rows = [256]row{
 	CertificatePurgeDue: ownRow("CertificatePurge", certs),
 	KeyPurgeDue:         ownRow("KeyPurge", keys),
 	SecretPurgeDue:      ownRow("SecretPurge", secrets),
+	TokenRefuse:         ownRow("IdentityTokenRefused", ""),
 
 	VaultList:            managementRow("VaultList", "Microsoft.KeyVault/vaults/read", reads),
 	VaultGet:             managementRow("VaultGet", "Microsoft.KeyVault/vaults/read", reads),
