@@ -36,6 +36,10 @@ type certCreateCmd struct {
 }
 
 func (c *certCreateCmd) Run(ctx context.Context, s streams) error {
+	f, err := c.find(s)
+	if err != nil {
+		return err
+	}
 	if c.Subject == "" && len(c.DNS) > 0 {
 		c.Subject = "CN=" + c.DNS[0]
 	}
@@ -51,7 +55,7 @@ func (c *certCreateCmd) Run(ctx context.Context, s streams) error {
 		}
 		policy.X509CertificateProperties.SubjectAlternativeNames = sans
 	}
-	shown, err := createCertificate(ctx, c.vaultFlags, c.Name, policy, c.Out)
+	shown, err := createCertificate(ctx, f, c.Name, policy, c.Out)
 	if err != nil {
 		return err
 	}
@@ -170,9 +174,24 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// firstCertificate issues a certificate in a new vault and shows it.
+// firstCertificate shows a certificate of that name, and issues it before where there
+// is none that is good now: a restart makes no new version.
 func firstCertificate(ctx context.Context, w io.Writer, f vaultFlags, dnsName, dir string) error {
 	name := strings.NewReplacer(".", "-", "*", "wildcard").Replace(dnsName)
+	file := filepath.Join(dir, name+".pem")
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	got, err := client.GetCertificate(ctx, name, "", nil)
+	if err == nil && len(got.CER) > 0 && got.Attributes.Expires != nil && time.Now().Before(*got.Attributes.Expires) {
+		fmt.Fprintf(w, "\n# The certificate of an earlier start\n")
+		shown, err := showCertificate(ctx, client, name, file)
+		if err != nil {
+			return err
+		}
+		return shown.print(w, false)
+	}
 	policy := azcertificates.CertificatePolicy{
 		IssuerParameters: &azcertificates.IssuerParameters{Name: ptr("Self")},
 		KeyProperties:    &azcertificates.KeyProperties{KeyType: ptr(azcertificates.KeyTypeEC)},
@@ -182,7 +201,7 @@ func firstCertificate(ctx context.Context, w io.Writer, f vaultFlags, dnsName, d
 		},
 	}
 	fmt.Fprintf(w, "\n# A first certificate, issued over the wire\n")
-	shown, err := createCertificate(ctx, f, name, policy, filepath.Join(dir, name+".pem"))
+	shown, err := createCertificate(ctx, f, name, policy, file)
 	if err != nil {
 		return err
 	}
@@ -192,7 +211,7 @@ func firstCertificate(ctx context.Context, w io.Writer, f vaultFlags, dnsName, d
 type certListCmd struct{ vaultFlags }
 
 func (c *certListCmd) Run(ctx context.Context, s streams) error {
-	client, err := c.client()
+	client, err := c.open(s)
 	if err != nil {
 		return err
 	}
@@ -234,7 +253,7 @@ type certShowCmd struct {
 }
 
 func (c *certShowCmd) Run(ctx context.Context, s streams) error {
-	client, err := c.client()
+	client, err := c.open(s)
 	if err != nil {
 		return err
 	}

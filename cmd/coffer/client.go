@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -22,12 +25,52 @@ import (
 // vaultFlags say which vault the client commands speak to. They use Microsoft's
 // SDK, so that they work with the cloud service too.
 type vaultFlags struct {
-	VaultURL string `help:"Address of the vault." env:"VAULT_URL" required:"" placeholder:"URL"`
+	VaultURL string `help:"Address of the vault (default: the running development vault in coffer-data)." env:"VAULT_URL" placeholder:"URL"`
 	CAFile   string `help:"PEM file of the CA to trust beside the system's." env:"CA_FILE" type:"path" placeholder:"FILE"`
 	JSON     bool   `help:"Print JSON."`
 
 	direct string            // dial this address whatever the name resolves to: the vault is ours
 	env    map[string]string // credentials; nil: the process environment
+}
+
+// find takes the running development vault of this folder where none is named, and
+// says so.
+func (f vaultFlags) find(s streams) (vaultFlags, error) {
+	if f.VaultURL != "" {
+		return f, nil
+	}
+	path := filepath.Join(defaultData, devEnvironment)
+	env, err := readEnvironment(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, errors.New("no vault is named: give --vault-url, set $VAULT_URL, or start one here with 'coffer dev'")
+	}
+	if err != nil {
+		return f, err
+	}
+	f.env = map[string]string{}
+	for _, v := range env {
+		f.env[v.name] = v.value
+	}
+	f.VaultURL = f.env["VAULT_URL"]
+	if f.CAFile == "" {
+		f.CAFile = f.env["CA_FILE"]
+	}
+	u, err := url.Parse(f.VaultURL)
+	if err != nil {
+		return f, fmt.Errorf("%s: %w", path, err)
+	}
+	f.direct = net.JoinHostPort("127.0.0.1", u.Port())
+	fmt.Fprintf(s.err, "coffer: using the development vault %s of %s\n", f.VaultURL, path)
+	return f, nil
+}
+
+// open is client, of the vault that find finds.
+func (f vaultFlags) open(s streams) (*azcertificates.Client, error) {
+	f, err := f.find(s)
+	if err != nil {
+		return nil, err
+	}
+	return f.client()
 }
 
 // client makes an SDK client with the credentials of the environment.

@@ -25,6 +25,9 @@ import (
 const (
 	devSuffix = "vault.localhost"
 	devVault  = "dev"
+
+	// defaultData is the folder of a vault that is not told another.
+	defaultData = "coffer-data"
 )
 
 type devCmd struct {
@@ -71,11 +74,24 @@ func (c *devCmd) Run(ctx context.Context, s streams) error {
 		defer stop() // nothing waits for a vault that has failed
 		served <- d.Serve(ctx)
 	}()
-	err = c.ready(ctx, s, d.Address().String(), environment(settings, d.Address(), d.CAFile(), who))
+	env, err := c.environment(settings, d, who)
+	if err == nil {
+		err = c.ready(ctx, s, d.Address().String(), env)
+	}
 	if err != nil || len(c.Command) > 0 {
 		stop()
 	}
-	return errors.Join(err, <-served, d.Close())
+	return errors.Join(err, <-served, d.Close(), os.RemoveAll(filepath.Join(c.Data, devEnvironment)))
+}
+
+// environment is that of the vault's clients, with the file of CAs that it names.
+func (c *devCmd) environment(settings *config.Config, d *daemon.Daemon, who *administrator) ([]variable, error) {
+	ca := d.CAFile()
+	if ca == "" {
+		return environment(settings, d.Address(), "", "", who), nil
+	}
+	bundle := filepath.Join(filepath.Dir(ca), "bundle.pem")
+	return environment(settings, d.Address(), ca, bundle, who), writeBundle(bundle, ca)
 }
 
 // listen opens the listener. The folder is ours by now, so that an environment
@@ -124,50 +140,26 @@ func (c *devCmd) settings(ctx context.Context) (*config.Config, error) {
 	return settings, nil
 }
 
-// variable is one line of the environment.
-type variable struct{ name, value string }
-
-// environment is what a client on this machine needs.
-func environment(settings *config.Config, address net.Addr, caFile string, who *administrator) []variable {
-	_, port, _ := net.SplitHostPort(address.String())
-	authority := "https://localhost:" + port
-	if settings.URL != "" {
-		authority = settings.URL
-	}
-	return []variable{
-		{"VAULT_URL", "https://" + devVault + "." + devSuffix + ":" + port},
-		{"CA_FILE", caFile},
-		{"SSL_CERT_FILE", caFile},
-		{"REQUESTS_CA_BUNDLE", caFile},
-		{"NODE_EXTRA_CA_CERTS", caFile},
-		{"IDENTITY_ENDPOINT", authority + "/msi/token"},
-		{"IDENTITY_HEADER", who.IdentityHeader},
-		{"AZURE_AUTHORITY_HOST", authority},
-		{"AZURE_TENANT_ID", "adfs"},
-		{"AZURE_CLIENT_ID", who.ClientID},
-		{"AZURE_CLIENT_SECRET", who.ClientSecret},
-	}
-}
-
 // ready tells how to use the vault once it answers, and does what was asked for
 // the first moment.
 func (c *devCmd) ready(ctx context.Context, s streams, address string, env []variable) error {
 	values := map[string]string{}
-	var text strings.Builder
 	for _, v := range env {
 		values[v.name] = v.value
-		fmt.Fprintf(&text, "%s=%s\n", v.name, v.value)
 	}
 	if err := waitUntilReady(ctx, values["AZURE_AUTHORITY_HOST"], values["CA_FILE"], address); err != nil {
 		return err
 	}
-	if c.EnvFile != "" {
-		if err := writePrivate(c.EnvFile, []byte(text.String())); err != nil {
+	for _, path := range []string{filepath.Join(c.Data, devEnvironment), c.EnvFile} {
+		if path == "" {
+			continue
+		}
+		if err := writePrivate(path, plain(env)); err != nil {
 			return err
 		}
 	}
 	if len(c.Command) == 0 {
-		c.greet(s.out, text.String(), values["VAULT_URL"])
+		c.greet(s.out, env, values["VAULT_URL"])
 	}
 	if c.Certificate != "" {
 		v := vaultFlags{VaultURL: values["VAULT_URL"], CAFile: values["CA_FILE"], direct: address, env: values}
@@ -183,8 +175,14 @@ func (c *devCmd) ready(ctx context.Context, s streams, address string, env []var
 	return c.execute(ctx, s, env)
 }
 
-func (c *devCmd) greet(w io.Writer, env, vaultURL string) {
-	fmt.Fprintf(w, "# The environment of a client (secrets: do not share it)\n%s", env)
+// greet says how clients find the vault. Who has asked for a file gets no secret on
+// the terminal.
+func (c *devCmd) greet(w io.Writer, env []variable, vaultURL string) {
+	if c.EnvFile != "" {
+		fmt.Fprintf(w, "# The vault %s answers. The environment of a client is in %s; for a shell:\n#   eval \"$(coffer env %s)\"\n", vaultURL, c.EnvFile, c.EnvFile)
+	} else {
+		fmt.Fprintf(w, "# The environment of a client, for sh (secrets: do not share it; other shells: coffer env --help)\n%s", forShell("sh", env))
+	}
 	host := strings.TrimPrefix(vaultURL, "https://")
 	host, _, _ = net.SplitHostPort(host)
 	if _, err := net.LookupHost(host); err != nil {

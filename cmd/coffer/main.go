@@ -39,6 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(code int) { exit = code }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": "coffer " + version()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{stdout, stderr}),
 	)
@@ -82,5 +83,8 @@ type commands struct {
 	Rotate  rotateCmd  `cmd:"" help:"Replace the root key and wrap every data key with the new one, without stopping."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
 	Audit   auditCmd   `cmd:"" help:"Verify the audit log."`
+	Env     envCmd     `cmd:"" help:"Print the environment of a development vault's clients for a shell."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,32 @@ type vaultCreateCmd struct {
 
 func (c *vaultCreateCmd) Run(ctx context.Context, s streams) error {
 	in := admin.NewVault{Name: c.Name, Location: c.Location, SKU: c.SKU, RBAC: c.RBAC, RetentionDays: c.RetentionDays, PurgeProtection: c.PurgeProtection}
-	return ask(ctx, s, c.operatorFlags, admin.VaultCreate, in, showVault)
+	return ask(ctx, s, c.operatorFlags, admin.VaultCreate, in, func(s streams, v admin.VaultView) {
+		showVault(s, v)
+		c.tellHowToUse(s, v)
+	})
+}
+
+// tellHowToUse says where clients find a new vault, and that nobody may use it yet.
+func (c *vaultCreateCmd) tellHowToUse(s streams, v admin.VaultView) {
+	settings, err := c.load()
+	if err != nil {
+		return // it was just used
+	}
+	_, port, _ := net.SplitHostPort(settings.Listen)
+	host := strings.ToLower(v.Name) + "." + settings.Suffix
+	if port != "" && port != "443" {
+		port = ":" + port
+	}
+	fmt.Fprintf(s.out, "\nClients reach it at https://%s%s. Nobody may use it yet; to let an identity in:\n", host, port)
+	if v.Model == "rbac" {
+		fmt.Fprintf(s.out, "  coffer access assign 'Key Vault Administrator' IDENTITY --vault %s\n", v.Name)
+	} else {
+		fmt.Fprintf(s.out, "  coffer access set %s IDENTITY --certificates all --keys all --secrets all\n", v.Name)
+	}
+	if _, err := net.LookupHost(host); err != nil {
+		fmt.Fprintf(s.out, "%s does not resolve here: it needs a DNS record, or for a vault on this machine this line in /etc/hosts:\n  127.0.0.1 %s\n", host, host)
+	}
 }
 
 type vaultListCmd struct{ operatorFlags }
@@ -115,30 +141,67 @@ func showPolicies(s streams, v admin.VaultView) {
 
 type vaultUpdateCmd struct {
 	operatorFlags
-	Name                string    `arg:"" help:"Name of the vault."`
-	SKU                 *string   `help:"standard or premium, which may have keys in the HSM." name:"sku" enum:"standard,premium"`
-	RBAC                *bool     `help:"Decide by role assignments." name:"rbac" negatable:""`
-	PurgeProtection     *bool     `help:"Switch purge protection on, for ever."`
-	PublicNetworkAccess *bool     `help:"Answer from public addresses." negatable:""`
-	DefaultDeny         *bool     `help:"Refuse addresses that no rule allows." negatable:""`
-	IPRule              *[]string `help:"Allowed address or prefix; replaces all." name:"ip-rule" placeholder:"PREFIX"`
+	Name string  `arg:"" help:"Name of the vault."`
+	SKU  *string `help:"standard or premium, which may have keys in the HSM." name:"sku" enum:"standard,premium"`
+	yesFlag
+	RBAC                *bool    `help:"Decide by role assignments." name:"rbac" negatable:""`
+	PurgeProtection     *bool    `help:"Switch purge protection on, for ever."`
+	PublicNetworkAccess *bool    `help:"Answer from public addresses." negatable:""`
+	DefaultDeny         *bool    `help:"Refuse addresses that no rule allows." negatable:""`
+	IPRule              []string `help:"Allowed address or prefix, once or more; together they replace all." name:"ip-rule" placeholder:"PREFIX" xor:"rules"`
+	NoIPRules           bool     `help:"Remove all allowed addresses." name:"no-ip-rules" xor:"rules"`
 }
 
 func (c *vaultUpdateCmd) Run(ctx context.Context, s streams) error {
 	in := admin.VaultChange{Name: c.Name, SKU: c.SKU, RBAC: c.RBAC, PurgeProtection: c.PurgeProtection,
-		PublicNetworkAccess: c.PublicNetworkAccess, DefaultDeny: c.DefaultDeny, IPRules: c.IPRule}
-	return ask(ctx, s, c.operatorFlags, admin.VaultUpdate, in, showVault)
+		PublicNetworkAccess: c.PublicNetworkAccess, DefaultDeny: c.DefaultDeny}
+	if len(c.IPRule) > 0 || c.NoIPRules {
+		in.IPRules = new(append([]string{}, c.IPRule...)) // none is an empty list, not an absent one
+	}
+	return c.with(ctx, s, func(call caller) error {
+		if err := c.mayChangeModel(ctx, s, call); err != nil {
+			return err
+		}
+		var v admin.VaultView
+		if err := call.call(ctx, admin.VaultUpdate, in, &v); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(s.out, v)
+		}
+		showVault(s, v)
+		return nil
+	})
+}
+
+// mayChangeModel asks before a change after which nobody could use the vault.
+func (c *vaultUpdateCmd) mayChangeModel(ctx context.Context, s streams, call caller) error {
+	if c.RBAC == nil {
+		return nil
+	}
+	if !*c.RBAC {
+		var v admin.VaultView
+		if err := call.call(ctx, admin.VaultShow, admin.ByName{Name: c.Name}, &v); err != nil || len(v.Policies) > 0 {
+			return err
+		}
+		return c.confirm(s, "the vault '"+c.Name+"' has no access policy: nobody could use it")
+	}
+	var list []admin.AssignmentView
+	if err := call.call(ctx, admin.RoleList, admin.ByName{Name: c.Name}, &list); err != nil || len(list) > 0 {
+		return err
+	}
+	return c.confirm(s, "no role is assigned at the vault '"+c.Name+"': nobody could use it")
 }
 
 type vaultDeleteCmd struct {
 	operatorFlags
+	yesFlag
 	Name string `arg:"" help:"Name of the vault."`
-	Yes  bool   `help:"Yes, delete every certificate, key and secret of it."`
 }
 
 func (c *vaultDeleteCmd) Run(ctx context.Context, s streams) error {
-	if !c.Yes {
-		return fmt.Errorf("this deletes every certificate, key and secret of the vault '%s' for ever: say --yes", c.Name)
+	if err := c.confirm(s, "this deletes every certificate, key and secret of the vault '"+c.Name+"' for ever"); err != nil {
+		return err
 	}
 	return ask(ctx, s, c.operatorFlags, admin.VaultDelete, admin.ByName{Name: c.Name}, said("deleted %s", c.Name))
 }
@@ -370,22 +433,28 @@ func (c *idDisableCmd) Run(ctx context.Context, s streams) error {
 	return ask(ctx, s, c.operatorFlags, admin.IdentityDisable, admin.ByID{ID: c.ID}, showIdentity)
 }
 
-type idDeleteCmd struct{ identityArg }
+type idDeleteCmd struct {
+	identityArg
+	yesFlag
+}
 
 func (c *idDeleteCmd) Run(ctx context.Context, s streams) error {
+	if err := c.confirm(s, "this deletes the identity '"+c.ID+"' for ever, with its credentials; its tokens end at once"); err != nil {
+		return err
+	}
 	return ask(ctx, s, c.operatorFlags, admin.IdentityDelete, admin.ByID{ID: c.ID}, said("deleted %s", c.ID))
 }
 
 // secretFlags are those of random credentials.
 type secretFlags struct {
 	identityArg
-	Lifetime time.Duration `help:"How long it is good, such as 2160h (default: until it is removed)." placeholder:"DURATION"`
+	Lifetime duration `help:"How long it is good, such as 90d or 12h (default: until it is removed)." placeholder:"DURATION"`
 }
 
 func (f secretFlags) input() admin.NewSecret {
 	in := admin.NewSecret{ID: f.ID}
 	if f.Lifetime > 0 {
-		in.Expires = time.Now().Add(f.Lifetime)
+		in.Expires = time.Now().Add(time.Duration(f.Lifetime))
 	}
 	return in
 }

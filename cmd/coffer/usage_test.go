@@ -59,7 +59,8 @@ func TestWrongCommandLinesAreRefusedWithCode2(t *testing.T) {
 		{[]string{"dev", "--log", "loud"}, "--log must be one of"},
 		{[]string{"dev", "--"}, "there is no command after --"},
 		{[]string{"init"}, "missing flags: --suffix=NAME"},
-		{[]string{"cert", "list"}, "--vault-url"},
+		{[]string{"env", "--shell", "tcsh"}, "--shell must be one of"},
+		{[]string{"vault", "update", "x", "--ip-rule", "192.0.2.1", "--no-ip-rules"}, "--ip-rule and --no-ip-rules can't be used together"},
 		{[]string{"cert", "create", "x", "--vault-url", "https://v.localhost", "--key-type", "DSA"}, "--key-type must be one of"},
 	}
 	for _, words := range leaves(t) {

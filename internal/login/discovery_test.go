@@ -17,6 +17,7 @@ func TestDiscoveryDocuments(t *testing.T) {
 		"/common/v2.0/.well-known/openid-configuration":         {"/" + tenant + "/v2.0", "/" + tenant + "/oauth2/v2.0/authorize", "/" + tenant + "/oauth2/v2.0/token", "/" + tenant + "/discovery/v2.0/keys"},
 		"/" + tenant + "/.well-known/openid-configuration":      {"/" + tenant + "/", "/" + tenant + "/oauth2/authorize", "/" + tenant + "/oauth2/token", "/" + tenant + "/discovery/keys"},
 		"/adfs/.well-known/openid-configuration":                {"/adfs", "/adfs/oauth2/authorize", "/adfs/oauth2/token", "/adfs/discovery/keys"},
+		"/adfs/adfs/.well-known/openid-configuration":           {"/adfs", "/adfs/oauth2/authorize", "/adfs/oauth2/token", "/adfs/discovery/keys"}, // what "az login --tenant adfs" asks for
 		"/ADFS/.Well-Known/OpenID-Configuration?":               {"/adfs", "/adfs/oauth2/authorize", "/adfs/oauth2/token", "/adfs/discovery/keys"},
 	} {
 		a := d.get(t, path)
@@ -31,8 +32,10 @@ func TestDiscoveryDocuments(t *testing.T) {
 			}
 		}
 	}
-	if a := d.get(t, "/adfs/adfs/.well-known/openid-configuration"); a.status != 404 { // the CLI probes it
-		t.Errorf("%d", a.status)
+	for _, path := range []string{"/" + tenant + "/adfs/.well-known/openid-configuration", "/adfs/adfs/adfs/.well-known/openid-configuration", "/adfs/adfs/oauth2/token"} {
+		if a := d.get(t, path); a.status != 404 {
+			t.Errorf("%s: %d", path, a.status)
+		}
 	}
 }
 

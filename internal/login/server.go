@@ -195,6 +195,14 @@ func parsePath(path string) (route, bool) {
 		return route{}, false
 	}
 	r := route{tenant: tenant}
+	if tenant == "adfs" {
+		// The Azure CLI asks for the document of every tenant that is no GUID below a
+		// segment adfs, and stops without it (contract identity.md, 9).
+		rest = strings.TrimPrefix(rest, "adfs/.well-known/")
+		if rest == "openid-configuration" {
+			rest = ".well-known/" + rest
+		}
+	}
 	a := actions["/"+rest]
 	r.action, r.form = a.action, a.form
 	if tenant == "adfs" {
