@@ -55,9 +55,15 @@ type world struct {
 	enrolled []issuance.Operation // guarded by mu
 }
 
-type issuerFunc func(issuance.Order) (*issuance.Issued, error)
+type issuerFunc func(issuance.Order) (issuance.Answer, error)
 
-func (f issuerFunc) Issue(_ context.Context, o issuance.Order) (*issuance.Issued, error) { return f(o) }
+func (f issuerFunc) Begin(context.Context, issuance.Order) (issuance.Answer, error) {
+	return issuance.Pending{State: seal.NewValue([]byte("begun"))}, nil
+}
+
+func (f issuerFunc) Continue(_ context.Context, o issuance.Order, _ seal.Value) (issuance.Answer, error) {
+	return f(o)
+}
 
 func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	t.Helper()
@@ -87,7 +93,7 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	}
 	c := certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: w.sealer, Keys: w, Now: w.now, Logger: slog.New(slog.DiscardHandler),
-		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}, "test": issuerFunc(func(o issuance.Order) (*issuance.Issued, error) {
+		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}, "test": issuerFunc(func(o issuance.Order) (issuance.Answer, error) {
 			if f := w.issuer.Load(); f != nil {
 				return (*f)(o)
 			}
