@@ -67,8 +67,14 @@ func (f issuerFunc) Continue(_ context.Context, o issuance.Order, _ seal.Value) 
 
 func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	t.Helper()
+	return newWorldIn(t, storetest.SQLite, change...)
+}
+
+// newWorldIn is newWorld over the database of a place.
+func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) *world {
+	t.Helper()
 	w := &world{TB: t, grants: accesstest.New(t)}
-	cfg := storetest.SQLite(t)
+	cfg := place(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
 			return f.Hook(point, when)
