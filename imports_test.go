@@ -61,7 +61,7 @@ var layers = map[string][]string{
 	"keyvault":          {"*"},
 	"login":             {"*"},
 	"admin":             {"*"},
-	"issuer/selfsigned": {"issuance", "pki"},
+	"issuer/selfsigned": {"issuance", "seal"},
 	// wiring
 	"config":     {"guid", "seal", "vault"},
 	"servercert": {},
