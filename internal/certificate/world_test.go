@@ -105,8 +105,7 @@ func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...fun
 			}
 			return nil, errors.New("the provider is away")
 		})},
-		Wake:  func() { w.wakes.Add(1) },
-		Fresh: fresh.Source{Commits: w.db.Commits()},
+		Wake: func() { w.wakes.Add(1) },
 		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
 			return func(op *issuance.Operation, err error) {
 				w.mu.Lock()
