@@ -2,9 +2,13 @@ package access
 
 import (
 	"bytes"
+	"go/ast"
+	goparser "go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -280,5 +284,40 @@ func TestOperationsAreInTheCatalogue(t *testing.T) {
 	}
 	if named < 90 {
 		t.Errorf("only %d actions have a name", named)
+	}
+}
+
+// An action without a row would be recorded as nothing and decided about by nobody.
+func TestEveryActionHasARow(t *testing.T) {
+	file, err := goparser.ParseFile(token.NewFileSet(), "action.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, d := range file.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.CONST {
+			continue
+		}
+		first := -1 // of the block: iota + first
+		for i, s := range g.Specs {
+			v := s.(*ast.ValueSpec)
+			if typ, ok := v.Type.(*ast.Ident); ok && typ.Name == "Action" {
+				first, err = strconv.Atoi(v.Values[0].(*ast.BinaryExpr).Y.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if first < 0 {
+				continue
+			}
+			seen++
+			if a := Action(first + i); rows[a].operation == "" || rows[a].plane == noPlane {
+				t.Errorf("%s has no row", v.Names[0].Name)
+			}
+		}
+	}
+	if want := 27 + 27 + 12; seen < want+20 {
+		t.Errorf("%d actions", seen)
 	}
 }
