@@ -33,6 +33,11 @@ func TestReadImport(t *testing.T) {
 	plain := pfx(t, "ec", "")
 	raw, _ := base64.StdEncoding.DecodeString(plain)
 	secret := pfx(t, "ec", "gehäim")
+	write(t, "index", "")
+	write(t, "ca.cnf", "[ca]\ndefault_ca=x\n[x]\ndatabase=index\ndefault_md=sha256\ndefault_crl_days=1\n")
+	crl := output(t, "ca", "-gencrl", "-config", "ca.cnf", "-keyfile", "ca.key", "-cert", "ca.pem")
+	// As HAProxy wants them beside the key; the group is too small for use.
+	const dhParameters = "-----BEGIN DH PARAMETERS-----\nMAYCASMCAQI=\n-----END DH PARAMETERS-----\n"
 
 	tests := []struct {
 		name     string
@@ -65,6 +70,14 @@ func TestReadImport(t *testing.T) {
 		{name: "SEC1, secp256k1", value: output(t, "ec", "-in", "k1.key") + text(t, "k1.pem") + ca, leaf: "k1", format: PEM, hint: -1},
 		{name: "PKCS#8, secp256k1", value: text(t, "k1.key") + text(t, "k1.pem") + ca, leaf: "k1", format: PEM, hint: -1},
 		{name: "PKCS#1", value: output(t, "rsa", "-in", "rsa.key", "-traditional") + text(t, "rsa.pem") + ca, leaf: "rsa", format: PEM, hint: -1},
+		{name: "TRUSTED CERTIFICATE", value: key + output(t, "x509", "-in", "ec.pem", "-trustout", "-addtrust", "serverAuth") +
+			output(t, "x509", "-in", "ca.pem", "-trustout"), format: PEM, hint: -1},
+		{name: "X509 CERTIFICATE", value: key + strings.ReplaceAll(leaf+ca, "CERTIFICATE", "X509 CERTIFICATE"), format: PEM, hint: -1},
+		{name: "PKCS#7", value: key + output(t, "crl2pkcs7", "-nocrl", "-certfile", "ec.pem", "-certfile", "ca.pem"), format: PEM, hint: -1},
+		{name: "PKCS#7 under CERTIFICATE", value: key + strings.ReplaceAll(
+			output(t, "crl2pkcs7", "-nocrl", "-certfile", "ec.pem", "-certfile", "ca.pem"), "PKCS7", "CERTIFICATE"), format: PEM, hint: -1},
+		{name: "what is neither key nor certificate", value: output(t, "req", "-new", "-key", "ec.key", "-subj", "/CN=x") + key +
+			output(t, "pkey", "-in", "ec.key", "-pubout") + leaf + crl + ca + dhParameters, format: PEM, hint: -1},
 		{name: "PKCS#8, RSA", value: text(t, "rsa.key") + text(t, "rsa.pem") + ca, leaf: "rsa", format: PEM, hint: -1},
 
 		{name: "PFX", value: plain},
@@ -187,11 +200,11 @@ func TestReadImportRefuses(t *testing.T) {
 		{name: "too long", value: strings.Repeat("A", maxText+1), msg: msgTooLong},
 		{name: "PEM, too long", value: key + leaf + strings.Repeat("\n", maxText), msg: msgTooLong},
 		{name: "PEM, too many", value: key + strings.Repeat(leaf, maxCertificates+1), msg: msgTooLong},
-		{name: "PEM, far too many", value: strings.Repeat(marker, maxCertificates+3), msg: msgTooLong},
+		{name: "PEM, far too many", value: strings.Repeat(marker, maxBlocks+1), msg: msgTooLong},
 
 		{name: "PFX, wrong password", value: pfx(t, "ec", "right"), password: "wrong", msg: msgPKCS12Unreadable, cause: pkcs12.ErrPassword},
 		{name: "PFX, no password", value: pfx(t, "ec", "right"), msg: msgPKCS12Unreadable, cause: pkcs12.ErrPassword},
-		{name: "PFX, costly", value: pfx(t, "ec", "x", "-iter", "300000"), password: "x", msg: msgCostly, cause: pkcs12.ErrTooCostly},
+		{name: "PFX, costly", value: pfx(t, "ec", "x", "-iter", "1000001"), password: "x", msg: msgCostly, cause: pkcs12.ErrTooCostly},
 		{name: "PFX, cut", value: pfx(t, "ec", "")[:400], msg: msgPKCS12Unreadable, cause: pkcs12.ErrFormat},
 		{name: "PFX without key", value: noKeys, msg: msgNoKey},
 		{name: "PFX without certificate", value: noCerts, msg: msgNoKey},
@@ -200,10 +213,9 @@ func TestReadImportRefuses(t *testing.T) {
 		{name: "PEM without certificate", value: key, msg: msgPEMUnreadable, cause: errNoCertificate},
 		{name: "two keys", value: key + leaf + text(t, "ca.key"), msg: msgPEMUnexpected, cause: errTwoKeys},
 		{name: "the same key twice", value: key + key + leaf, msg: msgPEMUnexpected, cause: errTwoKeys},
-		{name: "a CSR with it", value: key + leaf + output(t, "req", "-new", "-key", "ec.key", "-subj", "/CN=x"), msg: msgPEMUnexpected, cause: errBlockType},
-		{name: "a public key with it", value: key + leaf + output(t, "pkey", "-in", "ec.key", "-pubout"), msg: msgPEMUnexpected, cause: errBlockType},
-		{name: "trusted certificate", value: key + output(t, "x509", "-in", "ec.pem", "-trustout"), msg: msgPEMUnexpected, cause: errBlockType},
-		{name: "old encryption", value: oldEncryption + leaf, password: "x", msg: msgPEMUnexpected, cause: errHeaders},
+		{name: "old encryption", value: oldEncryption + leaf, password: "x", msg: msgPEMUnexpected, cause: errTraditional},
+		{name: "headers", value: strings.Replace(key, "\n", "\nA: b\n\n", 1) + leaf, msg: msgPEMUnexpected, cause: errHeaders},
+		{name: "neither key nor certificate", value: output(t, "pkey", "-in", "ec.key", "-pubout"), msg: msgPEMUnexpected, cause: errBlockType},
 		{name: "one line", value: oneLine, msg: msgPEMUnexpected, cause: errNoLineBreaks},
 		{name: "broken base64 in the key", value: broken, msg: msgPEMUnreadable, cause: errBlock},
 		{name: "no end", value: key + leaf[:len(leaf)-30], msg: msgPEMUnreadable, cause: errBlock},
@@ -215,7 +227,7 @@ func TestReadImportRefuses(t *testing.T) {
 		{name: "SEC1, curve spelled out", value: explicit + leaf, msg: msgPEMUnreadable, cause: errExplicitCurve},
 		{name: "SEC1, two curves", value: output(t, "ecparam", "-name", "secp384r1") + output(t, "ec", "-in", "ec.key") + leaf, msg: msgPEMUnreadable, cause: errTwoCurves},
 		{name: "encrypted PKCS#8, wrong password", value: output(t, "pkcs8", "-topk8", "-in", "ec.key", "-passout", "pass:right") + leaf, password: "wrong", msg: msgPEMUnreadable, cause: pkcs12.ErrPassword},
-		{name: "encrypted PKCS#8, costly", value: output(t, "pkcs8", "-topk8", "-in", "ec.key", "-iter", "1000000", "-passout", "pass:x") + leaf, password: "x", msg: msgCostly, cause: pkcs12.ErrTooCostly},
+		{name: "encrypted PKCS#8, costly", value: output(t, "pkcs8", "-topk8", "-in", "ec.key", "-iter", "1000001", "-passout", "pass:x") + leaf, password: "x", msg: msgCostly, cause: pkcs12.ErrTooCostly},
 	}
 	for _, tt := range tests {
 		m, err := ReadImport(tt.value, tt.password, tt.want)
@@ -227,11 +239,68 @@ func TestReadImportRefuses(t *testing.T) {
 		if refusal.Msg != tt.msg || tt.cause != nil && !errors.Is(err, tt.cause) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if tt.password != "" && strings.Contains(err.Error(), "wrong") {
+		if tt.password != "" && strings.Contains(err.Error()+refusal.Text(), "wrong") {
 			t.Errorf("%s: the password in %v", tt.name, err)
+		}
+		if !strings.HasPrefix(refusal.Text(), tt.msg) {
+			t.Errorf("%s: %s", tt.name, refusal.Text())
 		}
 	}
 }
+
+// TestRefusalsTellTheWayOut asks what stands after the contract's sentence.
+func TestRefusalsTellTheWayOut(t *testing.T) {
+	key, leaf := text(t, "ec.key"), text(t, "ec.pem")
+	utf16 := func(s string, first, second string) string {
+		return strings.Join(strings.Split(s, ""), first) + second
+	}
+	for _, tt := range []struct{ name, value, password, way string }{
+		{"wrong password", pfx(t, "ec", "right"), "other", "The password does not open it"},
+		{"PEM, two keys", key + text(t, "rsa.key") + leaf, "", "only one certificate with a private key"},
+		{"RC4", pfx(t, "ec", "", "-legacy", "-certpbe", "PBE-SHA1-RC4-128"), "", "The encryption PBE-SHA1-RC4-128 (1.2.840.113549.1.12.1.1) is not supported. Export it again with AES."},
+		{"Camellia", pfx(t, "ec", "", "-keypbe", "camellia-256-cbc"), "", "Camellia-256-CBC"},
+		{"costly", pfx(t, "ec", "", "-iter", "1000001"), "", "At most 1000000 iterations a derivation and 4800000 in all are accepted. Write the file anew with fewer."},
+		{"traditional encryption", output(t, "rsa", "-in", "rsa.key", "-traditional", "-aes256", "-passout", "pass:x") + text(t, "rsa.pem"), "x",
+			"openssl pkcs8 -topk8"},
+		{"PFX in armour", "-----BEGIN PKCS12-----\n" + fold(pfx(t, "ec", ""), "\n") + "\n-----END PKCS12-----\n", "", "PFX in PEM armour"},
+		{"PFX as a certificate", "-----BEGIN CERTIFICATE-----\n" + fold(pfx(t, "ec", ""), "\n") + "\n-----END CERTIFICATE-----\n", "", "PFX in PEM armour"},
+		{"UTF-16, little endian", b64("\xff\xfe" + utf16(key+leaf, "\x00", "\x00")), "", "UTF-16"},
+		{"UTF-16, big endian", b64("\xfe\xff\x00" + utf16(key+leaf, "\x00", "")), "", "UTF-16"},
+		{"UTF-16 without a mark", b64(utf16(key+leaf, "\x00", "\x00")), "", "UTF-16"},
+		{"UTF-16 as text", utf16(key+leaf, "\x00", "\x00"), "", "UTF-16"},
+		{"base64 twice", b64(pfx(t, "ec", "")), "", "base64 twice"},
+		{"base64 of PEM twice", b64(b64(key + leaf)), "", "base64 twice"},
+		{"key store of Java", b64("\xfe\xed\xfe\xed\x00\x00\x00\x02"), "", "keytool -importkeystore"},
+		{"certificate in DER", b64(string(der(t, "ec.pem"))), "", "a certificate without a private key"},
+		{"key in DER", b64(string(der(t, "ec.key"))), "", "a private key without a certificate"},
+		{"PKCS#7", b64(output(t, "crl2pkcs7", "-nocrl", "-certfile", "ec.pem", "-outform", "DER")), "", "holds no private key"},
+		{"cut", pfx(t, "ec", "")[:400], "", "It is not PKCS#12: "},
+		{"neither", "%%%", "", "neither PEM nor base64"},
+		{"key of OpenSSH", strings.ReplaceAll(key, "PRIVATE KEY", "OPENSSH PRIVATE KEY") + leaf, "", "ssh-keygen -p -m PKCS8"},
+		{"key of DSA", strings.ReplaceAll(key, "PRIVATE KEY", "DSA PRIVATE KEY") + leaf, "", "DSA keys are not supported"},
+		{"key of another kind", strings.ReplaceAll(key, "PRIVATE KEY", "SECRET PRIVATE KEY") + leaf, "", "keys are RSA, or EC on"},
+		{"one line", strings.ReplaceAll(key+leaf, "\n", ""), "", "line breaks"},
+		{"no certificate", key, "", "It holds no certificate."},
+	} {
+		_, err := ReadImport(tt.value, tt.password, nil)
+		refusal, ok := errors.AsType[*Error](err)
+		if !ok || !strings.Contains(refusal.Text(), tt.way) || strings.Contains(refusal.Text(), "SECRET") {
+			t.Errorf("%s: %v", tt.name, err)
+			if ok {
+				t.Log(refusal.Text())
+			}
+		}
+	}
+	if text := refusal(msgPKCS12Unreadable, pkcs12.ErrTwoKeys).Text(); !strings.Contains(text, "only one certificate with a private key") {
+		t.Error(text)
+	}
+	_, err := ReadImport(pfx(t, "ec", ""), "", ptr(PEM))
+	if refusal, ok := errors.AsType[*Error](err); !ok || !strings.Contains(refusal.Text(), "contentType says application/x-pem-file") {
+		t.Errorf("a PFX where PEM is wanted: %v", err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
 
 // TestSEC1TakesItsCurveFromEitherPlace makes the form without parameters by hand,
 // for openssl always writes them.
@@ -275,6 +344,10 @@ func FuzzReadImport(f *testing.F) {
 	f.Add(output(f, "pkcs8", "-topk8", "-in", "ec.key", "-passout", "pass:x")+leaf, "x")
 	f.Add(output(f, "ec", "-in", "ec.key", "-aes256", "-passout", "pass:x")+leaf, "x")
 	f.Add(output(f, "rsa", "-in", "rsa.key", "-traditional")+text(f, "rsa.pem"), "")
+	f.Add(key+output(f, "x509", "-in", "ec.pem", "-trustout"), "")
+	f.Add(strings.ReplaceAll(output(f, "crl2pkcs7", "-nocrl", "-certfile", "ec.pem"), "PKCS7", "CERTIFICATE")+key, "")
+	f.Add(b64(b64(key+leaf)), "")
+	f.Add(b64("\xff\xfe-\x00"), "")
 	f.Add(pfx(f, "ec", ""), "")
 	f.Add(pfx(f, "ec", "x", "-legacy"), "x")
 	f.Fuzz(func(t *testing.T, value, password string) {

@@ -1,9 +1,12 @@
 package bundle
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -12,16 +15,11 @@ import (
 	"coffer/internal/pkcs12/ber"
 )
 
-var (
-	oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
-
-	errElement = errors.New("neither a certificate nor a bundle of them")
-	errPKCS7   = errors.New("not a PKCS#7 bundle of certificates")
-)
+var oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 
 // ReadMerge reads the x5c of a merge (contract certificates.md, 8.7): each element
 // is the base64 of a certificate, of a PKCS#7 bundle or of a PFX without password,
-// or the first two in PEM. Certificates come back in the order of the elements, at
+// or the first two in PEM; or the base64 of such text. Certificates come back in the order of the elements, at
 // least one and at most 100, and are not parsed; a key in a PFX is ignored.
 //
 // Every error is an [*Error].
@@ -40,11 +38,12 @@ func ReadMerge(elements []string) ([][]byte, error) {
 	for i, e := range elements {
 		more, err := readElement(e)
 		if err != nil {
-			msg := msgInvalid
-			if refusal, ok := errors.AsType[*Error](err); ok {
-				msg = refusal.Msg
+			why, ok := errors.AsType[*Error](err)
+			if !ok {
+				why = refusal(msgInvalid, err)
 			}
-			return nil, &Error{Msg: msg, Err: fmt.Errorf("x5c[%d]: %w", i, err)}
+			return nil, &Error{Msg: why.Msg, Detail: fmt.Sprintf("Element %d of x5c: %s", i+1, cmp.Or(why.Detail, "It is unreadable.")),
+				Err: fmt.Errorf("x5c[%d]: %w", i, err)}
 		}
 		if certs = append(certs, more...); len(certs) > maxCertificates {
 			return nil, &Error{Msg: msgTooLong}
@@ -58,6 +57,13 @@ func readElement(e string) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !strings.Contains(e, marker) && (isPEM && !bytes.ContainsRune(content, '\n') || !isPEM && kindOf(content) == unknown) {
+		// Text, which Microsoft's own sample for JavaScript sends: as it stands, or
+		// with the armour or without it, all on one line.
+		if inner, err := decodeBase64(unarmoured(string(content))); err == nil {
+			content, isPEM = inner, false
+		}
+	}
 	if !isPEM {
 		return readDER(content)
 	}
@@ -67,50 +73,75 @@ func readElement(e string) ([][]byte, error) {
 	}
 	var certs [][]byte
 	for _, b := range blocks {
-		switch b.Type {
-		case "CERTIFICATE":
-			if !isSequence(b.Bytes) {
-				return nil, &Error{Msg: msgPEMUnreadable, Err: errCertificate}
-			}
-			certs = append(certs, b.Bytes)
-		case "PKCS7", "PKCS #7 SIGNED DATA", "CMS": // RFC 7468, section 8
-			more, err := readPKCS7(b.Bytes)
-			if err != nil {
-				return nil, &Error{Msg: msgPEMUnreadable, Err: err}
-			}
-			certs = append(certs, more...)
-		default:
-			return nil, &Error{Msg: msgPEMUnexpected, Err: errBlockType}
+		if isKey(b) {
+			return nil, refusal(msgPEMUnexpected, errKeyBlock)
 		}
+		more, err := certificatesIn(b)
+		if err != nil {
+			return nil, refusal(msgPEMUnreadable, err)
+		}
+		certs = append(certs, more...)
+	}
+	if len(certs) == 0 {
+		return nil, refusal(msgPEMUnexpected, errNoCertificate)
 	}
 	return certs, nil
 }
 
-// readDER tells the formats apart by what the outermost SEQUENCE begins with: a
+// unarmoured leaves the first BEGIN of text out, whether it is a line or not.
+func unarmoured(text string) string {
+	if _, after, found := strings.Cut(text, marker); found {
+		_, text, _ = strings.Cut(after, "-----")
+	}
+	return text
+}
+
+// kind is what a DER or BER structure is, as far as its beginning shows.
+type kind int
+
+const (
+	unknown kind = iota
+	aCertificate
+	aPKCS7
+	aPFX
+)
+
+// kindOf tells the formats apart by what the outermost SEQUENCE begins with: a
 // certificate with its TBSCertificate, PKCS#7 with its content type, a PFX with its
-// version.
-func readDER(content []byte) ([][]byte, error) {
+// version, which a private key has too, but another.
+func kindOf(content []byte) kind {
 	der, err := ber.ToDER(content)
 	if err != nil {
-		return nil, err
+		return unknown
 	}
 	s := cryptobyte.String(der)
 	var seq cryptobyte.String
-	if !s.ReadASN1(&seq, cbasn1.SEQUENCE) {
-		return nil, errElement
-	}
+	var version int64
 	switch {
+	case !s.ReadASN1(&seq, cbasn1.SEQUENCE):
 	case seq.PeekASN1Tag(cbasn1.SEQUENCE):
+		return aCertificate
+	case seq.PeekASN1Tag(cbasn1.OBJECT_IDENTIFIER):
+		return aPKCS7
+	case seq.ReadASN1Integer(&version) && version == 3: // RFC 7292, section 4
+		return aPFX
+	}
+	return unknown
+}
+
+func readDER(content []byte) ([][]byte, error) {
+	switch kindOf(content) {
+	case aCertificate:
 		if !isSequence(content) {
-			return nil, errElement // in BER, where its signature would not hold
+			return nil, errBER
 		}
 		return [][]byte{content}, nil
-	case seq.PeekASN1Tag(cbasn1.OBJECT_IDENTIFIER):
+	case aPKCS7:
 		return readPKCS7(content)
-	case seq.PeekASN1Tag(cbasn1.INTEGER):
+	case aPFX:
 		b, err := pkcs12.Decode(content, "")
 		if err != nil {
-			return nil, unreadable(msgPKCS12Unreadable, err)
+			return nil, refusal(msgPKCS12Unreadable, err)
 		}
 		if len(b.Certificates) == 0 {
 			return nil, errNoCertificate

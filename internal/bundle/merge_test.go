@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +66,15 @@ func TestReadMerge(t *testing.T) {
 		{"PEM", []string{text(t, "ec.pem"), text(t, "ca.pem")}, both},
 		{"PEM, both in one", []string{text(t, "ec.pem") + text(t, "ca.pem")}, both},
 		{"PEM in base64", []string{b64(crlf(text(t, "ec.pem") + text(t, "ca.pem")))}, both},
+		{"PEM, TRUSTED", []string{output(t, "x509", "-in", "ec.pem", "-trustout"), ca}, both},
+		{"PEM, with a CSR", []string{output(t, "req", "-new", "-key", "ec.key", "-subj", "/CN=x") + text(t, "ec.pem"), ca}, both},
+		{"PEM, PKCS#7 under CERTIFICATE", []string{strings.ReplaceAll(bundle, "PKCS7", "CERTIFICATE")}, both},
+		{"base64 of base64", []string{b64(leaf), b64(ca)}, both},
+		{"base64 of base64, folded", []string{b64(fold(leaf, "\r\n") + "\r\n"), fold(b64(fold(ca, "\n")), "\n")}, both},
+		{"base64 of base64, with the END line", []string{b64(fold(leaf, "\n") + "\n-----END CERTIFICATE-----\n"), ca}, both},
+		{"base64 of base64, joined", []string{b64(leaf + "-----END CERTIFICATE-----"), b64(strings.ReplaceAll(text(t, "ca.pem"), "\n", ""))}, both},
+		{"base64 with the END line", []string{leaf + "-----END CERTIFICATE-----", ca}, both},
+		{"base64 of the base64 of PKCS#7", []string{b64(b64(bundleDER))}, both},
 		{"PKCS#7 of openssl", []string{b64(bundleDER)}, both},
 		{"PKCS#7 of smallstep", []string{b64(string(degenerate))}, both},
 		{"PKCS#7 in PEM", []string{bundle}, both},
@@ -117,19 +128,20 @@ func TestReadMergeRefuses(t *testing.T) {
 		{"no base64", []string{"%%%"}, msgInvalid, nil},
 		{"certificate cut", []string{leaf[:100]}, msgInvalid, nil},
 		{"certificate with more", []string{b64(string(der(t, "ec.pem")) + "x")}, msgInvalid, nil},
-		{"certificate in BER", []string{b64("\x30\x80" + string(der(t, "ec.pem"))[4:] + "\x00\x00")}, msgInvalid, errElement},
+		{"certificate in BER", []string{b64("\x30\x80" + string(der(t, "ec.pem"))[4:] + "\x00\x00")}, msgInvalid, errBER},
 		{"an INTEGER", []string{"AgEB"}, msgInvalid, errElement},
 		{"an empty SEQUENCE", []string{"MAA="}, msgInvalid, errElement},
 		{"a NULL in a SEQUENCE", []string{"MAIFAA=="}, msgInvalid, errElement},
 		{"PKCS#7 of another type", []string{b64(enveloped)}, msgInvalid, errPKCS7},
 		{"PKCS#7 without certificates", []string{noCerts}, msgInvalid, nil},
-		{"PEM of a key", []string{text(t, "ec.pem") + text(t, "ec.key")}, msgPEMUnexpected, errBlockType},
+		{"PEM of a key", []string{text(t, "ec.pem") + text(t, "ec.key")}, msgPEMUnexpected, errKeyBlock},
 		{"PEM of nothing", []string{"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}, msgPEMUnreadable, errCertificate},
 		{"PEM of no PKCS#7", []string{strings.ReplaceAll(text(t, "ec.pem"), "CERTIFICATE", "PKCS7")}, msgPEMUnreadable, errPKCS7},
 		{"PEM in one line", []string{strings.ReplaceAll(text(t, "ec.pem"), "\n", "")}, msgPEMUnexpected, errNoLineBreaks},
 		{"PFX with password", []string{pfx(t, "ec", "secret")}, msgPKCS12Unreadable, pkcs12.ErrPassword},
-		{"PFX, costly", []string{pfx(t, "ec", "", "-iter", "300000")}, msgCostly, pkcs12.ErrTooCostly},
+		{"PFX, costly", []string{pfx(t, "ec", "", "-iter", "1000001")}, msgCostly, pkcs12.ErrTooCostly},
 		{"PFX without certificate", []string{b64(output(t, "pkcs12", "-export", "-nocerts", "-inkey", "ec.key", "-passout", "pass:"))}, msgInvalid, errNoCertificate},
+		{"base64 three times", []string{b64(b64(leaf))}, msgInvalid, errElement},
 		{"too many elements", make([]string, maxCertificates+1), msgTooLong, nil},
 		{"too many certificates", []string{leaf, strings.Repeat(text(t, "ec.pem"), maxCertificates)}, msgTooLong, nil},
 		{"too long", []string{leaf, strings.Repeat("A", maxText)}, msgTooLong, nil},
@@ -140,6 +152,9 @@ func TestReadMergeRefuses(t *testing.T) {
 		if !ok {
 			t.Errorf("%s: %d certificates, %v", tt.name, len(got), err)
 			continue
+		}
+		if len(tt.x5c) > 0 && tt.msg != msgTooLong && !strings.Contains(refusal.Text(), fmt.Sprintf("Element %d of x5c: ", max(slices.IndexFunc(tt.x5c, func(e string) bool { return e != leaf }), 0)+1)) {
+			t.Errorf("%s: %s", tt.name, refusal.Text())
 		}
 		if refusal.Msg != tt.msg || tt.cause != nil && !errors.Is(err, tt.cause) {
 			t.Errorf("%s: %v", tt.name, err)
@@ -153,6 +168,8 @@ func FuzzReadMerge(f *testing.F) {
 		text(f, "ec.pem") + text(f, "ca.pem"),
 		output(f, "crl2pkcs7", "-nocrl", "-certfile", "ec.pem"),
 		b64(output(f, "crl2pkcs7", "-nocrl", "-certfile", "ec.pem", "-outform", "DER")),
+		b64(b64(string(der(f, "ec.pem"))) + "-----END CERTIFICATE-----"),
+		b64(strings.ReplaceAll(text(f, "ec.pem"), "\n", "")),
 		pfx(f, "ec", ""),
 	} {
 		f.Add(seed, "MAA=")

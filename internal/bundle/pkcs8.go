@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"encoding/asn1"
-	"errors"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -11,14 +10,6 @@ import (
 var (
 	oidRSAEncryption = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1} // RFC 8017, appendix A.1
 	oidECPublicKey   = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}     // RFC 5480, section 2.1.1
-)
-
-var (
-	errPKCS1         = errors.New("an RSA PRIVATE KEY that is not DER")
-	errSEC1          = errors.New("an EC PRIVATE KEY that is not DER")
-	errCurve         = errors.New("an EC PRIVATE KEY without a curve")
-	errExplicitCurve = errors.New("an EC PRIVATE KEY whose curve is not named")
-	errTwoCurves     = errors.New("an EC PRIVATE KEY with a curve other than that of EC PARAMETERS")
 )
 
 // isPrivateKeyInfo reports whether der has the outer form of PKCS#8 (RFC 5958,

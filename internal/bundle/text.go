@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/pem"
-	"errors"
 	"strings"
 )
 
@@ -12,19 +11,15 @@ import (
 // certificates.md, 14).
 const maxText = 200 << 10
 
-// maxCertificates bounds what one import or merge may hold.
-const maxCertificates = 100
+// Bounds of one import or merge.
+const (
+	maxCertificates = 100
+	maxBlocks       = maxCertificates + 20 // of PEM: a key, and what is passed over
+)
 
 // marker begins a PEM block. With its blank it occurs in no base64, URL alphabet
 // included.
 const marker = "-----BEGIN "
-
-var (
-	errNoLineBreaks = errors.New("a PEM block without line breaks")
-	errBlock        = errors.New("a PEM block that cannot be decoded")
-	errBlockType    = errors.New("a PEM block of an unexpected type")
-	errHeaders      = errors.New("a PEM block with headers: the old encryption of OpenSSL, or another kind of message")
-)
 
 // unwrap finds out what s is: PEM text, also within base64, or else the bytes that
 // s encodes in base64.
@@ -34,7 +29,10 @@ func unwrap(s string) (content []byte, isPEM bool, err error) {
 	}
 	content, err = decodeBase64(s)
 	if err != nil {
-		return nil, false, err
+		if strings.ContainsRune(s, 0) {
+			return nil, false, errUTF16
+		}
+		return nil, false, errBase64
 	}
 	// DER may hold the marker, in a comment say, and begins with a SEQUENCE: '0',
 	// and a length that is no ASCII character in anything longer than 127 bytes.
@@ -45,8 +43,10 @@ func unwrap(s string) (content []byte, isPEM bool, err error) {
 }
 
 // decodeBase64 takes the standard and the URL alphabet, with or without padding,
-// with blanks and line breaks anywhere.
+// with blanks and line breaks anywhere. It stops at the END line of a PEM block,
+// which remains where somebody joins all lines but the first.
 func decodeBase64(s string) ([]byte, error) {
+	s, _, _ = strings.Cut(s, "-----END ")
 	plain := strings.Map(func(r rune) rune {
 		switch r {
 		case ' ', '\t', '\r', '\n', '\ufeff': // the last is a byte order mark
@@ -66,7 +66,7 @@ func decodeBase64(s string) ([]byte, error) {
 // too.
 func decodePEM(text []byte) ([]*pem.Block, error) {
 	count := bytes.Count(text, []byte(marker))
-	if count > maxCertificates+2 { // a key and its EC PARAMETERS
+	if count > maxBlocks {
 		return nil, &Error{Msg: msgTooLong}
 	}
 	// A byte order mark would hide the first block.
@@ -77,16 +77,13 @@ func decodePEM(text []byte) ([]*pem.Block, error) {
 		if b, rest = pem.Decode(rest); b == nil {
 			break
 		}
-		if len(b.Headers) > 0 {
-			return nil, &Error{Msg: msgPEMUnexpected, Err: errHeaders}
-		}
 		blocks = append(blocks, b)
 	}
 	if len(blocks) != count {
 		if !bytes.ContainsRune(text, '\n') {
-			return nil, &Error{Msg: msgPEMUnexpected, Err: errNoLineBreaks}
+			return nil, refusal(msgPEMUnexpected, errNoLineBreaks)
 		}
-		return nil, &Error{Msg: msgPEMUnreadable, Err: errBlock}
+		return nil, refusal(msgPEMUnreadable, errBlock)
 	}
 	return blocks, nil
 }

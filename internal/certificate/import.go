@@ -53,11 +53,11 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	}
 	given, err := pki.ParsePKCS8(in.KeyPKCS8)
 	if err != nil {
-		return nil, invalid("value", msgContent)
+		return nil, content("value", err)
 	}
 	certs, err := parseCertificates(in.Certificates)
 	if err != nil {
-		return nil, invalid("value", msgContent)
+		return nil, content("value", err)
 	}
 	m, err := match("value", certs, given.Public(), in.LeafHint, now)
 	if err != nil {

@@ -206,6 +206,8 @@ func TestImportRefusals(t *testing.T) {
 	_, otherCert, _ := strings.Cut(other.pem, "-----BEGIN CERTIFICATE-----")
 	weak := made(t, "30", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024")
 	edwards := made(t, "30", "-algorithm", "ED25519")
+	brainpool := made(t, "30", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1")
+	cut := []byte{0x30, 7, 2, 1, 0, 0x30, 0, 4, 0} // an algorithm without an OID
 	text := func(m material) string {
 		return string(openssl(t, nil, "pkey", "-in", m.key)) + string(openssl(t, nil, "x509", "-in", m.leaf))
 	}
@@ -223,14 +225,19 @@ func TestImportRefusals(t *testing.T) {
 		{"no certificate", certificate.ImportParams{Value: hidden(keyOnly)}, ""},
 		{"another key", certificate.ImportParams{Value: hidden(keyOnly + "-----BEGIN CERTIFICATE-----" + otherCert)}, "does not match the public part"},
 		{"expired", certificate.ImportParams{Value: hidden(expired.pem)}, "X509 Certificate is already expired"},
-		{"RSA of 1024 bits", certificate.ImportParams{Value: hidden(text(weak))}, ""},
-		{"Ed25519", certificate.ImportParams{Value: hidden(text(edwards))}, ""},
+		{"RSA of 1024 bits", certificate.ImportParams{Value: hidden(text(weak))}, "The private key is RSA of 1024 bits, which is not supported"},
+		{"Ed25519", certificate.ImportParams{Value: hidden(text(edwards))}, "The private key is Ed25519, which is not supported"},
+		{"brainpool", certificate.ImportParams{Value: hidden(text(brainpool))}, "The private key is EC on brainpoolP256r1, which is not supported"},
+		{"a key that is cut", certificate.ImportParams{Value: hidden(certOnly + string(toPEM("PRIVATE KEY", cut)))}, "Error: One or more X.509 properties are invalid. The private key: malformed PKCS#8"},
+		{"a broken certificate", certificate.ImportParams{Value: hidden(p.pem + certOnly + "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n")},
+			"Error: One or more X.509 properties are invalid. Certificate 3: malformed certificate"},
 		{"rubbish", certificate.ImportParams{Value: hidden("AAAA")}, "PKCS#12 X.509 certificate content can not be read"},
 		{"rubbish, PEM wanted", certificate.ImportParams{Value: hidden("AAAA"), Policy: form(issuance.PEM)}, "PEM X.509 certificate content can not be read"},
 		{"PEM, PFX wanted", certificate.ImportParams{Value: hidden(p.pem), Policy: form(issuance.PKCS12)}, "PKCS#12 X.509 certificate content can not be read"},
 		{"PFX, PEM wanted", certificate.ImportParams{Value: hidden(pfx), Password: hidden("right"), Policy: form(issuance.PEM)}, "PEM X.509 certificate content can not be read"},
 		{"unknown form", certificate.ImportParams{Value: hidden(p.pem), Policy: form("text/plain")}, "policy.secret_props"},
-		{"wrong password", certificate.ImportParams{Value: hidden(pfx), Password: hidden("hunter2")}, "PKCS#12 X.509 certificate content can not be read"},
+		{"wrong password", certificate.ImportParams{Value: hidden(pfx), Password: hidden("hunter2")},
+			"in valid PKCS#12 format. The password does not open it, or it is damaged."},
 		{"long password", certificate.ImportParams{Value: hidden(pfx), Password: hidden(strings.Repeat("ä", 201))}, "pwd"},
 		{"too long", certificate.ImportParams{Value: hidden(p.pem + strings.Repeat("\n", 200<<10))}, "too long"},
 		{"a secret too long", certificate.ImportParams{Value: hidden(p.pem + strings.Repeat(string(toPEM("CERTIFICATE", huge(t, root))), 90))}, "too long"},

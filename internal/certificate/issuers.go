@@ -22,7 +22,7 @@ type IssuerParams struct {
 	AccountID      *string
 	Password       *seal.Value
 	OrganizationID *string
-	Admins         []issuance.Admin
+	Admins         []Admin
 	Enabled        *bool
 }
 

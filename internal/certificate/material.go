@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto"
 	"errors"
+	"fmt"
 	"time"
 
 	"coffer/internal/bundle"
+	"coffer/internal/fault"
 	"coffer/internal/pki"
 )
 
@@ -28,14 +30,39 @@ func buildError(field string, err error) error {
 	return err
 }
 
-// content turns what the codec refuses into the refusal of a field.
+// content turns what a codec refuses of what was brought, its private key included,
+// into the refusal of a field: the contract's sentence, then the cause.
 func content(field string, err error) error {
-	var e *bundle.Error
-	if errors.As(err, &e) {
-		return invalid(field, e.Msg)
+	if e, ok := errors.AsType[*bundle.Error](err); ok {
+		return refused(field, e.Text(), e)
 	}
-	return invalid(field, msgContent)
+	var detail string
+	if e, ok := errors.AsType[*certificateError](err); ok {
+		detail = fmt.Sprintf("Certificate %d: %v.", e.number, e.err)
+	} else if e, ok := errors.AsType[*pki.KeyTypeError](err); ok {
+		detail = "The private key is " + e.Kind + ", which is not supported: " + supportedKeys
+	} else {
+		detail = fmt.Sprintf("The private key: %v.", err) // holds nothing of it (pki.ParsePKCS8)
+	}
+	return refused(field, msgContent+" "+detail, err)
 }
+
+// refused is invalid with the cause, for the log.
+func refused(field, msg string, err error) error {
+	return &fault.Error{Kind: fault.Invalid, Field: field, Msg: msg, Err: err}
+}
+
+const supportedKeys = "keys are RSA of 2048, 3072 or 4096 bits, or EC on P-256, P-384, P-521 or P-256K."
+
+// certificateError is why one of several certificates cannot be read.
+type certificateError struct {
+	number int // from 1, in the order of the input
+	err    error
+}
+
+func (e *certificateError) Error() string { return fmt.Sprintf("certificate %d: %v", e.number, e.err) }
+
+func (e *certificateError) Unwrap() error { return e.err }
 
 // parseCertificates reads DER certificates; there is at least one.
 func parseCertificates(ders [][]byte) ([]*pki.Certificate, error) {
@@ -46,7 +73,7 @@ func parseCertificates(ders [][]byte) ([]*pki.Certificate, error) {
 	for i, der := range ders {
 		c, err := pki.ParseCertificate(der)
 		if err != nil {
-			return nil, err
+			return nil, &certificateError{i + 1, err}
 		}
 		out[i] = c
 	}

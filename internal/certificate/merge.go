@@ -107,7 +107,7 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 	}
 	certs, err := parseCertificates(ders)
 	if err != nil {
-		return nil, invalid("x5c", msgContent)
+		return nil, content("x5c", err)
 	}
 	public, err := pki.ParsePublic(op.Public)
 	if err != nil {

@@ -55,26 +55,14 @@ type world struct {
 	enrolled []issuance.Operation // guarded by mu
 }
 
-type issuerFunc func(issuance.Order) (issuance.Answer, error)
+type issuerFunc func(issuance.Order) (*issuance.Issued, error)
 
-func (f issuerFunc) Begin(context.Context, issuance.Order) (issuance.Answer, error) {
-	return issuance.Pending{State: seal.NewValue([]byte("begun"))}, nil
-}
-
-func (f issuerFunc) Continue(_ context.Context, o issuance.Order, _ seal.Value) (issuance.Answer, error) {
-	return f(o)
-}
+func (f issuerFunc) Issue(_ context.Context, o issuance.Order) (*issuance.Issued, error) { return f(o) }
 
 func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	t.Helper()
-	return newWorldIn(t, storetest.SQLite, change...)
-}
-
-// newWorldIn is newWorld over the database of a place.
-func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) *world {
-	t.Helper()
 	w := &world{TB: t, grants: accesstest.New(t)}
-	cfg := place(t)
+	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
 			return f.Hook(point, when)
@@ -99,13 +87,14 @@ func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...fun
 	}
 	c := certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: w.sealer, Keys: w, Now: w.now, Logger: slog.New(slog.DiscardHandler),
-		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}, "test": issuerFunc(func(o issuance.Order) (issuance.Answer, error) {
+		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}, "test": issuerFunc(func(o issuance.Order) (*issuance.Issued, error) {
 			if f := w.issuer.Load(); f != nil {
 				return (*f)(o)
 			}
 			return nil, errors.New("the provider is away")
 		})},
-		Wake: func() { w.wakes.Add(1) },
+		Wake:  func() { w.wakes.Add(1) },
+		Fresh: fresh.Source{Commits: w.db.Commits()},
 		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
 			return func(op *issuance.Operation, err error) {
 				w.mu.Lock()

@@ -2,7 +2,6 @@ package keyvault
 
 import (
 	"coffer/internal/certificate"
-	"coffer/internal/issuance"
 	"coffer/internal/object"
 	"coffer/internal/pipeline"
 	"coffer/internal/rest"
@@ -88,9 +87,9 @@ func parseIssuer(_ pipeline.Request, in *rest.Input) certificate.IssuerParams {
 	o := in.Object("org_details")
 	p.OrganizationID = o.Text("id")
 	if admins := o.Objects("admin_details"); admins != nil {
-		p.Admins = make([]issuance.Admin, len(admins))
+		p.Admins = make([]certificate.Admin, len(admins))
 		for i, a := range admins {
-			p.Admins[i] = issuance.Admin{
+			p.Admins[i] = certificate.Admin{
 				FirstName: a.Text("first_name"), LastName: a.Text("last_name"), Email: a.Text("email"), Phone: a.Text("phone"),
 			}
 		}

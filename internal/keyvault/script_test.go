@@ -130,6 +130,9 @@ func (s *script) fill(t *testing.T, text string) string {
 	t.Helper()
 	return placeholder.ReplaceAllStringFunc(text, func(p string) string {
 		name := p[1 : len(p)-1]
+		if rest, ok := strings.CutPrefix(name, "base64:"); ok {
+			return base64.StdEncoding.EncodeToString([]byte(s.fill(t, "{"+rest+"}")))
+		}
 		if csr, ok := strings.CutPrefix(name, "sign:"); ok {
 			der := must(base64.StdEncoding.DecodeString(s.vars[csr]))
 			req := must(x509.ParseCertificateRequest(der))

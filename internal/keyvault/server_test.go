@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"coffer/internal/certificate"
 	"coffer/internal/fresh"
 )
 
@@ -164,7 +165,6 @@ func openssl(t *testing.T, name string, args ...string) string {
 func BenchmarkGetCertificate(b *testing.B) {
 	w := newWorld(b)
 	w.config.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) // that of the world grows
-	w.config.Fresh = fresh.Source{}
 	w.serve(b)
 	m := testMaterial()
 	body := string(must(json.Marshal(map[string]string{"value": m.pem})))
@@ -189,7 +189,8 @@ func BenchmarkGetCertificate(b *testing.B) {
 		}
 	}
 	b.Run("database", run)
-	w.config.Fresh = fresh.Source{Commits: w.db.Commits()}
+	w.rules.Fresh = fresh.Source{Commits: w.db.Commits()}
+	w.config.Certificates = must(certificate.NewService(w.rules))
 	w.serve(b)
 	b.Run("memory", run)
 }

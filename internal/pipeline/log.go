@@ -47,6 +47,9 @@ func (c *call) log(a *rest.Answer) {
 	}
 	if f := a.Failure; f != nil {
 		attrs = append(attrs, slog.String("code", f.Code))
+		if logger.Enabled(ctx, slog.LevelDebug) {
+			attrs = append(attrs, slog.String("message", f.Message))
+		}
 		if f.Internal != nil {
 			attrs = append(attrs, slog.Any("error", f.Internal))
 		}

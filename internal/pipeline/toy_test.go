@@ -560,3 +560,18 @@ func TestInsideStaysInside(t *testing.T) {
 		t.Errorf("%d %s; log %s", rec.Code, rec.Body, d.log)
 	}
 }
+
+// At debug the log has what the caller was told, beside the cause and the request id.
+func TestMessagesAreLoggedAtDebug(t *testing.T) {
+	for level, want := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelDebug: true} {
+		d := newDoor(t)
+		d.Logger = slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: level}))
+		d.mount(t)
+		if rec := d.do("GET", "/toy/nothing", "", "ann"); rec.Code != 404 {
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+		if strings.Contains(d.log.String(), `message="There is no such toy."`) != want {
+			t.Errorf("at %v: %s", level, d.log)
+		}
+	}
+}

@@ -121,20 +121,20 @@ func TestCostlyFilesAreRefusedBeforeAnyDerivation(t *testing.T) {
 		pfx  []byte
 		want error
 	}{
-		{"MAC of 1e6", pfxOf(t, empty, 1_000_000), ErrTooCostly},
+		{"MAC over the bound", pfxOf(t, empty, MaxIterations+1), ErrTooCostly},
 		{"MAC of 2^62", pfxOf(t, empty, 1<<62), ErrTooCostly},
-		{"key of 1e6", pfxOf(t, shrouded(pbe(count(1_000_000)), 1), 0), ErrTooCostly},
+		{"key over the bound", pfxOf(t, shrouded(pbe(count(MaxIterations+1)), 1), 0), ErrTooCostly},
 		// The MAC does not fit: had it been tried first, this were ErrPassword.
-		{"key of 1e6 behind a cheap MAC", pfxOf(t, shrouded(pbe(count(1_000_000)), 1), 1), ErrTooCostly},
-		{"key and IV together", pfxOf(t, shrouded(pbe(count(maxCost/3+1)), 1), 1), ErrTooCostly},
-		{"many, together", pfxOf(t, shrouded(pbe(count(10_000)), 21), 1), ErrTooCostly},
-		{"key and MAC together", pfxOf(t, shrouded(pbe(count(100_000)), 1), 300_001), ErrTooCostly},
+		{"key over the bound behind a cheap MAC", pfxOf(t, shrouded(pbe(count(MaxIterations+1)), 1), 1), ErrTooCostly},
+		{"keys and IVs together", pfxOf(t, shrouded(pbe(count(MaxCost/6+1)), 2), 1), ErrTooCostly},
+		{"many, together", pfxOf(t, shrouded(pbe(count(MaxCost/60+1)), 20), 1), ErrTooCostly},
+		{"keys and MAC together", pfxOf(t, shrouded(pbe(count(MaxCost/12)), 4), 1), ErrTooCostly},
 		{"PBKDF2 of 1e9", pfxOf(t, shrouded(pbes2(oidPBKDF2, 1_000_000_000), 1), 1), ErrTooCostly},
-		{"PBKDF2, two blocks of SHA-1", pfxOf(t, shrouded(pbes2(oidPBKDF2, maxCost/2+1), 1), 1), ErrTooCostly},
+		{"PBKDF2, two blocks of SHA-1", pfxOf(t, shrouded(pbes2(oidPBKDF2, MaxCost/20+1), 10), 1), ErrTooCostly},
 		{"scrypt of 2^30", pfxOf(t, shrouded(pbes2(oidScrypt, 1<<30, 8, 1), 1), 1), ErrTooCostly},
 		{"scrypt, product overflows", pfxOf(t, shrouded(pbes2(oidScrypt, 1<<62, 1<<62, 1<<62), 1), 1), ErrTooCostly},
 		{"scrypt, parallel", pfxOf(t, shrouded(pbes2(oidScrypt, 2, 1, maxScrypt/2+1), 1), 1), ErrTooCostly},
-		{"scrypt of 64 MiB, twice", pfxOf(t, shrouded(pbes2(oidScrypt, maxScrypt/8, 8, 1), 2), 1), ErrTooCostly},
+		{"scrypt of 64 MiB, ten times", pfxOf(t, shrouded(pbes2(oidScrypt, maxScrypt/8, 8, 1), 10), 1), ErrTooCostly},
 		{"count of 2^80", pfxOf(t, shrouded(pbe(new(big.Int).Lsh(count(1), 80)), 1), 1), ErrFormat},
 		{"count of 0", pfxOf(t, shrouded(pbe(count(0)), 1), 1), ErrFormat},
 		{"count of -1", pfxOf(t, shrouded(pbe(count(-1)), 1), 1), ErrFormat},
@@ -147,6 +147,9 @@ func TestCostlyFilesAreRefusedBeforeAnyDerivation(t *testing.T) {
 		{"long salt", pfxOf(t, shrouded(pbes2With(maxSalt, 16, oidPBKDF2, 1), 1), 1), ErrPassword},
 		{"longer salt", pfxOf(t, shrouded(pbes2With(maxSalt+1, 16, oidPBKDF2, 1), 1), 1), ErrFormat},
 		{"short initialization vector", pfxOf(t, shrouded(pbes2With(8, 15, oidPBKDF2, 1), 1), 0), ErrFormat},
+		// GnuTLS derives for each certificate: 600,000 for the MAC and seven times more.
+		{"eight times 600,000", pfxOf(t, shrouded(pbe(count(200_000)), 7), 600_000), ErrPassword},
+		{"and once", pfxOf(t, shrouded(pbe(count(200_000)), 7), 600_001), ErrTooCostly},
 		{"within the bounds", pfxOf(t, shrouded(pbe(count(1)), 1), 1), ErrPassword},
 	}
 	for _, tt := range tests {
@@ -157,7 +160,7 @@ func TestCostlyFilesAreRefusedBeforeAnyDerivation(t *testing.T) {
 		}
 	}
 	for _, algorithm := range []cryptobyte.BuilderContinuation{
-		pbe(count(1_000_000)), pbe(count(200_001)), pbes2(oidPBKDF2, 300_001), pbes2(oidScrypt, 1<<20, 8, 1),
+		pbe(count(MaxIterations + 1)), pbes2(oidPBKDF2, MaxIterations+1), pbes2(oidScrypt, 1<<20, 8, 1),
 	} {
 		if _, err := DecryptPKCS8(encryptedKey(t, algorithm), "secret"); !errors.Is(err, ErrTooCostly) {
 			t.Errorf("DecryptPKCS8: %v", err)
@@ -168,10 +171,13 @@ func TestCostlyFilesAreRefusedBeforeAnyDerivation(t *testing.T) {
 // TestHiddenCostIsRefused has a key within the encrypted part, where its cost shows
 // only after the first derivation.
 func TestHiddenCostIsRefused(t *testing.T) {
-	for _, n := range []int64{1_000_000, maxCost / 3} {
-		key := safeOf(t, oidShroudedKeyBag, encryptedKey(t, pbe(big.NewInt(n))), 1)
-		if _, err := Decode(encryptedPFX(t, legacy, key), ""); !errors.Is(err, ErrTooCostly) {
-			t.Errorf("%d: %v", n, err)
+	for _, tt := range []struct {
+		count int64
+		keys  int
+	}{{MaxIterations + 1, 1}, {MaxCost / 6, 2}} { // three hashes each
+		keys := safeOf(t, oidShroudedKeyBag, encryptedKey(t, pbe(big.NewInt(tt.count))), tt.keys)
+		if _, err := Decode(encryptedPFX(t, legacy, keys), ""); !errors.Is(err, ErrTooCostly) {
+			t.Errorf("%d keys of %d: %v", tt.keys, tt.count, err)
 		}
 	}
 }
@@ -180,7 +186,7 @@ func TestHiddenCostIsRefused(t *testing.T) {
 // the form that fitted the MAC is tried first.
 func TestTheMACTellsTheFormOfAnEmptyPassword(t *testing.T) {
 	l := legacy
-	l.encryption = pbe(big.NewInt(maxCost / 6)) // three hashes each
+	l.encryption = pbe(big.NewInt(MaxCost / 6)) // three hashes each
 	if _, err := Decode(encryptedPFX(t, l, []byte{0x30, 0}), ""); err != nil {
 		t.Error(err)
 	}
@@ -287,6 +293,9 @@ func TestBounds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		b, err := Decode(tt.pfx, "")
+		if tt.name == "two keys" && !errors.Is(err, ErrTwoKeys) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 		switch {
 		case tt.certs < 0 && !errors.Is(err, ErrFormat):
 			t.Errorf("%s: %v", tt.name, err)

@@ -29,21 +29,18 @@ type Certificate struct {
 // are the same. A file without MAC is taken as it is.
 //
 // The error wraps [ErrPassword], [ErrTooCostly] or [ErrFormat]; more than one
-// private key is an ErrFormat. CRLs and other bags are passed over.
+// private key is [ErrTwoKeys]. CRLs and other bags are passed over.
 func Decode(pfx []byte, password string) (*Bundle, error) {
 	forms, err := passwordForms(password)
 	if err != nil {
 		return nil, err
 	}
-	p := parser{}
+	p := parser{budget: MaxCost}
 	f, err := p.parseFile(pfx)
 	if err != nil {
 		return nil, err
 	}
-	if p.cost > maxCost {
-		return nil, ErrTooCostly
-	}
-	o := opener{forms: forms, budget: maxCost}
+	o := opener{forms: forms, budget: MaxCost}
 	if f.mac != nil {
 		if err := o.verify(f.mac, f.authSafe); err != nil {
 			return nil, err
@@ -82,13 +79,13 @@ func DecryptPKCS8(encrypted []byte, password string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p parser
+	p := parser{budget: MaxCost}
 	s := cryptobyte.String(der)
 	info, err := p.parseEncryptedKey(&s)
 	if err != nil {
 		return nil, err
 	}
-	o := opener{forms: forms, budget: maxCost}
+	o := opener{forms: forms, budget: MaxCost}
 	return o.open(info)
 }
 
@@ -103,7 +100,7 @@ func (b *Bundle) add(bag bag, o *opener) error {
 		return nil
 	}
 	if b.KeyPKCS8 != nil {
-		return badFormat("more than one private key")
+		return ErrTwoKeys
 	}
 	key := bag.key
 	if bag.sealedKey != nil {

@@ -199,3 +199,22 @@ func TestDecryptPKCS8RefusesOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesOf600000IterationsAreRead has the parameters of NSS, today's and those of
+// old versions of Firefox.
+func TestFilesOf600000IterationsAreRead(t *testing.T) {
+	for name, args := range map[string][]string{
+		"NSS":               {"-keypbe", "AES-256-CBC", "-certpbe", "AES-128-CBC", "-macalg", "sha256"},
+		"Firefox, formerly": {"-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"},
+	} {
+		base := []string{"pkcs12", "-export", "-inkey", "leaf.key", "-in", "leaf.pem", "-certfile", "ca.pem", "-iter", "600000",
+			"-passout", "pass:secret", "-out", "many.p12"}
+		mustOpenSSL(t, append(base, args...)...)
+		b, err := Decode(read(t, "many.p12"), "secret")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !bytes.Equal(b.KeyPKCS8, made.key) || len(b.Certificates) != 2 {
+			t.Errorf("%s: another key or %d certificates", name, len(b.Certificates))
+		}
+	}
+}

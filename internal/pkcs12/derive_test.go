@@ -65,7 +65,7 @@ func TestDeriveBytesFromNothing(t *testing.T) {
 
 func TestDeriveCostCountsHashes(t *testing.T) {
 	for _, tt := range []struct{ iterations, size, hashSize, want int }{
-		{1, 1, 20, 1}, {1, 20, 20, 1}, {1, 21, 20, 2}, {2000, 24, 20, 4000}, {maxCost, 64, 20, 4 * maxCost},
+		{1, 1, 20, 1}, {1, 20, 20, 1}, {1, 21, 20, 2}, {2000, 24, 20, 4000}, {MaxCost, 64, 20, 4 * MaxCost},
 	} {
 		if got := deriveCost(tt.iterations, tt.size, tt.hashSize); got != tt.want {
 			t.Errorf("%+v: %d", tt, got)

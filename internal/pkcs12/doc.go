@@ -5,7 +5,8 @@
 //
 //   - No work is done before it is bounded (bounds.go): the iterations of all key
 //     derivations of a file are added up from its headers, and a file that asks for
-//     more than the budget is refused before the first hash.
+//     more than the budget, or for too many in one of them, is refused before the
+//     first hash.
 //   - BER is read like DER, at every level: Windows, Java and devices stream it.
 //   - Keys and certificates are bytes that pass through. What crypto/x509 does not
 //     parse, like a key on P-256K, is not lost on the way.

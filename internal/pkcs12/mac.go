@@ -81,7 +81,7 @@ func parseMAC(macData cryptobyte.String) (*mac, error) {
 func parseHMAC(oid asn1.ObjectIdentifier, s cryptobyte.String, digest []byte) (*mac, error) {
 	newHash, ok := findHash(digests, oid)
 	if !ok {
-		return nil, badFormat("MAC %v is not supported", oid)
+		return nil, unsupported("the MAC", oid)
 	}
 	salt, err := readSalt(&s)
 	if err != nil {
@@ -124,7 +124,7 @@ func parsePBMAC1(params cryptobyte.String, digest []byte) (*mac, error) {
 	}
 	newHash, ok := findHash(hmacs, macOID)
 	if !ok {
-		return nil, badFormat("MAC %v is not supported", macOID)
+		return nil, unsupported("the MAC", macOID)
 	}
 	if k.keySize < minPBMAC1Key {
 		return nil, badFormat("the key of the MAC is of under %d bytes", minPBMAC1Key)

@@ -64,8 +64,8 @@ type bag struct {
 
 // parser reads files and counts what it meets.
 type parser struct {
-	bags int // so far
-	cost int // of deriving once for all that was read so far, in hash iterations
+	bags   int    // so far
+	budget budget // what is left of it when each derivation that was read is made once
 }
 
 // parseFile reads a PFX (RFC 7292, section 4).
@@ -99,7 +99,9 @@ func (p *parser) parseFile(pfx []byte) (*file, error) {
 		if f.mac, err = parseMAC(macData); err != nil {
 			return nil, err
 		}
-		p.cost += f.mac.cost
+		if err := p.budget.spend(f.mac.cost); err != nil {
+			return nil, err
+		}
 	}
 	f.contents, err = p.parseAuthenticatedSafe(f.authSafe)
 	return &f, err
@@ -139,7 +141,7 @@ func (p *parser) parseAuthenticatedSafe(in []byte) ([]content, error) {
 		case contentType.Equal(oidEncryptedData):
 			c.sealed, err = p.parseEncryptedData(value)
 		default:
-			err = badFormat("content type %v is not supported", contentType)
+			err = unsupported("the content type", contentType)
 		}
 		if err != nil {
 			return nil, err
@@ -204,8 +206,7 @@ func (p *parser) parseScheme(s *cryptobyte.String) (*scheme, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cost += scheme.cost
-	return scheme, nil
+	return scheme, p.budget.spend(scheme.cost)
 }
 
 // parseSafeContents reads a SEQUENCE OF SafeBag (RFC 7292, section 4.2) in DER.

@@ -72,7 +72,7 @@ func parseKDF(s *cryptobyte.String) (*kdf, error) {
 	case oid.Equal(oidScrypt):
 		return parseScrypt(salt, seq)
 	}
-	return nil, badFormat("key derivation %v is not supported", oid)
+	return nil, unsupported("the key derivation", oid)
 }
 
 // parsePBKDF2 reads what follows the salt in PBKDF2-params (RFC 8018, appendix A.2).
@@ -94,7 +94,7 @@ func parsePBKDF2(salt []byte, seq cryptobyte.String) (*kdf, error) {
 	}
 	newHash, ok := findHash(hmacs, prf)
 	if !ok {
-		return nil, badFormat("pseudorandom function %v is not supported", prf)
+		return nil, unsupported("the pseudorandom function", prf)
 	}
 	return &kdf{
 		keySize: keySize,

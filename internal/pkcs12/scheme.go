@@ -66,7 +66,7 @@ func findCipher(list []blockCipher, oid asn1.ObjectIdentifier) (blockCipher, err
 			return c, nil
 		}
 	}
-	return blockCipher{}, badFormat("encryption %v is not supported", oid)
+	return blockCipher{}, unsupported("the encryption", oid)
 }
 
 // scheme is a password-based encryption with its parameters.
@@ -167,14 +167,14 @@ func readSalt(s *cryptobyte.String) ([]byte, error) {
 	return salt, nil
 }
 
-// readIterations reads a count from 1 to maxCost: no derivation costs less than its
-// count, and what costs add up to cannot overflow.
+// readIterations reads a count from 1 to MaxIterations: what costs add up to cannot
+// overflow.
 func readIterations(s *cryptobyte.String) (int, error) {
 	var n int64
 	if !s.ReadASN1Integer(&n) || n < 1 {
 		return 0, badFormat("iteration count")
 	}
-	if n > maxCost {
+	if n > MaxIterations {
 		return 0, ErrTooCostly
 	}
 	return int(n), nil

@@ -62,7 +62,7 @@ func ParsePKCS8(der []byte) (crypto.Signer, error) {
 		}
 		return parseECPrivate(inner, curve)
 	default:
-		return nil, ErrKeyType
+		return nil, unsupportedKey(id)
 	}
 }
 
@@ -77,8 +77,11 @@ func parseRSAPrivate(der cryptobyte.String) (crypto.Signer, error) {
 		!seq.ReadASN1Integer(&version) || !seq.ReadASN1Integer(n) {
 		return nil, errPKCS8
 	}
-	if version != 0 || !rsaSizeSupported(n.BitLen()) {
-		return nil, ErrKeyType
+	if version != 0 {
+		return nil, &KeyTypeError{Kind: "RSA of more than two primes"}
+	}
+	if !rsaSizeSupported(n.BitLen()) {
+		return nil, unsupportedRSA(n.BitLen())
 	}
 	for i := 0; i < 7; i++ { // e, d, p, q, dP, dQ, qInv
 		v := new(big.Int)
@@ -264,7 +267,7 @@ func ParsePublic(spki []byte) (crypto.PublicKey, error) {
 		}
 		return newECPublic(curve, bits)
 	default:
-		return nil, ErrKeyType
+		return nil, unsupportedKey(id)
 	}
 }
 

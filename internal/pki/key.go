@@ -11,7 +11,8 @@ import (
 )
 
 // ErrKeyType is a key of an algorithm, curve or size that the vault does not
-// hold. Whatever else is wrong with a key gives another error.
+// hold; where it is known which, it comes as a [*KeyTypeError]. Whatever else is wrong
+// with a key gives another error.
 var ErrKeyType = errors.New("unsupported key type")
 
 // Algorithm is the family of a key.
@@ -85,7 +86,7 @@ func curveByOID(id oid) (curveInfo, error) {
 			return c, nil
 		}
 	}
-	return curveInfo{}, ErrKeyType
+	return curveInfo{}, unsupportedKey(id)
 }
 
 func rsaSizeSupported(bits int) bool { return bits == 2048 || bits == 3072 || bits == 4096 }
