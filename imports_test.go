@@ -50,7 +50,7 @@ var layers = map[string][]string{
 	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle"},
 	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
-	"certificate": {"object", "fault", "fresh", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
+	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
 	// frame of the doors
 	"budget":   {},
@@ -61,7 +61,7 @@ var layers = map[string][]string{
 	"keyvault":          {"*"},
 	"login":             {"*"},
 	"admin":             {"*"},
-	"issuer/selfsigned": {"issuance", "pki"},
+	"issuer/selfsigned": {"issuance", "seal"},
 	// wiring
 	"config":     {"guid", "seal", "vault"},
 	"servercert": {},

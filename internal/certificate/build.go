@@ -164,8 +164,7 @@ func insertCurrent(ctx context.Context, tx Tx, st state, n *newVersion) error {
 // placeholder is the disabled stand-in for a first version (contract
 // certificates.md, 8.1 rule 4).
 func placeholder(op *issuance.Operation, now time.Time) *Version {
-	notBefore := now.Add(-backdate)
-	notAfter := pki.AddMonths(now, op.Policy.X509.ValidityMonths)
+	notBefore, notAfter := op.Policy.Validity(now)
 	return &Version{
 		Vault: op.Vault, Name: op.Name, Version: object.NewVersion(),
 		PreserveOrder: op.PreserveOrder,
@@ -173,7 +172,3 @@ func placeholder(op *issuance.Operation, now time.Time) *Version {
 		Tags:          op.Tags,
 	}
 }
-
-// backdate is how long before its issuance a certificate's validity begins
-// (contract certificates.md, 10.2).
-const backdate = 10 * time.Minute

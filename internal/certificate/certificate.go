@@ -75,16 +75,11 @@ type Issuer struct {
 	Password  seal.Box // nil: not given; bound to passwordPlace; never shown
 
 	OrganizationID *string
-	Admins         []Admin // nil: not given; empty: given empty
+	Admins         []issuance.Admin // nil: not given; empty: given empty
 
 	Enabled bool
 	Created time.Time
 	Updated time.Time
-}
-
-// Admin is an administrator of the organization of an issuer.
-type Admin struct {
-	FirstName, LastName, Email, Phone *string
 }
 
 // Tx is what certificates need of one open transaction. Names hold the three

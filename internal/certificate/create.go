@@ -2,7 +2,6 @@ package certificate
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"time"
@@ -281,11 +280,4 @@ func issuerExists(ctx context.Context, tx IssuerTx, v object.VaultID, ref issuan
 
 func issuerNotFound() error {
 	return &fault.Error{Kind: fault.NotFound, Subject: fault.CertificateIssuer, Msg: "Issuer not found"}
-}
-
-// selfSigned signs the operation's request under its own key.
-func selfSigned(op *issuance.Operation, private crypto.Signer) func(notBefore, notAfter time.Time) ([]byte, error) {
-	return func(notBefore, notAfter time.Time) ([]byte, error) {
-		return pki.SelfSign(op.Policy.X509.Template(), private, notBefore, notAfter)
-	}
 }

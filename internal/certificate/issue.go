@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"coffer/internal/access"
 	"coffer/internal/hsm"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
-	"coffer/internal/pki"
 )
 
 // Issue carries one pending operation on: the handler of IssueJob. It may run
@@ -34,95 +33,16 @@ func (s *Service) Issue(ctx context.Context, j jobs.Job) error {
 	if st.cert == nil || st.cert.Head.Deletion != nil || op == nil || op.RequestID != j.Ref || op.Status != issuance.InProgress {
 		return s.drop(ctx, j) // the operation is gone or over: nothing to do
 	}
-	if op.CancellationRequested {
-		return s.end(ctx, j, op, issuance.Cancelled, nil)
+	if op.CancellationRequested && op.Order == nil {
+		return s.end(ctx, j, op, issuance.Cancelled, nil) // nothing was sent
 	}
-
-	built, failure, err := s.order(ctx, op)
-	if err != nil {
-		return err
-	}
-	if failure != nil {
-		return s.end(ctx, j, op, issuance.Failed, failure)
-	}
-	return s.complete(ctx, j, op, built)
-}
-
-// order asks the issuer. failure is the issuer's final no; err is worth another
-// try.
-func (s *Service) order(ctx context.Context, op *issuance.Operation) (built *newVersion, failure *issuance.OperationError, err error) {
-	driver, failure, err := s.driver(ctx, op)
-	if failure != nil || err != nil {
-		return nil, failure, err
-	}
-	private, err := s.pendingKey(ctx, op)
-	if err != nil {
-		return nil, nil, err
-	}
-	now := s.now()
-	issued, err := driver.Issue(ctx, issuance.Order{Operation: op, Now: now, Sign: selfSigned(op, private.Signer)})
-	if errors.As(err, &failure) {
-		return nil, failure, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("issuing %s: %w", op.Name, err)
-	}
-	certs, err := parseCertificates(append([][]byte{issued.Leaf}, issued.Chain...))
-	if err != nil || !pki.PublicEqual(certs[0].PublicKey, private.Signer.Public()) {
-		return nil, &issuance.OperationError{Code: issuance.IssuerError,
-			Message: "The issuer delivered a certificate that is not for the requested key."}, nil
-	}
-	built, err = s.build(ctx, inputs{
-		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: certs[0], others: certs[1:],
-		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
-	})
-	if errors.Is(err, errTooLong) {
-		return nil, &issuance.OperationError{Code: issuance.IssuerError, Message: "The issuer delivered certificates that are too long."}, nil
-	}
-	return built, nil, err
-}
-
-// driver finds who makes the certificate, or why nobody does
-// (contract certificates.md, 11).
-func (s *Service) driver(ctx context.Context, op *issuance.Operation) (issuance.Issuer, *issuance.OperationError, error) {
-	provider := issuance.Self
-	if !op.Spec.IsSelf() {
-		n, err := object.ParseName(op.Spec.Name)
-		if err != nil {
-			return nil, nil, err
-		}
-		var set *Issuer
-		err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-			set, err = tx.Issuer(ctx, op.Vault, n)
-			return err
-		})
-		if errors.Is(err, object.ErrNotFound) {
-			return nil, &issuance.OperationError{Code: issuance.RequestRejected, Message: "The issuer " + op.Spec.Name + " does not exist any more."}, nil
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if !set.Enabled {
-			return nil, &issuance.OperationError{Code: issuance.RequestRejected, Message: "The issuer " + op.Spec.Name + " is disabled."}, nil
-		}
-		provider = set.Provider
-	}
-	driver := s.cfg.Issuers[strings.ToLower(provider)]
-	if driver == nil {
-		return nil, &issuance.OperationError{Code: issuance.IssuerError,
-			Message: "The issuer encountered an error processing the certificate request. This vault has no driver for the provider " + provider + "."}, nil
-	}
-	return driver, nil, nil
+	return s.carryOn(ctx, j, op)
 }
 
 // drop removes a job that has nothing to do.
 func (s *Service) drop(ctx context.Context, j jobs.Job) error {
 	return s.cfg.DB.Update(ctx, func(tx Tx) error { return tx.CompleteJob(ctx, j) })
 }
-
-// errWithdrawn makes the runner try again soon: the caller took the cancellation
-// back, and was told so, before it was effective.
-var errWithdrawn = errors.New("the cancellation was withdrawn")
 
 // end finishes an operation without a certificate. The pending key stays: after
 // a failure or cancellation a caller may still merge (contract certificates.md,
@@ -134,8 +54,9 @@ func (s *Service) end(ctx context.Context, j jobs.Job, op *issuance.Operation, t
 			if err != nil {
 				return err
 			}
-			if to == issuance.Cancelled && !cur.CancellationRequested {
-				return errWithdrawn
+			if to == issuance.Cancelled && cur.Order == nil && !cur.CancellationRequested {
+				// The caller took it back, and was told so, before it was effective.
+				return errors.Join(access.NotNeeded("The cancellation was taken back."), jobs.Later(s.cfg.Now()))
 			}
 			cur.Status, cur.Error, cur.Updated = to, why, s.now()
 			if err := tx.PutOperation(ctx, cur); err != nil {

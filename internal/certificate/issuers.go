@@ -22,7 +22,7 @@ type IssuerParams struct {
 	AccountID      *string
 	Password       *seal.Value
 	OrganizationID *string
-	Admins         []Admin
+	Admins         []issuance.Admin
 	Enabled        *bool
 }
 

@@ -196,8 +196,8 @@ func TestMergeAfterANamedIssuer(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	for name, end := range map[string]func(){
 		"corp": func() {
-			w.deliver(func(issuance.Order) (*issuance.Issued, error) {
-				return nil, &issuance.OperationError{Code: issuance.IssuerError, Message: "no"}
+			w.deliver(func(issuance.Order) (issuance.Answer, error) {
+				return &issuance.OperationError{Code: issuance.IssuerError, Message: "no"}, nil
 			})
 		},
 		"Self": func() { _, err := w.cancel("web", true); w.must(err) },

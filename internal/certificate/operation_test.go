@@ -63,8 +63,8 @@ func TestUnfinishedLaterVersionLeavesTheCurrentOne(t *testing.T) {
 	_, err := w.cancel("web", true)
 	w.must(err)
 	w.must(w.work())
-	w.deliver(func(issuance.Order) (*issuance.Issued, error) {
-		return nil, &issuance.OperationError{Code: issuance.RequestRejected, Message: "no"}
+	w.deliver(func(issuance.Order) (issuance.Answer, error) {
+		return &issuance.OperationError{Code: issuance.RequestRejected, Message: "no"}, nil
 	})
 	if b := w.get("web"); b.Version.Version != current || !b.Version.Attributes.Enabled {
 		t.Errorf("after the cancellation %+v", b.Version)
@@ -84,11 +84,11 @@ func TestCancellationTooLateIsNoted(t *testing.T) {
 	w := newWorld(t)
 	w.setIssuer("corp", "Test", true)
 	root := newAuthority(t, "root", nil)
-	w.deliver(func(o issuance.Order) (*issuance.Issued, error) {
+	w.deliver(func(o issuance.Order) (issuance.Answer, error) {
 		if _, err := w.cancel("web", true); err != nil { // while the issuer works
 			return nil, err
 		}
-		return &issuance.Issued{Leaf: root.certify(t, o.Operation.CSR).Raw}, nil
+		return issuance.Issued{Leaf: root.certify(t, o.CSR).Raw}, nil
 	})
 	w.begin("web", policyOf("corp"))
 	w.must(w.work())
@@ -266,10 +266,10 @@ func TestStaleWorkerChangesNothing(t *testing.T) {
 		},
 	} {
 		var after string
-		w.deliver(func(o issuance.Order) (*issuance.Issued, error) {
+		w.deliver(func(o issuance.Order) (issuance.Answer, error) {
 			meanwhile()
 			after = w.dump(name)
-			return &issuance.Issued{Leaf: root.certify(t, o.Operation.CSR).Raw}, nil
+			return issuance.Issued{Leaf: root.certify(t, o.CSR).Raw}, nil
 		})
 		w.begin(name, policyOf("corp"))
 		if err := w.work(); !errors.Is(err, object.ErrChanged) {
@@ -322,16 +322,16 @@ func TestNamedIssuerFailures(t *testing.T) {
 	}{
 		{"disabled", "Test", false, nil, issuance.RequestRejected, "The issuer corp is disabled."},
 		{"no driver", "DigiSomething", true, nil, issuance.IssuerError, "no driver for the provider DigiSomething"},
-		{"rejected", "tEST", true, func(issuance.Order) (*issuance.Issued, error) {
-			return nil, &issuance.OperationError{Code: issuance.RequestRejected, Message: "not for you"}
+		{"rejected", "tEST", true, func(issuance.Order) (issuance.Answer, error) {
+			return &issuance.OperationError{Code: issuance.RequestRejected, Message: "not for you"}, nil
 		}, issuance.RequestRejected, "not for you"},
-		{"another key", "Test", true, func(issuance.Order) (*issuance.Issued, error) {
-			return &issuance.Issued{Leaf: unrelated.cert.Raw}, nil
+		{"another key", "Test", true, func(issuance.Order) (issuance.Answer, error) {
+			return issuance.Issued{Leaf: unrelated.cert.Raw}, nil
 		}, issuance.IssuerError, "not for the requested key"},
-		{"no certificate", "Test", true, func(issuance.Order) (*issuance.Issued, error) { return &issuance.Issued{Leaf: []byte("x")}, nil },
+		{"no certificate", "Test", true, func(issuance.Order) (issuance.Answer, error) { return issuance.Issued{Leaf: []byte("x")}, nil },
 			issuance.IssuerError, "not for the requested key"},
-		{"an endless chain", "Test", true, func(o issuance.Order) (*issuance.Issued, error) {
-			out := &issuance.Issued{Leaf: root.certify(t, o.Operation.CSR).Raw}
+		{"an endless chain", "Test", true, func(o issuance.Order) (issuance.Answer, error) {
+			out := issuance.Issued{Leaf: root.certify(t, o.CSR).Raw}
 			for range 300 {
 				out.Chain = append(out.Chain, newSibling(root).cert.Raw)
 			}
@@ -374,8 +374,8 @@ func TestIssuerThatIsAwayIsAskedAgain(t *testing.T) {
 		t.Errorf("operation %+v", op)
 	}
 	root := newAuthority(t, "root", nil)
-	w.deliver(func(o issuance.Order) (*issuance.Issued, error) {
-		return &issuance.Issued{Leaf: root.certify(t, o.Operation.CSR).Raw, Chain: [][]byte{root.cert.Raw}}, nil
+	w.deliver(func(o issuance.Order) (issuance.Answer, error) {
+		return issuance.Issued{Leaf: root.certify(t, o.CSR).Raw, Chain: [][]byte{root.cert.Raw}}, nil
 	})
 	w.pass(2 * time.Minute)
 	w.must(w.work())

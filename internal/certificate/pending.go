@@ -54,12 +54,19 @@ func (s *Service) CancelOperation(ctx context.Context, g access.Grant, requestID
 			return &fault.Error{Kind: fault.Forbidden, Msg: "Pending status must be in progress to allow update."}
 		}
 		op.CancellationRequested, op.Updated = requested, s.now()
-		return tx.PutOperation(ctx, op)
+		if err := tx.PutOperation(ctx, op); err != nil || op.Order == nil || !requested {
+			return err
+		}
+		// The order may not want to be looked at for long.
+		return tx.HastenJobs(ctx, IssueJob, op.Vault, op.RequestID, s.cfg.Now())
 	})
 	if err != nil {
 		return nil, err
 	}
 	describeOperation(g, op)
+	if op.Order != nil {
+		s.cfg.Wake()
+	}
 	return op, nil
 }
 

@@ -10,19 +10,10 @@ import (
 )
 
 // Get reads one version; "" means the current one, which for a first create is
-// its placeholder. The bundle may be shared: it must not be changed.
+// its placeholder.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
-	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	b, err := s.recent.Get(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
-	if err == nil {
-		g.Attempt().ObjectVersion(b.Version.Version)
-	}
-	return b, err
-}
-
-func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
-	out := &Bundle{Kept: s.cfg.Fresh.Keeps()}
+	out := &Bundle{}
 	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
 		if ver == "" {
 			out.Certificate, out.Version, err = tx.CurrentCertificate(ctx, g.Vault().ID, g.Name())
@@ -37,6 +28,7 @@ func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) 
 	if err != nil {
 		return nil, err
 	}
+	g.Attempt().ObjectVersion(out.Version.Version)
 	return out, nil
 }
 

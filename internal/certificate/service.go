@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"coffer/internal/fault"
-	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -53,9 +52,6 @@ type Config struct {
 	// service's 3DES and SHA-1, which old readers need.
 	ModernPKCS12 bool
 
-	// Fresh says how long what was read may serve the next read. Zero: not at all.
-	Fresh fresh.Source
-
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
 
@@ -71,11 +67,7 @@ type Service struct {
 	cfg     Config
 	custody key.Custody
 	names   lifecycle.Names[Tx, *Bundle]
-	recent  *fresh.Cache[object.VersionKey, *Bundle]
 }
-
-// maxRecent bounds the bundles kept in memory: about 4 KB each with a short chain.
-const maxRecent = 2048
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
@@ -91,9 +83,8 @@ func NewService(cfg Config) (*Service, error) {
 			return cfg.DB.Update(ctx, func(tx Tx) error { return fn(tx) })
 		},
 	}
-	recent := fresh.NewCache[object.VersionKey, *Bundle](cfg.Fresh, fresh.Objects, maxRecent, nil)
 	names := lifecycle.Names[Tx, *Bundle]{DB: cfg.DB, Rows: rows, Now: cfg.Now, Wake: cfg.Wake}
-	return &Service{cfg: cfg, custody: custody, names: names, recent: recent}, nil
+	return &Service{cfg: cfg, custody: custody, names: names}, nil
 }
 
 // now is the one reading of the clock in an operation, as it is stored and shown.
@@ -110,10 +101,6 @@ const IssueTime = 5 * time.Minute
 type Bundle struct {
 	Certificate *Certificate
 	Version     *Version
-
-	// Kept tells that Get answers this same bundle again until something changes:
-	// nobody may change it, and what was made of it can be kept too.
-	Kept bool
 }
 
 func notFound(n object.Name, ver object.Version) error {

@@ -12,6 +12,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/certificate"
 	"coffer/internal/fault"
+	"coffer/internal/issuance"
 	"coffer/internal/object"
 	"coffer/internal/store"
 )
@@ -73,13 +74,13 @@ func TestIssuers(t *testing.T) {
 	}
 	_, err := update(corp, certificate.IssuerParams{})
 	w.refused(err, fault.NotFound, "Issuer not found")
-	first, err := set(corp, certificate.IssuerParams{Provider: ptr("DigiCert"), AccountID: ptr("1"), Password: ptr(hidden("s3cret")), Admins: []certificate.Admin{}})
+	first, err := set(corp, certificate.IssuerParams{Provider: ptr("DigiCert"), AccountID: ptr("1"), Password: ptr(hidden("s3cret")), Admins: []issuance.Admin{}})
 	same("set", first, err)
 	if !first.Enabled || first.Admins == nil || first.OrganizationID != nil {
 		t.Errorf("%+v", first)
 	}
 	w.pass(time.Hour)
-	changed, err := update(object.MustName("CORP"), certificate.IssuerParams{AccountID: ptr("2"), Enabled: ptr(false), Admins: []certificate.Admin{{Email: ptr("a@b")}}})
+	changed, err := update(object.MustName("CORP"), certificate.IssuerParams{AccountID: ptr("2"), Enabled: ptr(false), Admins: []issuance.Admin{{Email: ptr("a@b")}}})
 	same("update", changed, err)
 	if changed.Provider != "DigiCert" || *changed.AccountID != "2" || changed.Enabled || !changed.Created.Equal(beginning) || !changed.Updated.Equal(w.now()) ||
 		!bytes.Equal(changed.Password, first.Password) || changed.Name != corp {
@@ -112,8 +113,8 @@ func TestIssuers(t *testing.T) {
 		"credentials.account_id":    {Provider: ptr("x"), AccountID: long},
 		"credentials.pwd":           {Provider: ptr("x"), Password: new(hidden(*long))},
 		"org_details.id":            {Provider: ptr("x"), OrganizationID: long},
-		"org_details.admin_details": {Provider: ptr("x"), Admins: []certificate.Admin{{Phone: long}}},
-		"administrators":            {Provider: ptr("x"), Admins: make([]certificate.Admin, 101)},
+		"org_details.admin_details": {Provider: ptr("x"), Admins: []issuance.Admin{{Phone: long}}},
+		"administrators":            {Provider: ptr("x"), Admins: make([]issuance.Admin, 101)},
 	} {
 		_, err := set(corp, p)
 		w.refused(err, fault.Invalid, field)

@@ -55,14 +55,26 @@ type world struct {
 	enrolled []issuance.Operation // guarded by mu
 }
 
-type issuerFunc func(issuance.Order) (*issuance.Issued, error)
+type issuerFunc func(issuance.Order) (issuance.Answer, error)
 
-func (f issuerFunc) Issue(_ context.Context, o issuance.Order) (*issuance.Issued, error) { return f(o) }
+func (f issuerFunc) Begin(context.Context, issuance.Order) (issuance.Answer, error) {
+	return issuance.Pending{State: seal.NewValue([]byte("begun"))}, nil
+}
+
+func (f issuerFunc) Continue(_ context.Context, o issuance.Order, _ seal.Value) (issuance.Answer, error) {
+	return f(o)
+}
 
 func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	t.Helper()
+	return newWorldIn(t, storetest.SQLite, change...)
+}
+
+// newWorldIn is newWorld over the database of a place.
+func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) *world {
+	t.Helper()
 	w := &world{TB: t, grants: accesstest.New(t)}
-	cfg := storetest.SQLite(t)
+	cfg := place(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
 			return f.Hook(point, when)
@@ -87,14 +99,13 @@ func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
 	}
 	c := certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: w.sealer, Keys: w, Now: w.now, Logger: slog.New(slog.DiscardHandler),
-		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}, "test": issuerFunc(func(o issuance.Order) (*issuance.Issued, error) {
+		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}, "test": issuerFunc(func(o issuance.Order) (issuance.Answer, error) {
 			if f := w.issuer.Load(); f != nil {
 				return (*f)(o)
 			}
 			return nil, errors.New("the provider is away")
 		})},
-		Wake:  func() { w.wakes.Add(1) },
-		Fresh: fresh.Source{Commits: w.db.Commits()},
+		Wake: func() { w.wakes.Add(1) },
 		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
 			return func(op *issuance.Operation, err error) {
 				w.mu.Lock()

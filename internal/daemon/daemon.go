@@ -122,7 +122,7 @@ func (d *Daemon) assemble(address string) error {
 	if err != nil {
 		return err
 	}
-	rights := fresh.Source{Commits: d.db.Commits(), MaxAge: rightsMaxAge, Now: d.now}
+	rights := d.reads(rightsMaxAge)
 	who, err := d.identity(base, rights)
 	if err != nil {
 		return err
@@ -161,6 +161,11 @@ func (d *Daemon) assemble(address string) error {
 // access-control.md, 7: at most 5 s).
 const rightsMaxAge = 2 * time.Second
 
+// reads says how long what was read may be used, where replicas share the database.
+func (d *Daemon) reads(maxAge time.Duration) fresh.Source {
+	return fresh.Source{Commits: d.db.Commits(), MaxAge: maxAge, Now: d.now}
+}
+
 func (d *Daemon) listenerCertificate(base string) error {
 	c := d.settings
 	var source servercert.Source
@@ -198,6 +203,7 @@ func (d *Daemon) doors(base string, who identity) error {
 	data, err := keyvault.New(keyvault.Config{
 		Certificates: d.certs,
 		Keys:         d.keys,
+		Fresh:        d.reads(time.Duration(d.settings.Store.MaxAge)),
 		Secrets:      d.secrets,
 		Vaults:       d.vaults,
 		Verifier:     who.verifier,

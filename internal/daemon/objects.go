@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"coffer/internal/certificate"
-	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
@@ -17,7 +16,7 @@ import (
 // domain makes what works on objects: the services, the workers, the jobs.
 func (d *Daemon) domain() error {
 	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
-	objects := fresh.Source{Commits: d.db.Commits(), MaxAge: time.Duration(d.settings.Store.MaxAge), Now: d.now}
+	objects := d.reads(time.Duration(d.settings.Store.MaxAge))
 	var err error
 	d.certs, err = certificate.NewService(certificate.Config{
 		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
@@ -25,7 +24,6 @@ func (d *Daemon) domain() error {
 		Issuers:      issuers(),
 		SelfDelay:    d.settings.Certificates.Delay(),
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
-		Fresh:        objects,
 		Wake:         func() { d.runner.Wake() },
 		Record:       d.recordEnrollment,
 	})

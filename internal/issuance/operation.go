@@ -40,6 +40,10 @@ type Operation struct {
 	HSM           hsm.ID    // the pending key in the HSM; zero: it is in software, or completed
 	PreserveOrder bool
 
+	Order     seal.Box  // what the issuer keeps of its order, bound to OrderPlace; nil: none is begun
+	OrderStep int       // how often Order was stored
+	OrderLook time.Time // when the issuer is asked again, in milliseconds; zero: at once
+
 	// What the resulting version starts with.
 	Enabled bool
 	Tags    object.Tags // nil: those of the version that is current then
@@ -48,7 +52,8 @@ type Operation struct {
 	Updated time.Time
 }
 
-// OperationError is why an operation failed, as the poller shows it.
+// OperationError is why an operation failed, as the poller shows it, and the answer
+// of an issuer that rejects an order for good.
 type OperationError struct {
 	Code    string
 	Message string
@@ -74,29 +79,3 @@ type Tx interface {
 	// DeleteOperation removes the operation of a name; absent is not an error.
 	DeleteOperation(ctx context.Context, v object.VaultID, n object.Name) error
 }
-
-// Issued is what an issuer delivers.
-type Issued struct {
-	Leaf  []byte   // DER
-	Chain [][]byte // DER, in the order the issuer gave it, without the leaf
-}
-
-// Order is what an issuer is asked for.
-type Order struct {
-	Operation *Operation
-	Now       time.Time
-	// Sign makes a certificate under the pending key itself: the one thing that
-	// the self-signing issuer may ask of it.
-	Sign func(notBefore, notAfter time.Time) ([]byte, error)
-}
-
-// Issuer makes certificates for orders.
-type Issuer interface {
-	// Issue delivers, or fails. An *OperationError (see Rejected) ends the
-	// operation as failed; any other error is tried again later. It may run
-	// twice for one order.
-	Issue(ctx context.Context, o Order) (*Issued, error)
-}
-
-// Error makes the failure usable as an error, so that an issuer returns it.
-func (e *OperationError) Error() string { return e.Code + ": " + e.Message }

@@ -130,6 +130,16 @@ func (p *Policy) NextAction(notBefore, notAfter time.Time) time.Time {
 	return time.Unix(notBefore.Unix()+life/100*int64(a.Percentage)+life%100*int64(a.Percentage)/100, 0).UTC()
 }
 
+// backdate is how long before its issuance a certificate's validity begins, so that
+// clocks which are a little behind accept it at once (contract certificates.md, 10.2).
+const backdate = 10 * time.Minute
+
+// Validity is that of a certificate which the vault issues at a time: of Self, and
+// of the placeholder that stands in for the first version.
+func (p *Policy) Validity(issued time.Time) (notBefore, notAfter time.Time) {
+	return issued.Add(-backdate), pki.AddMonths(issued, p.X509.ValidityMonths)
+}
+
 // Clone copies the policy so that a change of the copy leaves p alone.
 func (p *Policy) Clone() *Policy {
 	c := *p

@@ -37,8 +37,10 @@ type Tx interface {
 	// EnqueueJob inserts a job that has no history; object.ErrExists when the id is
 	// taken. Args are at most MaxArgs.
 	EnqueueJob(ctx context.Context, j Job) error
-	// CompleteJob removes the job if it is still at that Attempt, else answers
-	// object.ErrChanged.
+	// CheckJob answers object.ErrChanged unless the job is still at that Attempt: for
+	// a worker that stores a step and goes on.
+	CheckJob(ctx context.Context, j Job) error
+	// CompleteJob removes the job under the same condition.
 	CompleteJob(ctx context.Context, j Job) error
 	// PostponeJob frees the lease and sets the next due time, under the same
 	// condition. It is no failure.

@@ -59,12 +59,10 @@ func TestLostLeaseStopsTheHandler(t *testing.T) {
 			}
 			again = time.Since(start)
 			return d.done(ctx, j)
-		})}, func(*jobs.Runner) {
-			time.Sleep(3 * time.Minute)
-			if stopped == 0 || stopped > 9*time.Second || again < 9*time.Second || again > 13*time.Second || d.left() != 0 {
-				t.Errorf("stopped after %v, taken over after %v, %d left", stopped, again, d.left())
-			}
-		})
+		})}, func(*jobs.Runner) { time.Sleep(3 * time.Minute) })
+		if stopped == 0 || stopped > 9*time.Second || again < 9*time.Second || again > 13*time.Second || d.left() != 0 {
+			t.Errorf("stopped after %v, taken over after %v, %d left", stopped, again, d.left())
+		}
 	})
 }
 

@@ -20,23 +20,27 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (
 	return b, err
 }
 
-// read gives a version of a live key. What it gives may be shared.
-func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
+// recently is read for the use of a key. What it gives may be shared: it must not be
+// changed.
+func (s *Service) recently(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	return s.recent.Get(k, func() (*Bundle, error) {
-		out := &Bundle{}
-		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-			out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)
-			if errors.Is(err, object.ErrNotFound) || err == nil && out.Head.Deletion != nil {
-				return lifecycle.NotFound(fault.Key, g.Name(), ver)
-			}
-			return err
-		})
-		if err != nil {
-			return nil, err
+	return s.recent.Get(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
+}
+
+// read gives a version of a live key.
+func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
+	out := &Bundle{}
+	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
+		out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)
+		if errors.Is(err, object.ErrNotFound) || err == nil && out.Head.Deletion != nil {
+			return lifecycle.NotFound(fault.Key, g.Name(), ver)
 		}
-		return out, nil
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // List lists live keys by name; more tells that others follow.

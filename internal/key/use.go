@@ -48,7 +48,7 @@ var actions = map[Op]access.Action{
 // what is to be opened (contract keys.md, 9.10).
 func (s *Service) ready(ctx context.Context, g access.Grant, ver object.Version, p UseParams) (*Version, error) {
 	g.Must(actions[p.Op])
-	b, err := s.read(ctx, g, ver)
+	b, err := s.recently(ctx, g, ver)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func used(v *Version) func([]byte, error) (*Used, error) {
 // of them (contract keys.md, 9.12).
 func (s *Service) Release(ctx context.Context, g access.Grant, ver object.Version) error {
 	g.Must(access.KeyRelease)
-	b, err := s.read(ctx, g, ver)
+	b, err := s.recently(ctx, g, ver)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func silent(rule func(context.Context, access.Grant) error) func(context.Context
 func (s *Server) certificateRoutes() []pipeline.Route {
 	const family = object.Certificates
 	rules := s.cfg.Certificates
-	get := ofVersion(access.CertificateGet, family, rules.Get, s.renderRead)
+	get := keptVersion(s, access.CertificateGet, family, rules.Get, func(b *certificate.Bundle) object.Version { return b.Version.Version }, renderRead)
 	update := onVersion(access.CertificateUpdate, family, parseUpdate, rules.Update, renderBundle)
 	return []pipeline.Route{
 		pipeline.NewRoute("/certificates",

@@ -2,6 +2,7 @@ package keyvault
 
 import (
 	"coffer/internal/certificate"
+	"coffer/internal/issuance"
 	"coffer/internal/object"
 	"coffer/internal/pipeline"
 	"coffer/internal/rest"
@@ -87,9 +88,9 @@ func parseIssuer(_ pipeline.Request, in *rest.Input) certificate.IssuerParams {
 	o := in.Object("org_details")
 	p.OrganizationID = o.Text("id")
 	if admins := o.Objects("admin_details"); admins != nil {
-		p.Admins = make([]certificate.Admin, len(admins))
+		p.Admins = make([]issuance.Admin, len(admins))
 		for i, a := range admins {
-			p.Admins[i] = certificate.Admin{
+			p.Admins[i] = issuance.Admin{
 				FirstName: a.Text("first_name"), LastName: a.Text("last_name"), Email: a.Text("email"), Phone: a.Text("phone"),
 			}
 		}

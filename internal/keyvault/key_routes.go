@@ -17,7 +17,7 @@ import (
 func (s *Server) keyRoutes() []pipeline.Route {
 	const family = object.Keys
 	rules := s.cfg.Keys
-	get := ofVersion(access.KeyGet, family, rules.Get, renderKey)
+	get := keptVersion(s, access.KeyGet, family, rules.Get, func(b *key.Bundle) object.Version { return b.Version.Version }, renderKey)
 	update := onVersion(access.KeyUpdate, family, parseKeyUpdate, rules.Update, renderKey)
 	routes := []pipeline.Route{
 		pipeline.NewRoute("/keys",

@@ -19,55 +19,28 @@ type position struct {
 	pending bool // also names that have only a placeholder
 }
 
-// found is one page of a list.
-type found[T any] struct {
-	items []T
-	next  *string // nil: it is the last
-}
-
 // listing makes the endpoint of a list: rule reads a page, line shows an item, after
 // is the order key that the next page starts behind.
 func listing[T, L any](s *Server, a access.Action, rule func(context.Context, access.Grant, position) ([]T, bool, error),
 	line func(pipeline.Request, T) L, after func(T) string) pipeline.Endpoint {
-	read := func(ctx context.Context, g access.Grant, r pipeline.Request) (out found[T], err error) {
-		size, given, err := r.Query().PageSize()
+	return s.kept(a, s.position, func(ctx context.Context, g access.Grant, r pipeline.Request, sel selection) (rest.Reply, object.Version, error) {
+		items, more, err := rule(ctx, g, sel.position)
 		if err != nil {
-			return out, err
+			return rest.Reply{}, "", err
 		}
-		p, err := s.position(ctx, r, size)
-		if err != nil {
-			return out, err
-		}
-		items, more, err := rule(ctx, g, p)
-		if err != nil {
-			return out, err
-		}
-		if out.items = items; !more || len(items) == 0 {
-			return out, nil
-		}
-		next := rest.Continuation{Flag: withoutPending, After: after(items[len(items)-1])}
-		if p.pending {
-			next.Flag = withPending
-		}
-		text, err := next.Seal(ctx, s.cfg.Sealer, listPlace(r))
-		if err != nil {
-			return out, err
-		}
-		link := nextLink(r, text)
-		if given {
-			link += "&maxresults=" + strconv.Itoa(size)
-		}
-		out.next = &link
-		return out, nil
-	}
-	render := func(r pipeline.Request, f found[T]) rest.Reply {
-		page := rest.Page[L]{Value: make([]L, len(f.items)), NextLink: f.next}
-		for i, item := range f.items {
+		page := rest.Page[L]{Value: make([]L, len(items))}
+		for i, item := range items {
 			page.Value[i] = line(r, item)
 		}
-		return rest.OK(page)
-	}
-	return pipeline.WithoutBody(a, func(r pipeline.Request) pipeline.Request { return r }, read, render)
+		if more && len(items) > 0 {
+			link, err := s.nextLink(ctx, r, sel, after(items[len(items)-1]))
+			if err != nil {
+				return rest.Reply{}, "", err
+			}
+			page.NextLink = &link
+		}
+		return rest.OK(page), "", nil
+	})
 }
 
 // paged makes a rule that knows no placeholders one of listing.
@@ -100,17 +73,19 @@ const (
 )
 
 // position reads where a list goes on, or how it begins.
-func (s *Server) position(ctx context.Context, r pipeline.Request, size int) (position, error) {
-	p := position{page: object.Page{Limit: size}}
+func (s *Server) position(ctx context.Context, r pipeline.Request) (sel selection, err error) {
+	p := &sel.position
+	if p.page.Limit, sel.given, err = r.Query().PageSize(); err != nil {
+		return sel, err
+	}
 	text := r.Query().Get(rest.SkipToken)
 	if text == "" {
-		var err error
 		p.pending, err = includePending(r)
-		return p, err
+		return sel, err
 	}
 	c, err := rest.OpenContinuation(ctx, s.cfg.Sealer, listPlace(r), text)
 	p.page.After, p.pending = c.After, c.Flag == withPending
-	return p, err
+	return sel, err
 }
 
 // includePending is a parameter that versions before 7.0 do not know.
@@ -133,7 +108,19 @@ func listPlace(r pipeline.Request) seal.Place {
 
 // nextLink is what the client will call verbatim: it names the port even when it
 // is 443, and the list as the route spells it (contract certificates.md, 2.6).
-func nextLink(r pipeline.Request, continuation string) string {
+func (s *Server) nextLink(ctx context.Context, r pipeline.Request, sel selection, after string) (string, error) {
+	next := rest.Continuation{Flag: withoutPending, After: after}
+	if sel.position.pending {
+		next.Flag = withPending
+	}
+	text, err := next.Seal(ctx, s.cfg.Sealer, listPlace(r))
+	if err != nil {
+		return "", err
+	}
 	path := strings.Replace(r.Pattern(), nameParam, r.Name().String(), 1)
-	return r.Address().Link() + path + "?api-version=" + r.Version().Text() + "&$skiptoken=" + continuation
+	link := r.Address().Link() + path + "?api-version=" + r.Version().Text() + "&$skiptoken=" + text
+	if sel.given {
+		link += "&maxresults=" + strconv.Itoa(sel.position.page.Limit)
+	}
+	return link, nil
 }

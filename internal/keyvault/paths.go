@@ -84,9 +84,14 @@ func ofVersion[R any](a access.Action, f object.Family, rule func(context.Contex
 	return pipeline.WithoutBody(a, func(r pipeline.Request) versioned[pipeline.None] {
 		return versioned[pipeline.None]{version: pathVersion(r)}
 	},
-		atVersion(f, func(ctx context.Context, g access.Grant, v object.Version, _ pipeline.None) (R, error) {
-			return rule(ctx, g, v)
-		}), render)
+		versionOnly(f, rule), render)
+}
+
+// versionOnly is atVersion for a rule that needs nothing else.
+func versionOnly[R any](f object.Family, rule func(context.Context, access.Grant, object.Version) (R, error)) pipeline.Rule[versioned[pipeline.None], R] {
+	return atVersion(f, func(ctx context.Context, g access.Grant, v object.Version, _ pipeline.None) (R, error) {
+		return rule(ctx, g, v)
+	})
 }
 
 // objectID is the identifier of an object, with its version if there is one.

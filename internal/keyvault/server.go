@@ -10,8 +10,8 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/certificate"
+	"coffer/internal/fresh"
 	"coffer/internal/key"
-	"coffer/internal/object"
 	"coffer/internal/pipeline"
 	"coffer/internal/rest"
 	"coffer/internal/secret"
@@ -29,6 +29,7 @@ type Config struct {
 	Sealer       rest.Sealer // of continuations
 	Recorder     *access.Recorder
 	Budget       *pipeline.Budget // nil: one of its own
+	Fresh        fresh.Source     // how long an answer about objects is given again; zero: not at all
 	Logger       *slog.Logger
 
 	// Challenge gives the WWW-Authenticate value of a 401 for a request to host
@@ -67,9 +68,9 @@ const defaultMaxRestoreBody = 16 << 20
 type Server struct {
 	cfg            Config
 	pipeline       *pipeline.Pipeline
-	serviceVersion []string                               // header values are shared by all answers
-	rendered       object.Bounded[renderedKey, []byte]    // never changed
-	hosts          object.Bounded[string, pipeline.Place] // of names that are ours
+	serviceVersion []string // header values are shared by all answers
+	answers        *fresh.Cache[answerKey, answer]
+	hosts          *fresh.Map[string, pipeline.Place] // of names that are ours
 }
 
 // New checks the configuration. It starts nothing.
@@ -94,8 +95,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxRestoreBody == 0 {
 		cfg.MaxRestoreBody = defaultMaxRestoreBody
 	}
-	s := &Server{cfg: cfg, serviceVersion: []string{cfg.ServiceVersion}}
-	s.rendered.Max, s.hosts.Max = maxRendered, maxHosts
+	s := &Server{
+		cfg: cfg, serviceVersion: []string{cfg.ServiceVersion},
+		answers: fresh.NewCache[answerKey](cfg.Fresh, fresh.Objects, maxAnswers, answer.size),
+		hosts:   fresh.NewMap[string, pipeline.Place](maxHosts, nil),
+	}
 	var err error
 	s.pipeline, err = pipeline.New(pipeline.Config{
 		Routes: s.routes(), Locate: s.locate, Target: target, Method: method,

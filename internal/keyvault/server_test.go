@@ -20,7 +20,6 @@ import (
 	"testing"
 	"time"
 
-	"coffer/internal/certificate"
 	"coffer/internal/fresh"
 )
 
@@ -165,6 +164,7 @@ func openssl(t *testing.T, name string, args ...string) string {
 func BenchmarkGetCertificate(b *testing.B) {
 	w := newWorld(b)
 	w.config.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) // that of the world grows
+	w.config.Fresh = fresh.Source{}
 	w.serve(b)
 	m := testMaterial()
 	body := string(must(json.Marshal(map[string]string{"value": m.pem})))
@@ -189,8 +189,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 		}
 	}
 	b.Run("database", run)
-	w.rules.Fresh = fresh.Source{Commits: w.db.Commits()}
-	w.config.Certificates = must(certificate.NewService(w.rules))
+	w.config.Fresh = fresh.Source{Commits: w.db.Commits()}
 	w.serve(b)
 	b.Run("memory", run)
 }

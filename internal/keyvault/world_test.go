@@ -157,6 +157,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	}
 	w.keys, err = key.NewService(key.Config{
 		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute, Device: w.hsm,
+		Fresh: fresh.Source{Commits: w.db.Commits()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +175,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 		Certificates: w.certificates,
 		Keys:         w.keys,
 		Secrets:      secrets,
+		Fresh:        fresh.Source{Commits: w.db.Commits()},
 		Vaults:       registry, Verifier: verifier{}, Gate: access.NewGate(access.GateConfig{Rules: w.assignments}), Sealer: sealer,
 		Recorder: access.NewRecorder(log), Logger: w.logger, Now: clock,
 		Challenge: func(host string, v *vault.Vault) string {

@@ -36,9 +36,6 @@ type Answer struct {
 // Status is that of HTTP.
 func (a *Answer) Status() int { return a.reply.Status }
 
-// Copy is the body; it is the caller's.
-func (a *Answer) Copy() []byte { return bytes.Clone(a.body.Bytes()) }
-
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // maxPooled is the largest buffer that is kept for the next request, in bytes.
@@ -74,6 +71,16 @@ func Encode(r Reply) (*Answer, error) {
 	}
 	a.body = buf
 	return a, nil
+}
+
+// Text is the body of a reply as Reply.Text has it.
+func Text(r Reply) ([]byte, error) {
+	a, err := Encode(r)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Release()
+	return bytes.Clone(a.body.Bytes()), nil
 }
 
 // roomBeside is what an answer usually has beside a value, in bytes, so that the

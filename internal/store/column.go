@@ -14,7 +14,7 @@ import (
 )
 
 // How values stand in columns, alike in both databases. Times are whole seconds
-// since 1970, in UTC, and NULL when not set; a job's are milliseconds. What has
+// since 1970, in UTC, and NULL when not set; those of jobs and orders are milliseconds. What has
 // parts, and free text of callers, is JSON: PostgreSQL takes no NUL in text, and
 // JSON escapes it. nil is null there, and an empty list stays an empty list.
 
@@ -56,6 +56,21 @@ func fromZeroSecond(n sql.NullInt64) time.Time {
 // field that a domain renames cannot change what databases hold. The member names of
 // a shape are the format: none is ever renamed or used for something else, and a new
 // one is right at its zero value for what was stored without it.
+
+// milliOrNull stores the zero time as NULL, as fromNullMilli reads it.
+func milliOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+func fromNullMilli(n sql.NullInt64) time.Time {
+	if !n.Valid {
+		return time.Time{}
+	}
+	return time.UnixMilli(n.Int64).UTC()
+}
 
 // toJSON encodes what is known to encode: shapes, maps, lists and strings.
 func toJSON(v any) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"coffer/internal/certificate"
+	"coffer/internal/issuance"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 )
@@ -76,13 +77,13 @@ type issuerAdmin struct {
 
 func issuerSettingsOf(i *certificate.Issuer) issuerSettings {
 	return issuerSettings{i.Provider, i.AccountID, i.OrganizationID,
-		convertList(i.Admins, func(a certificate.Admin) issuerAdmin { return issuerAdmin(a) })}
+		convertList(i.Admins, func(a issuance.Admin) issuerAdmin { return issuerAdmin(a) })}
 }
 
 // fill gives an issuer what was stored of it.
 func (s issuerSettings) fill(i *certificate.Issuer) {
 	i.Provider, i.AccountID, i.OrganizationID = s.Provider, s.AccountID, s.OrganizationID
-	i.Admins = convertList(s.Admins, func(a issuerAdmin) certificate.Admin { return certificate.Admin(a) })
+	i.Admins = convertList(s.Admins, func(a issuerAdmin) issuance.Admin { return issuance.Admin(a) })
 }
 
 // Issuer implements certificate.Tx.

@@ -45,6 +45,7 @@ const (
 		last_error = CASE WHEN lease IS NULL THEN last_error ELSE ` + workerLost + ` END WHERE id = $1`
 	freeLeases = `UPDATE jobs SET lease = NULL, failures = failures + 1, last_error = ` + workerLost + ` WHERE lease IS NOT NULL`
 
+	checkJob   = `SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2 AND gave_up IS NULL`
 	selectJob  = `SELECT ` + jobColumns + ` FROM jobs WHERE id = $1`
 	failedJobs = `SELECT ` + jobColumns + ` FROM jobs WHERE gave_up IS NOT NULL ORDER BY gave_up, id LIMIT $1`
 	allJobs    = `SELECT ` + jobColumns + ` FROM jobs ORDER BY due, id`
@@ -132,6 +133,16 @@ func (tx *Tx) claim(ctx context.Context, id string, until time.Time) (j jobs.Job
 	return j, err
 }
 
+// CheckJob implements jobs.Tx.
+func (tx *Tx) CheckJob(ctx context.Context, j jobs.Job) error {
+	var one int
+	err := tx.row(ctx, checkJob, []any{j.ID, j.Attempt}, &one)
+	if errors.Is(err, object.ErrNotFound) {
+		return object.ErrChanged
+	}
+	return err
+}
+
 // CompleteJob implements jobs.Tx.
 func (tx *Tx) CompleteJob(ctx context.Context, j jobs.Job) error {
 	return tx.change(ctx, object.ErrChanged, "CompleteJob", completeJob, j.ID, j.Attempt)
@@ -205,13 +216,6 @@ func (tx *Tx) NextJobs(ctx context.Context, kinds []jobs.Kind) (due, leaseEnds t
 		return due, leaseEnds, err
 	}
 	return fromNullMilli(free), fromNullMilli(leased), nil
-}
-
-func fromNullMilli(n sql.NullInt64) time.Time {
-	if !n.Valid {
-		return time.Time{}
-	}
-	return time.UnixMilli(n.Int64).UTC()
 }
 
 // FailedJobs implements jobs.FailedTx.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 
 	"coffer/internal/issuance"
 	"coffer/internal/object"
@@ -10,16 +11,17 @@ import (
 
 const (
 	putOperation = `INSERT INTO certificate_operations (vault, name, request_id, status, cancel, error, policy, issuer,
-			preserve_order, enabled, tags, created, updated, csr, public, private, hsm_id)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			preserve_order, enabled, tags, created, updated, csr, public, private, hsm_id, order_state, order_step, order_look)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (vault, name) DO UPDATE SET request_id = excluded.request_id, status = excluded.status,
 			cancel = excluded.cancel, error = excluded.error, policy = excluded.policy, issuer = excluded.issuer,
 			preserve_order = excluded.preserve_order, enabled = excluded.enabled, tags = excluded.tags,
 			created = excluded.created, updated = excluded.updated, csr = excluded.csr, public = excluded.public,
-			private = excluded.private, hsm_id = excluded.hsm_id`
+			private = excluded.private, hsm_id = excluded.hsm_id, order_state = excluded.order_state,
+			order_step = excluded.order_step, order_look = excluded.order_look`
 
 	selectOperation = `SELECT h.display, o.request_id, o.status, o.cancel, o.error, o.policy, o.issuer, o.preserve_order,
-			o.enabled, o.tags, o.created, o.updated, o.csr, o.public, o.private, o.hsm_id
+			o.enabled, o.tags, o.created, o.updated, o.csr, o.public, o.private, o.hsm_id, o.order_state, o.order_step, o.order_look
 		FROM certificate_operations o JOIN certificates h ON h.vault = o.vault AND h.name = o.name
 		WHERE o.vault = $1 AND o.name = $2`
 
@@ -37,10 +39,11 @@ func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*
 	op := &issuance.Operation{Vault: v}
 	var display, status, failure, policy, issuer, tags string
 	var created, updated int64
-	var private, inHSM []byte
+	var private, inHSM, order []byte
+	var look sql.NullInt64
 	err := tx.row(ctx, selectOperation, []any{string(v), n.Key()},
 		&display, &op.RequestID, &status, &op.CancellationRequested, &failure, &policy, &issuer, &op.PreserveOrder,
-		&op.Enabled, &tags, &created, &updated, &op.CSR, &op.Public, &private, &inHSM)
+		&op.Enabled, &tags, &created, &updated, &op.CSR, &op.Public, &private, &inHSM, &order, &op.OrderStep, &look)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +51,7 @@ func (tx *Tx) Operation(ctx context.Context, v object.VaultID, n object.Name) (*
 		return nil, err
 	}
 	op.Status = issuance.Status(status)
-	op.Private = seal.Box(private)
+	op.Private, op.Order, op.OrderLook = seal.Box(private), seal.Box(order), fromNullMilli(look)
 	if op.HSM, err = fromHSM(inHSM); err != nil {
 		return nil, err
 	}
@@ -80,7 +83,8 @@ func (tx *Tx) PutOperation(ctx context.Context, op *issuance.Operation) error {
 	}
 	_, err := tx.exec(ctx, "PutOperation", putOperation, string(op.Vault), op.Name.Key(), op.RequestID,
 		string(op.Status), op.CancellationRequested, columns[0], columns[1], columns[2], op.PreserveOrder, op.Enabled,
-		columns[3], second(op.Created), second(op.Updated), blob(op.CSR), blob(op.Public), blob(op.Private), hsmColumn(op.HSM))
+		columns[3], second(op.Created), second(op.Updated), blob(op.CSR), blob(op.Public), blob(op.Private), hsmColumn(op.HSM),
+		blob(op.Order), op.OrderStep, milliOrNull(op.OrderLook))
 	return err
 }
 

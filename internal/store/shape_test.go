@@ -47,8 +47,8 @@ var shapes = map[string]shaped{
 		func(f *operationFailure) *issuance.OperationError { return (*issuance.OperationError)(f) }),
 	"contact": shapeOf(func(c *certificate.Contact) contact { return contact(*c) },
 		func(s contact) *certificate.Contact { c := certificate.Contact(s); return &c }),
-	"admin": shapeOf(func(a *certificate.Admin) issuerAdmin { return issuerAdmin(*a) },
-		func(s issuerAdmin) *certificate.Admin { a := certificate.Admin(s); return &a }),
+	"admin": shapeOf(func(a *issuance.Admin) issuerAdmin { return issuerAdmin(*a) },
+		func(s issuerAdmin) *issuance.Admin { a := issuance.Admin(s); return &a }),
 	"issuer":     shapeOf(func(s *issuerSettings) issuerSettings { return *s }, func(s issuerSettings) *issuerSettings { return &s }),
 	"federation": shapeOf(func(f *federation) federation { return *f }, func(f federation) *federation { return &f }),
 }

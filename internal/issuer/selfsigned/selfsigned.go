@@ -1,28 +1,31 @@
+// Package selfsigned is the issuer Self: the vault signs a certificate with the
+// certificate's own key, in one step. How long it is valid is the policy's rule.
 package selfsigned
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"coffer/internal/issuance"
-	"coffer/internal/pki"
+	"coffer/internal/seal"
 )
-
-// backdate is how long before the issuance the validity begins, so that clocks
-// which are a little behind accept the certificate at once (contract
-// certificates.md, 10.2).
-const backdate = 10 * time.Minute
 
 // Issuer signs by itself. The zero Issuer is ready.
 type Issuer struct{}
 
-// Issue makes the certificate that the operation's policy describes.
-func (Issuer) Issue(_ context.Context, o issuance.Order) (*issuance.Issued, error) {
-	months := o.Operation.Policy.X509.ValidityMonths
-	leaf, err := o.Sign(o.Now.Add(-backdate), pki.AddMonths(o.Now, months))
+// Begin signs the certificate that the policy describes: nothing is sent for it.
+func (Issuer) Begin(_ context.Context, o issuance.Order) (issuance.Answer, error) {
+	leaf, err := o.SelfSign()
 	if err != nil {
 		return nil, fmt.Errorf("self-signing: %w", err)
 	}
-	return &issuance.Issued{Leaf: leaf}, nil
+	return issuance.Issued{Leaf: leaf}, nil
+}
+
+var errOneStep = errors.New("selfsigned: an order has one step")
+
+// Continue is never asked for.
+func (Issuer) Continue(context.Context, issuance.Order, seal.Value) (issuance.Answer, error) {
+	return nil, errOneStep
 }

@@ -270,6 +270,9 @@ func (c *checker) operation(at func(string, ...any), op *issuance.Operation) {
 	case !needsJob && hasJob:
 		at("operation %s is %s and has a job", op.RequestID, op.Status)
 	}
+	if op.Order != nil {
+		c.box(at, issuance.OrderPlace(op.Vault, op.Name, op.RequestID), op.Order)
+	}
 	if op.Status != issuance.Completed {
 		c.box(at, issuance.PendingPlace(op.Vault, op.Name, op.RequestID), op.Private)
 	} else if len(op.Private) > 0 || !op.HSM.IsZero() {

@@ -79,6 +79,8 @@ func leases(s *suite) {
 	late = lost(late, 1)
 	claim(both, 50, 55, 9, attempt(late, 2))
 	s.update(func(tx *store.Tx) {
+		s.must(tx.CheckJob(s.ctx, attempt(late, 2)))
+		s.wantErr(tx.CheckJob(s.ctx, attempt(late, 1)), object.ErrChanged)
 		s.wantErr(tx.CompleteJob(s.ctx, attempt(late, 1)), object.ErrChanged)
 		s.wantErr(tx.PostponeJob(s.ctx, attempt(late, 1), at(200)), object.ErrChanged)
 		s.wantErr(tx.RenewJob(s.ctx, attempt(late, 1), at(200)), object.ErrChanged)
@@ -169,6 +171,7 @@ func failedJobs(s *suite) {
 	})
 
 	s.update(func(tx *store.Tx) {
+		s.wantErr(tx.CheckJob(s.ctx, a), object.ErrChanged)
 		s.wantErr(tx.PostponeJob(s.ctx, a, at(50)), object.ErrChanged)
 		s.wantErr(tx.RerunJob(s.ctx, "c", at(50)), object.ErrNotFound)
 		s.must(tx.RerunJob(s.ctx, "a", at(50)))

@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/certificate"
+	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -228,9 +229,9 @@ func contactsAndIssuers(s *suite) {
 	})
 
 	full := &certificate.Issuer{Vault: v, Name: web, Provider: "DigiCert", AccountID: &name, Password: seal.Box("box"),
-		OrganizationID: &empty, Admins: []certificate.Admin{{FirstName: &name}, {}}, Enabled: true, Created: epoch, Updated: epoch.Add(time.Hour)}
+		OrganizationID: &empty, Admins: []issuance.Admin{{FirstName: &name}, {}}, Enabled: true, Created: epoch, Updated: epoch.Add(time.Hour)}
 	bare := &certificate.Issuer{Vault: v, Name: other, Provider: "", Created: epoch, Updated: epoch}
-	noAdmins := &certificate.Issuer{Vault: v, Name: object.MustName("z"), Admins: []certificate.Admin{}, Created: epoch, Updated: epoch}
+	noAdmins := &certificate.Issuer{Vault: v, Name: object.MustName("z"), Admins: []issuance.Admin{}, Created: epoch, Updated: epoch}
 	s.update(func(tx *store.Tx) {
 		_, err := tx.Issuer(s.ctx, v, web)
 		s.wantErr(err, object.ErrNotFound)
