@@ -44,7 +44,6 @@ type admitted struct {
 	route    *Route // nil: none
 	endpoint *Endpoint
 	version  rest.Version
-	name     object.Name // of the target
 	grant    access.Grant
 }
 
@@ -90,8 +89,8 @@ func (r Request) Pattern() string {
 // "" when the route has none.
 func (r Request) Param(name string) string { return r.c.admitted.route.Param(&r.c.arrived.path, name) }
 
-// Name is the object that the request is on; zero for the vault.
-func (r Request) Name() object.Name { return r.c.admitted.name }
+// Name is the object that the gate has let the request act on; zero for the vault.
+func (r Request) Name() object.Name { return r.c.admitted.grant.Name() }
 
 // clientAddress is the peer's address, without port. IPv4 written as IPv6 counts
 // as IPv4; a zone is this machine's own matter.

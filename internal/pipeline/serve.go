@@ -229,7 +229,6 @@ func (c *call) allow(t access.Target) (err error) {
 	if t.Vault == nil {
 		t.Vault = c.admitted.vault
 	}
-	c.admitted.name = t.Name
 	c.attempt.OnResource(c.admitted.endpoint.action, t)
 	c.admitted.grant, err = c.p.cfg.Gate.Allow(c.r.Context(), c.attempt)
 	return err

@@ -29,12 +29,15 @@ func OK(body any) Reply { return Reply{Status: http.StatusOK, Body: body} }
 type Answer struct {
 	Failure *Failure // nil: success
 
-	reply Reply
-	body  *bytes.Buffer // nil for an answer without a body
+	status     int
+	body       *bytes.Buffer // nil for an answer without a body
+	location   string
+	retryAfter int
+	secret     bool
 }
 
 // Status is that of HTTP.
-func (a *Answer) Status() int { return a.reply.Status }
+func (a *Answer) Status() int { return a.status }
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
@@ -43,7 +46,7 @@ const maxPooled = 64 << 10
 
 // Encode makes the answer of a reply, which the caller releases.
 func Encode(r Reply) (*Answer, error) {
-	a := &Answer{reply: r}
+	a := &Answer{status: r.Status, location: r.Location, retryAfter: r.RetryAfter, secret: r.Secret}
 	if r.Body == nil && r.Text == nil {
 		return a, nil
 	}
@@ -131,7 +134,7 @@ func (a *Answer) Release() {
 	if a.body == nil {
 		return
 	}
-	if a.reply.Secret {
+	if a.secret {
 		clear(a.body.Bytes())
 	}
 	if a.body.Cap() <= maxPooled {
@@ -147,11 +150,11 @@ var jsonType = []string{"application/json; charset=utf-8"}
 // Write sends the answer, with the header fields that belong to it.
 func (a *Answer) Write(w http.ResponseWriter) {
 	h := w.Header()
-	if a.reply.Location != "" {
-		h.Set("Location", a.reply.Location)
+	if a.location != "" {
+		h.Set("Location", a.location)
 	}
-	if a.reply.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(a.reply.RetryAfter))
+	if a.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(a.retryAfter))
 	}
 	if f := a.Failure; f != nil {
 		if f.Challenge != "" {
@@ -162,11 +165,11 @@ func (a *Answer) Write(w http.ResponseWriter) {
 		}
 	}
 	if a.body == nil {
-		w.WriteHeader(a.reply.Status)
+		w.WriteHeader(a.status)
 		return
 	}
 	h["Content-Type"] = jsonType
 	h.Set("Content-Length", strconv.Itoa(a.body.Len()))
-	w.WriteHeader(a.reply.Status)
+	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body.Bytes()) // who does not listen any more need not be told
 }
