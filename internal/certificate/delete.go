@@ -17,14 +17,11 @@ import (
 func rows(tx Tx) lifecycle.Rows[*Bundle] {
 	return lifecycle.Rows[*Bundle]{
 		Heads: heads(tx), Due: tx.DuePurges,
-		Current: func(ctx context.Context, h object.Head) (*Bundle, error) {
-			c, v, err := tx.CurrentCertificate(ctx, h.Vault, h.Name)
-			if err != nil {
-				return nil, err
-			}
-			c.Head = h
-			return &Bundle{Certificate: c, Version: v}, nil
+		Version: func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Bundle, error) {
+			c, cv, err := version(ctx, tx, v, n, ver)
+			return &Bundle{Certificate: c, Version: cv}, err
 		},
+		Head:        func(b *Bundle) *object.Head { return &b.Certificate.Head },
 		SetDeletion: func(ctx context.Context, b *Bundle) error { return setDeletion(ctx, tx, b.Certificate) },
 		Purge:       func(ctx context.Context, v object.VaultID, n object.Name) error { return purge(ctx, tx, v, n) },
 	}

@@ -13,27 +13,19 @@ import (
 // its placeholder.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.CertificateGet)
-	out := &Bundle{}
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if ver == "" {
-			out.Certificate, out.Version, err = tx.CurrentCertificate(ctx, g.Vault().ID, g.Name())
-		} else {
-			out.Certificate, out.Version, err = version(ctx, tx, g.Vault().ID, g.Name(), ver)
-		}
-		if errors.Is(err, object.ErrNotFound) || err == nil && out.Certificate.Head.Deletion != nil {
-			return notFound(g.Name(), ver)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	b, err := s.names.Get(ctx, g, ver)
+	if err == nil {
+		g.Attempt().ObjectVersion(b.Version.Version)
 	}
-	g.Attempt().ObjectVersion(out.Version.Version)
-	return out, nil
+	return b, err
 }
 
-// version reads the head of a name and one of its versions.
+// version reads the head of a name and one of its versions; "" means the current
+// one.
 func version(ctx context.Context, tx certificatesTx, v object.VaultID, n object.Name, ver object.Version) (*Certificate, *Version, error) {
+	if ver == "" {
+		return tx.CurrentCertificate(ctx, v, n)
+	}
 	c, err := tx.Certificate(ctx, v, n)
 	if err != nil {
 		return nil, nil, err

@@ -16,10 +16,11 @@ func heads(tx HeadTx) lifecycle.Heads { return lifecycle.Heads{Subject: fault.Ke
 func (s *Service) rows(tx Tx) lifecycle.Rows[*Bundle] {
 	return lifecycle.Rows[*Bundle]{
 		Heads: heads(tx), Due: tx.DueKeyPurges,
-		Current: func(ctx context.Context, h object.Head) (*Bundle, error) {
-			v, err := tx.KeyVersion(ctx, h.Vault, h.Name, h.Current)
-			return &Bundle{h, v}, err
+		Version: func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Bundle, error) {
+			h, version, err := tx.Key(ctx, v, n, ver)
+			return &Bundle{h, version}, err
 		},
+		Head: func(b *Bundle) *object.Head { return &b.Head },
 		SetDeletion: func(ctx context.Context, b *Bundle) error {
 			if err := tx.UpdateKeyHead(ctx, b.Head); err != nil {
 				return err

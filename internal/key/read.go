@@ -2,7 +2,6 @@ package key
 
 import (
 	"context"
-	"errors"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -13,34 +12,18 @@ import (
 // Get reads one version; "" means the current one.
 func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	g.Must(access.KeyGet, access.KeyGetAttestation)
-	b, err := s.read(ctx, g, ver)
+	b, err := s.names.Get(ctx, g, ver)
 	if err == nil {
 		g.Attempt().ObjectVersion(b.Version.Version)
 	}
 	return b, err
 }
 
-// recently is read for the use of a key. What it gives may be shared: it must not be
+// recently is a version for the use of a key. What it gives may be shared: it must not be
 // changed.
 func (s *Service) recently(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	return s.recent.Get(k, func() (*Bundle, error) { return s.read(ctx, g, ver) })
-}
-
-// read gives a version of a live key.
-func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
-	out := &Bundle{}
-	err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		out.Head, out.Version, err = tx.Key(ctx, g.Vault().ID, g.Name(), ver)
-		if errors.Is(err, object.ErrNotFound) || err == nil && out.Head.Deletion != nil {
-			return lifecycle.NotFound(fault.Key, g.Name(), ver)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return s.recent.Get(k, func() (*Bundle, error) { return s.names.Get(ctx, g, ver) })
 }
 
 // List lists live keys by name; more tells that others follow.

@@ -10,13 +10,15 @@ import (
 	"coffer/internal/object"
 )
 
-// Rows is one family in one open transaction. B is what it shows of a name: the
-// current version with the head.
+// Rows is one family in one open transaction. B is what it shows of a name: a
+// version with the head.
 type Rows[B any] struct {
 	Heads
-	// Current reads the current version of a name whose head was read; B holds that
-	// head.
-	Current func(ctx context.Context, h object.Head) (B, error)
+	// Version reads a version of a name, "" the current one, whether the name is live
+	// or deleted. It answers object.ErrNotFound when there is none.
+	Version func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (B, error)
+	// Head is the head in B.
+	Head func(B) *object.Head
 	// SetDeletion stores the deletion that the head in B has now, nil for a live
 	// name, with all that follows from it.
 	SetDeletion func(ctx context.Context, b B) error
@@ -61,11 +63,11 @@ func (s Names[T, B]) move(ctx context.Context, g access.Grant, d *object.Deletio
 			return err
 		}
 		h.Deletion = d
-		b, err := r.Current(ctx, h)
+		b, err := r.Version(ctx, h.Vault, h.Name, "")
 		if err != nil {
 			return err
 		}
-		out = b
+		*r.Head(b), out = h, b
 		return r.SetDeletion(ctx, b)
 	})
 	return shown(g, h, out, err)
@@ -74,31 +76,50 @@ func (s Names[T, B]) move(ctx context.Context, g access.Grant, d *object.Deletio
 // GetDeleted reads a deleted name. Those of certificates are shown with their
 // certificates only (contract keys.md, question 10; secrets.md, 9.7).
 func (s Names[T, B]) GetDeleted(ctx context.Context, g access.Grant) (B, error) {
-	var h object.Head
-	var out B
-	err := s.DB.View(ctx, func(tx T) (err error) {
-		r := s.Rows(tx)
-		h, err = r.Read(ctx, g.Vault().ID, g.Name())
-		if errors.Is(err, object.ErrNotFound) || err == nil && (h.Deletion == nil || h.Managed) {
-			return r.Subject.DeletedNotFound(g.Name().String())
-		}
-		if err != nil {
-			return err
-		}
-		out, err = r.Current(ctx, h)
-		return err
-	})
+	h, out, err := s.read(ctx, g, "", func(r Rows[B]) error { return r.Subject.DeletedNotFound(g.Name().String()) },
+		func(h object.Head) bool { return h.Deletion != nil && !h.Managed })
 	return shown(g, h, out, err)
 }
 
-// shown puts on record which version is shown. A failure shows nothing of what was
-// read before it.
+// Get reads one version of a live name; "" means the current one. What is shown of it
+// the family puts on record.
+func (s Names[T, B]) Get(ctx context.Context, g access.Grant, ver object.Version) (B, error) {
+	_, out, err := s.read(ctx, g, ver, func(r Rows[B]) error { return NotFound(r.Subject, g.Name(), ver) },
+		func(h object.Head) bool { return h.Deletion == nil })
+	return orNothing(out, err)
+}
+
+// read gives a version of a name whose head is fit, or else the answer absent.
+func (s Names[T, B]) read(ctx context.Context, g access.Grant, ver object.Version, absent func(Rows[B]) error,
+	fit func(object.Head) bool) (h object.Head, out B, err error) {
+	err = s.DB.View(ctx, func(tx T) error {
+		r := s.Rows(tx)
+		b, err := r.Version(ctx, g.Vault().ID, g.Name(), ver)
+		if errors.Is(err, object.ErrNotFound) || err == nil && !fit(*r.Head(b)) {
+			return absent(r)
+		}
+		if err == nil {
+			h, out = *r.Head(b), b
+		}
+		return err
+	})
+	return h, out, err
+}
+
+// shown puts on record which version is shown, if one is.
 func shown[B any](g access.Grant, h object.Head, b B, err error) (B, error) {
+	if err == nil {
+		g.Attempt().ObjectVersion(h.Current)
+	}
+	return orNothing(b, err)
+}
+
+// orNothing keeps a failure from showing what was read before it.
+func orNothing[B any](b B, err error) (B, error) {
 	if err != nil {
 		var zero B
 		return zero, err
 	}
-	g.Attempt().ObjectVersion(h.Current)
 	return b, nil
 }
 

@@ -18,10 +18,18 @@ func heads(tx HeadTx) lifecycle.Heads {
 func rows(tx Tx) lifecycle.Rows[*Bundle] {
 	return lifecycle.Rows[*Bundle]{
 		Heads: heads(tx), Due: tx.DueSecrets, Purge: tx.PurgeSecret,
-		Current: func(ctx context.Context, h object.Head) (*Bundle, error) {
-			v, err := version(ctx, tx, h, "")
-			return &Bundle{Head: h, Version: v}, err
+		Version: func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Bundle, error) {
+			h, err := tx.SecretHead(ctx, v, n)
+			if err != nil {
+				return nil, err
+			}
+			if h.Current == "" || h.Deletion != nil && ver != "" { // nothing that is shown
+				return nil, object.ErrNotFound
+			}
+			stored, err := version(ctx, tx, h, ver)
+			return &Bundle{Head: h, Version: stored}, err
 		},
+		Head:        func(b *Bundle) *object.Head { return &b.Head },
 		SetDeletion: func(ctx context.Context, b *Bundle) error { return tx.UpdateSecretHead(ctx, b.Head) },
 	}
 }

@@ -53,20 +53,7 @@ func (s *Service) Get(ctx context.Context, g access.Grant, ver object.Version, a
 // be shared: it must not be changed.
 func (s *Service) read(ctx context.Context, g access.Grant, ver object.Version) (*Bundle, error) {
 	k := object.VersionKey{Vault: g.Vault().ID, Name: g.Name().Key(), Version: ver}
-	return s.recent.Get(k, func() (*Bundle, error) {
-		out := &Bundle{}
-		err := s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-			if out.Head, err = heads(tx).Live(ctx, g.Vault().ID, g.Name(), ver); err != nil {
-				return err
-			}
-			out.Version, err = version(ctx, tx, out.Head, ver)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return out, nil
-	})
+	return s.recent.Get(k, func() (*Bundle, error) { return s.names.Get(ctx, g, ver) })
 }
 
 // List lists live secrets by name; more tells that others follow.
