@@ -3,7 +3,7 @@ package keyvault
 // Route is one method of one path, for tests that visit them all.
 type Route struct {
 	Verb, Pattern string
-	Body          bool
+	Body, Heavy   bool
 }
 
 // Routes are all routes of the server.
@@ -11,7 +11,7 @@ func (s *Server) Routes() []Route {
 	var all []Route
 	for _, r := range s.routes() {
 		for _, m := range r.Methods() {
-			all = append(all, Route{m.Verb, r.Pattern(), m.Do.ReadsBody()})
+			all = append(all, Route{m.Verb, r.Pattern(), m.Do.ReadsBody(), m.Do.IsHeavy()})
 		}
 	}
 	return all

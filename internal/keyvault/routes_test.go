@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,6 +95,22 @@ func TestEveryRouteAsksTheGate(t *testing.T) {
 				t.Errorf("%s %s: %d %s", route.Verb, route.Pattern, rec.Code, rec.Body)
 			}
 		}
+	}
+}
+
+// TestWhatIsCostlyToReadTakesItsTurn: PFX, PEM, PKCS #7 and backups.
+func TestWhatIsCostlyToReadTakesItsTurn(t *testing.T) {
+	w := newWorld(t)
+	var heavy []string
+	for _, route := range w.handler.Routes() {
+		if route.Heavy {
+			heavy = append(heavy, route.Pattern)
+		}
+	}
+	slices.Sort(heavy)
+	want := []string{"/certificates/restore", "/certificates/{name}/import", "/certificates/{name}/pending/merge", "/keys/restore", "/secrets/restore"}
+	if !slices.Equal(heavy, want) {
+		t.Errorf("they are %v, want %v", heavy, want)
 	}
 }
 

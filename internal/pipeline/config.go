@@ -104,6 +104,13 @@ func New(cfg Config) (*Pipeline, error) {
 			return nil, errors.New("pipeline: Config." + need.what + " is missing")
 		}
 	}
+	for i := range cfg.Routes {
+		for _, m := range cfg.Routes[i].Methods() {
+			if m.Do.run == nil {
+				return nil, errors.New("pipeline: " + m.Verb + " " + cfg.Routes[i].Pattern() + " has an endpoint that this package did not make")
+			}
+		}
+	}
 	if cfg.Target == nil {
 		cfg.Target = func(Request) (access.Target, error) { return access.Target{}, nil }
 	}

@@ -134,3 +134,6 @@ func (e Endpoint) MaxBody(limit int64) Endpoint {
 
 // ReadsBody tells whether the operation has a body.
 func (e Endpoint) ReadsBody() bool { return e.body }
+
+// IsHeavy tells whether the operation needs a slot.
+func (e Endpoint) IsHeavy() bool { return e.heavy }

@@ -492,6 +492,9 @@ func TestConfigurationIsChecked(t *testing.T) {
 	for name, spoil := range map[string]func(*pipeline.Config){
 		"Routes": func(c *pipeline.Config) { c.Routes = nil }, "Locate": func(c *pipeline.Config) { c.Locate = nil },
 		"Gate": func(c *pipeline.Config) { c.Gate = nil }, "Recorder": func(c *pipeline.Config) { c.Recorder = nil },
+		"GET /toy": func(c *pipeline.Config) {
+			c.Routes = []pipeline.Route{pipeline.NewRoute("/toy", pipeline.Method{Verb: "GET"})}
+		},
 		"Verifier": func(c *pipeline.Config) { c.Verifier = nil }, "Challenge": func(c *pipeline.Config) { c.Challenge = nil },
 	} {
 		c := d.Config
