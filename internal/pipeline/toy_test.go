@@ -78,7 +78,7 @@ func failureBody(f *rest.Failure) any { return map[string]string{"broken": f.Cod
 
 // asToy makes a configuration that of the toy.
 func asToy(s *pipeline.Config) {
-	t := &toys{kept: map[string]string{"bear": "brown"}}
+	t := &toys{kept: map[string]string{"robot": "brown"}}
 	s.Routes = t.routes()
 	s.Locate = func(host string, _ *rest.Path) (pipeline.Place, error) {
 		a, ok := rest.ParseHost(host)
@@ -231,10 +231,10 @@ func TestADoorIsItsRoutes(t *testing.T) {
 		operation, id                string // of the record; "": none
 		log                          string
 	}{
-		"read":             {"GET", "/toy/Bear", "", "ann", 200, `{"color":"brown","toy":"Bear"}`, "SecretGet", "https://toys.test/secrets/Bear", "route=/toy/{name}"},
+		"read":             {"GET", "/toy/Robot", "", "ann", 200, `{"color":"brown","toy":"Robot"}`, "SecretGet", "https://toys.test/secrets/Robot", "route=/toy/{name}"},
 		"write":            {"POST", "/toy/ball", red, "ann", 200, `{"color":"red","toy":"ball"}`, "SecretSet", "https://toys.test/secrets/ball", "caller=ann"},
 		"not there":        {"GET", "/toy/ball", "", "ann", 404, `{"broken":"Toy","why":"There is no such toy."}`, "SecretGet", "https://toys.test/secrets/ball", "code=Toy"},
-		"no token":         {"GET", "/toy/bear", "", "", 401, `{"broken":"Unauthorized","why":"AKV10000: There is none."}`, "", "", "status=401"},
+		"no token":         {"GET", "/toy/robot", "", "", 401, `{"broken":"Unauthorized","why":"AKV10000: There is none."}`, "", "", "status=401"},
 		"bad token":        {"GET", "/nowhere", "", "bad", 401, "AKV10021", "Authentication", "https://toys.test", "status=401"},
 		"no permission":    {"POST", "/toy/ball", "no JSON", "carl", 403, `"broken":"Toy"`, "SecretSet", "https://toys.test/secrets/ball", "status=403"},
 		"no vault":         {"GET", "", "", "ann", 404, "VaultNotFound", "", "", "status=404"},
@@ -242,7 +242,7 @@ func TestADoorIsItsRoutes(t *testing.T) {
 		"no method":        {"DELETE", "/toy/ball", "", "ann", 405, "MethodNotAllowed", "Unknown", "https://toys.test", "method=DELETE"},
 		"no name":          {"GET", "/toy/a_b", "", "ann", 400, "invalid name: a_b", "SecretGet", "https://toys.test", "status=400"},
 		"a large body":     {"POST", "/toy/ball", `{"color":"` + strings.Repeat("x", 1000) + `"}`, "ann", 413, "too large", "SecretSet", "https://toys.test/secrets/ball", "status=413"},
-		"a body left":      {"GET", "/toy/bear", strings.Repeat("x", 1001), "ann", 413, "too large", "SecretGet", "https://toys.test/secrets/bear", "status=413"},
+		"a body left":      {"GET", "/toy/robot", strings.Repeat("x", 1001), "ann", 413, "too large", "SecretGet", "https://toys.test/secrets/robot", "status=413"},
 		"a bad body":       {"POST", "/toy/ball", `{"color":1}`, "ann", 400, "Property color has invalid value", "SecretSet", "https://toys.test/secrets/ball", "status=400"},
 		"a body without":   {"POST", "/toy/ball", `{}`, "ann", 400, "Property 'color' is required.", "SecretSet", "https://toys.test/secrets/ball", "status=400"},
 		"what is set off":  {"GET", "/toy/bomb", "", "ann", 500, "An internal error occurred. Request id: ", "SecretGet", "https://toys.test/secrets/bomb", "it went off"},
@@ -293,7 +293,7 @@ func TestRefusedTokensAreThrottled(t *testing.T) {
 	d := newDoor(t)
 	codes := map[int]int{}
 	for range 250 {
-		codes[d.do("GET", "/toy/bear", "", "bad").Code]++
+		codes[d.do("GET", "/toy/robot", "", "bad").Code]++
 	}
 	if codes[401] != 200 || codes[429] != 50 {
 		t.Errorf("got %v", codes)
@@ -301,11 +301,11 @@ func TestRefusedTokensAreThrottled(t *testing.T) {
 	if n := len(d.records(t)); n != 200 {
 		t.Errorf("%d are on record", n)
 	}
-	if got := d.do("GET", "/toy/bear", "", "ann").Code; got != 200 {
+	if got := d.do("GET", "/toy/robot", "", "ann").Code; got != 200 {
 		t.Errorf("a good token from there: %d", got)
 	}
 	d.now = d.now.Add(time.Second)
-	if got := d.do("GET", "/toy/bear", "", "bad").Code; got != 401 {
+	if got := d.do("GET", "/toy/robot", "", "bad").Code; got != 401 {
 		t.Errorf("a second later: %d", got)
 	}
 }
@@ -321,7 +321,7 @@ func TestAnEndpointCannotAnswerBeforeItIsOnRecord(t *testing.T) {
 		}, show)})
 	d.Routes = []pipeline.Route{routes}
 	d.mount(t)
-	r := httptest.NewRequest("GET", "https://toys.test/toy/bear", nil)
+	r := httptest.NewRequest("GET", "https://toys.test/toy/robot", nil)
 	r.Header.Set("Authorization", "Bearer ann")
 	d.ServeHTTP(watched{httptest.NewRecorder(), func() {
 		if n := len(d.records(t)); n != 1 {
@@ -402,7 +402,7 @@ func TestHalfSentBodiesHaveAShare(t *testing.T) {
 		if rec := d.do("POST", "/toy/ball", `{"color":"red"}`, "ben"); rec.Code != 200 {
 			t.Errorf("%d: Ben: %d %s", length, rec.Code, rec.Body)
 		}
-		if rec := d.do("GET", "/toy/bear", "", "ann"); rec.Code != 200 {
+		if rec := d.do("GET", "/toy/robot", "", "ann"); rec.Code != 200 {
 			t.Errorf("%d: what has no body: %d %s", length, rec.Code, rec.Body)
 		}
 		for i, want := range []int{0, 0} {
@@ -510,7 +510,7 @@ func TestTheFirewallComesBeforeTheRoute(t *testing.T) {
 	d := newDoor(t)
 	d.Vaults = nursery{shut: true}
 	d.mount(t)
-	for _, path := range []string{"/nowhere", "/toy/%zz", "/toy/bear"} {
+	for _, path := range []string{"/nowhere", "/toy/%zz", "/toy/robot"} {
 		r := httptest.NewRequest("GET", "https://toys.test/", nil)
 		r.URL.Path, r.URL.RawPath = path, path
 		r.Header.Set("Authorization", "Bearer ann")
@@ -558,7 +558,7 @@ func TestInsideStaysInside(t *testing.T) {
 	d := newDoor(t)
 	d.Verifier = brokenVerifier{}
 	d.mount(t)
-	rec := d.do("GET", "/toy/bear", "", "ann")
+	rec := d.do("GET", "/toy/robot", "", "ann")
 	if rec.Code != 500 || strings.Contains(rec.Body.String(), "10.0.0.7") || !strings.Contains(d.log.String(), "10.0.0.7") {
 		t.Errorf("%d %s; log %s", rec.Code, rec.Body, d.log)
 	}
