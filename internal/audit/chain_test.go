@@ -294,6 +294,7 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			path, db := logged(t)
+			kept := db.kept["local"]
 			tt.change(t, inOrder(t, path))
 			got := wrong(t, Check{Path: path, Kept: db.kept["local"]})
 			if (tt.want == "") != (len(got) == 0) || !strings.Contains(strings.Join(got, "\n"), tt.want) {
@@ -320,6 +321,9 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 			if own["operationName"] != "AuditLogAccepted" || own["resultDescription"] != lost.What || l.Accepted != lost.What ||
 				own["identity"].(map[string]any)["claim"].(map[string]any)["uid"] != "7" {
 				t.Errorf("%v", own)
+			}
+			if p := own["properties"].(map[string]any); p["sequence"].(float64) <= float64(kept.Sequence) || p["previousHash"] != hex.EncodeToString(kept.Hash[:]) {
+				t.Errorf("the break does not show: %v after line %d", p, kept.Sequence)
 			}
 			openLog(t, Config{Path: path, Anchor: db.anchor()})
 			r, err := Verify(Check{Path: path, Kept: db.kept["local"]})

@@ -162,6 +162,32 @@ func TestRecordsAreDurableBeforeIntentsGo(t *testing.T) {
 	}
 }
 
+// A head in the database speaks for the files before the current one too: they are
+// durable when they are left, whether an intent was open or not.
+func TestFilesAreDurableBeforeTheyAreLeft(t *testing.T) {
+	for _, leave := range []func(*Log) error{(*Log).rotate, func(l *Log) error {
+		if err := os.Rename(l.cfg.Path, l.cfg.Path+".1"); err != nil {
+			return err
+		}
+		l.records.turn.Unlock()
+		defer l.records.turn.Lock()
+		return l.Reopen()
+	}} {
+		var steps []string
+		l := openLog(t, Config{Sync: true, OpenFile: func(path string) (File, error) {
+			f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+			return told{f, &steps}, err
+		}})
+		finish(t, l.Begin(arrival), 200)
+		l.records.turn.Lock()
+		err := leave(l)
+		l.records.turn.Unlock()
+		if want := []string{"sync audit.log"}; err != nil || !slices.Equal(steps, want) {
+			t.Errorf("%v, %v", steps, err)
+		}
+	}
+}
+
 // told is a file that tells what is done to it.
 type told struct {
 	*os.File
