@@ -95,6 +95,9 @@ func keptHead(ctx context.Context, settings *config.Config, s streams) (h audit.
 	if err := (socketCaller{client}).call(ctx, admin.AuditShow, admin.None{}, &a); err != nil {
 		return h, err
 	}
+	if a.Disturbed != "" {
+		fmt.Fprintln(s.out, "The running server found:", a.Disturbed)
+	}
 	h.Sequence = a.Sequence
 	if n, err := hex.Decode(h.Hash[:], []byte(a.Hash)); err != nil || n != len(h.Hash) {
 		return h, errors.New("the server's answer cannot be read")

@@ -153,7 +153,8 @@ func TestDisturbedAuditLogIsTold(t *testing.T) {
 		if f.allRecords()[a.request] != "Success" {
 			t.Errorf("%s: what came after is not on record", change.what)
 		}
-		if said, well := f.verify(); well || !strings.Contains(said, "AuditLogDisturbed: "+change.what) {
+		said, well := f.verify()
+		if well || !strings.Contains(said, "AuditLogDisturbed: "+change.what) || !strings.Contains(said, "The running server found: "+change.what) {
 			t.Errorf("%s: %s", change.what, said)
 		}
 	}

@@ -383,10 +383,13 @@ func (ca *outsideCA) sign(csr []byte) ([]byte, error) {
 	return x509.CreateCertificate(rand.Reader, t, ca.cert, req.PublicKey, ca.key)
 }
 
-// checkVault opens the database of a stopped vault and walks all of it, with
-// every box.
+// checkVault walks the audit log of a stopped vault, and opens its database and walks
+// all of it, with every box.
 func (f *folder) checkVault() {
 	f.t.Helper()
+	if said, well := f.verify(); !well {
+		f.t.Errorf("the audit log: %s", said)
+	}
 	db, err := store.Open(f.t.Context(), f.database())
 	if err != nil {
 		f.t.Fatal(err)

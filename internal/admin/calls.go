@@ -211,10 +211,12 @@ type Rotated struct {
 }
 
 // AuditHead is what the database has seen of the audit log: the number of a line, 0
-// for none, and its SHA-256 in hex.
+// for none, and its SHA-256 in hex. Disturbed is what the running server found done to
+// the log's files; "" for nothing.
 type AuditHead struct {
-	Sequence uint64 `json:"sequence"`
-	Hash     string `json:"hash"`
+	Sequence  uint64 `json:"sequence"`
+	Hash      string `json:"hash"`
+	Disturbed string `json:"disturbed,omitempty"`
 }
 
 // ToFile names a file on the server's machine.

@@ -124,7 +124,7 @@ func (d *Daemon) keptHead(ctx context.Context) (audit.Head, error) {
 func (d *Daemon) auditHead(ctx context.Context, g access.Grant) (admin.AuditHead, error) {
 	g.MustEverywhere(access.AuditRead)
 	h, err := d.keptHead(ctx)
-	return admin.AuditHead{Sequence: h.Sequence, Hash: hex.EncodeToString(h.Hash[:])}, err
+	return admin.AuditHead{Sequence: h.Sequence, Hash: hex.EncodeToString(h.Hash[:]), Disturbed: d.audit.Disturbed()}, err
 }
 
 // lockAudit takes the lock of the audit log. SQLite has a lock of its own; with
