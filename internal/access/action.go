@@ -179,6 +179,16 @@ func (a Action) OnObject() bool { return rows[a].onObject }
 // its intent must be on record, durably, before it has an effect.
 func (a Action) Durable() bool { return rows[a].durable }
 
+// Irrevocable tells whether the action cannot be taken back: who may do it, and whether
+// the vault allows it, is read anew from the database.
+func (a Action) Irrevocable() bool {
+	switch a {
+	case CertificatePurge, KeyPurge, SecretPurge, VaultDelete:
+		return true
+	}
+	return false
+}
+
 // String is the operation's name.
 func (a Action) String() string { return rows[a].operation }
 

@@ -19,6 +19,8 @@ type Tx interface {
 	DeleteAssignment(ctx context.Context, id string) error
 	// Assignments lists all of the installation, by id.
 	Assignments(ctx context.Context) ([]Assignment, error)
+	// VaultByID answers object.ErrNotFound when there is no such vault.
+	VaultByID(ctx context.Context, id object.VaultID) (*vault.Vault, error)
 	// Spelling is the name of an object, live or deleted, in the casing of its
 	// creation; object.ErrNotFound when there is none.
 	Spelling(ctx context.Context, v object.VaultID, f object.Family, n object.Name) (object.Name, error)
@@ -47,13 +49,32 @@ func (s *Assignments) List(ctx context.Context) ([]Assignment, error) {
 	})
 }
 
-// Rules are the rules of a vault as they are now; with nil, of the installation.
-func (s *Assignments) Rules(ctx context.Context, v *vault.Vault) (Rules, error) {
+// Rules implements RuleSource.
+func (s *Assignments) Rules(ctx context.Context, v *vault.Vault, current bool) (Rules, error) {
+	if current {
+		return s.current(ctx, v)
+	}
 	if v != nil && !v.RBAC {
 		return Rules{Vault: v}, nil
 	}
 	list, err := s.List(ctx)
 	return Rules{Vault: v, Assignments: list}, err
+}
+
+// current reads the rules and the vault's settings in one state of the database.
+func (s *Assignments) current(ctx context.Context, v *vault.Vault) (r Rules, err error) {
+	err = s.db.View(ctx, func(tx Tx) error {
+		if v != nil {
+			if r.Vault, err = tx.VaultByID(ctx, v.ID); err != nil {
+				return err
+			}
+		}
+		if r.Vault == nil || r.Vault.RBAC {
+			r.Assignments, err = tx.Assignments(ctx)
+		}
+		return err
+	})
+	return r, err
 }
 
 // Spelling is a name in the casing of the object's creation; as it is asked when

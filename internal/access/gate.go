@@ -16,8 +16,9 @@ import (
 // every call that starts after it was answered, revocations no later than
 // grants.
 type RuleSource interface {
-	// Rules answers for a vault, or, with nil, for the installation.
-	Rules(ctx context.Context, v *vault.Vault) (Rules, error)
+	// Rules answers for a vault, or, with nil, for the installation. current wants what
+	// the database holds now, of the vault's settings too: nothing that is kept.
+	Rules(ctx context.Context, v *vault.Vault, current bool) (Rules, error)
 }
 
 // Speller is a RuleSource that also knows how the name of an object, live or
@@ -164,7 +165,7 @@ func (g *Gate) rulesFor(ctx context.Context, a *Attempt) (Rules, error) {
 	if a.caller.kind != principal {
 		return Rules{Vault: v, TenantID: g.cfg.TenantID}, nil
 	}
-	rules, err := g.cfg.Rules.Rules(ctx, v)
+	rules, err := g.cfg.Rules.Rules(ctx, v, a.action.Irrevocable())
 	if err != nil {
 		return Rules{}, err
 	}

@@ -24,7 +24,7 @@ type source struct {
 	err   error
 }
 
-func (s source) Rules(context.Context, *vault.Vault) (Rules, error) { return s.rules, s.err }
+func (s source) Rules(context.Context, *vault.Vault, bool) (Rules, error) { return s.rules, s.err }
 
 // spellingSource also knows that one object.
 type spellingSource struct {
@@ -361,6 +361,33 @@ func TestIssuersAndContactsAreNamedAsPaths(t *testing.T) {
 	} {
 		if got := path(tt.a, tt.n); got != tt.want {
 			t.Errorf("%v: %q, want %q", tt.a, got, tt.want)
+		}
+	}
+}
+
+// asked tells which rules the gate asks for.
+type asked struct {
+	source
+	current *bool
+}
+
+func (s asked) Rules(ctx context.Context, v *vault.Vault, current bool) (Rules, error) {
+	*s.current = current
+	return s.source.Rules(ctx, v, current)
+}
+
+func TestWhatCannotBeTakenBackIsDecidedByTheRulesOfNow(t *testing.T) {
+	for i := range rows {
+		a := Action(i)
+		if rows[a].plane != dataPlane && rows[a].plane != managementPlane {
+			continue
+		}
+		var current bool
+		v := roleVault()
+		at, _ := attempt(t, v, a, object.Name{}, nil)
+		_, _ = NewGate(GateConfig{Rules: asked{source{rules: Rules{Vault: v}}, &current}}).Allow(t.Context(), at)
+		if want := strings.HasSuffix(a.String(), "Purge") || a == VaultDelete; current != want {
+			t.Errorf("%v: %v", a, current)
 		}
 	}
 }

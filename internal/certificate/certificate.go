@@ -7,6 +7,7 @@ import (
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
@@ -91,6 +92,7 @@ type Tx interface {
 	IssuerTx
 	issuance.Tx
 	key.HandleTx
+	lifecycle.VaultTx
 	jobs.Tx
 }
 

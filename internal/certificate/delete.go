@@ -16,7 +16,7 @@ import (
 // purged: each with its key and its secret.
 func rows(tx Tx) lifecycle.Rows[*Bundle] {
 	return lifecycle.Rows[*Bundle]{
-		Heads: heads(tx), Due: tx.DuePurges,
+		Heads: heads(tx), Due: tx.DuePurges, VaultByID: tx.VaultByID,
 		Version: func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Bundle, error) {
 			c, cv, err := version(ctx, tx, v, n, ver)
 			return &Bundle{Certificate: c, Version: cv}, err

@@ -10,6 +10,7 @@ import (
 	"coffer/internal/certificate"
 	"coffer/internal/fault"
 	"coffer/internal/object"
+	"coffer/internal/store"
 	"coffer/internal/vault"
 )
 
@@ -96,9 +97,11 @@ func TestPurgeFreesTheName(t *testing.T) {
 
 func TestPurgeProtectionHoldsUntilTheRetentionIsOver(t *testing.T) {
 	w := newWorld(t)
-	w.home.PurgeProtection = true // the grant carries the vault's settings
 	w.issued("web", selfPolicy())
 	w.remove("web")
+	protected := *w.home // the grant does not know of it
+	protected.PurgeProtection, protected.Revision = true, w.home.Revision+1
+	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error { return tx.UpdateVault(t.Context(), &protected) }))
 	w.refused(w.purge("web"), fault.Forbidden, `Operation "purge" is not allowed because purge protection is enabled for this vault.`)
 	w.recover("web")
 	w.remove("web")

@@ -15,7 +15,7 @@ func heads(tx HeadTx) lifecycle.Heads { return lifecycle.Heads{Subject: fault.Ke
 // rows are keys in a transaction, as they are deleted, recovered and purged.
 func (s *Service) rows(tx Tx) lifecycle.Rows[*Bundle] {
 	return lifecycle.Rows[*Bundle]{
-		Heads: heads(tx), Due: tx.DueKeyPurges,
+		Heads: heads(tx), Due: tx.DueKeyPurges, VaultByID: tx.VaultByID,
 		Version: func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Bundle, error) {
 			h, version, err := tx.Key(ctx, v, n, ver)
 			return &Bundle{h, version}, err

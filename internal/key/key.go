@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -61,6 +62,7 @@ type Tx interface {
 	VersionTx
 	PolicyTx
 	HandleTx
+	lifecycle.VaultTx
 }
 
 // HeadTx is the names of keys.

@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/object"
+	"coffer/internal/vault"
 )
 
 // Rows is one family in one open transaction. B is what it shows of a name: a
@@ -22,11 +23,19 @@ type Rows[B any] struct {
 	// SetDeletion stores the deletion that the head in B has now, nil for a live
 	// name, with all that follows from it.
 	SetDeletion func(ctx context.Context, b B) error
+	// VaultByID is the vault as it is stored.
+	VaultByID func(ctx context.Context, id object.VaultID) (*vault.Vault, error)
 	// Purge removes a name with all it has.
 	Purge func(ctx context.Context, v object.VaultID, n object.Name) error
 	// Due lists names of all vaults whose PurgeAt is not after now, without those of
 	// certificates, the longest due first.
 	Due func(ctx context.Context, now time.Time, limit int) ([]object.Head, error)
+}
+
+// VaultTx is what every family needs of one open transaction to purge.
+type VaultTx interface {
+	// VaultByID finds by id; object.ErrNotFound when there is none.
+	VaultByID(ctx context.Context, id object.VaultID) (*vault.Vault, error)
 }
 
 // Names deletes, recovers and purges the names of one family. The exported methods
@@ -123,14 +132,18 @@ func orNothing[B any](b B, err error) (B, error) {
 	return b, nil
 }
 
-// Purge removes a deleted name for ever.
+// Purge removes a deleted name for ever, if the vault allows it at that moment.
 func (s Names[T, B]) Purge(ctx context.Context, g access.Grant) error {
 	return s.update(ctx, func(r Rows[B]) error {
 		h, err := r.deleted(ctx, g, "purge", r.Subject.DeletedNotFound(g.Name().String()))
 		if err != nil {
 			return err
 		}
-		if err := g.Vault().MayPurge(); err != nil {
+		v, err := r.VaultByID(ctx, h.Vault)
+		if err == nil {
+			err = v.MayPurge()
+		}
+		if err != nil {
 			return err
 		}
 		return r.Purge(ctx, h.Vault, h.Name)

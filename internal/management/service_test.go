@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // Rules are the assignments that the store has.
-func (w *world) Rules(ctx context.Context, v *vault.Vault) (r access.Rules, err error) {
+func (w *world) Rules(ctx context.Context, _ *vault.Vault, _ bool) (r access.Rules, err error) {
 	err = w.db.View(ctx, func(tx *store.Tx) (err error) {
 		r.Assignments, err = tx.Assignments(ctx)
 		return err

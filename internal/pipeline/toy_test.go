@@ -136,7 +136,7 @@ func (n nursery) ByName(_ context.Context, key string) (*vault.Vault, error) {
 	return v, nil
 }
 
-func (nursery) Rules(_ context.Context, v *vault.Vault) (access.Rules, error) {
+func (nursery) Rules(_ context.Context, v *vault.Vault, _ bool) (access.Rules, error) {
 	const reader = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
 	return access.Rules{Vault: v, Assignments: []access.Assignment{{ID: "1", Scope: "/", RoleID: reader, PrincipalID: "ann"}}}, nil
 }

@@ -17,7 +17,7 @@ func heads(tx HeadTx) lifecycle.Heads {
 // rows are secrets in a transaction, as they are deleted, recovered and purged.
 func rows(tx Tx) lifecycle.Rows[*Bundle] {
 	return lifecycle.Rows[*Bundle]{
-		Heads: heads(tx), Due: tx.DueSecrets, Purge: tx.PurgeSecret,
+		Heads: heads(tx), Due: tx.DueSecrets, VaultByID: tx.VaultByID, Purge: tx.PurgeSecret,
 		Version: func(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*Bundle, error) {
 			h, err := tx.SecretHead(ctx, v, n)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"coffer/internal/lifecycle"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 )
@@ -45,6 +46,7 @@ type Bundle struct {
 type Tx interface {
 	HeadTx
 	VersionTx
+	lifecycle.VaultTx
 }
 
 // HeadTx is the names of secrets.

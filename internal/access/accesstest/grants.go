@@ -110,7 +110,7 @@ func tenantOf(v *vault.Vault) string {
 // all gives Caller every right in every vault.
 type all struct{}
 
-func (all) Rules(_ context.Context, v *vault.Vault) (access.Rules, error) {
+func (all) Rules(_ context.Context, v *vault.Vault, _ bool) (access.Rules, error) {
 	if v == nil || v.RBAC {
 		const administrator = "00482a5a-887f-4fb3-b363-3b7fe8e74483"
 		return access.Rules{Vault: v, Assignments: []access.Assignment{{ID: "all", Scope: "/", RoleID: administrator, PrincipalID: Caller}}}, nil

@@ -148,6 +148,12 @@ func replicas(s *suite) {
 	if got := seen(); got != all {
 		s.Errorf("within the stated time: %v", got) // not wrong, but then nothing is kept, and this test shows nothing
 	}
+	// What cannot be taken back is decided by the rules of now.
+	kept, err := vaults.ByName(s.ctx, "one")
+	s.must(err)
+	if r, err := assignments.Rules(s.ctx, kept, true); err != nil || kept.RBAC || !r.Vault.RBAC || len(r.Assignments) != 0 {
+		s.Errorf("for what cannot be taken back: %+v, %v", r, err)
+	}
 	now = now.Add(1)
 	if got := seen(); got != none {
 		s.Errorf("rights outlive the stated time: %v", got)
