@@ -130,9 +130,9 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	return nil
 }
 
-// initialize makes the root key, then the configuration, which says that the
-// vault is there. It never touches an existing one. A crash in between leaves a
-// root key that has sealed nothing, and the next run says so.
+// initialize makes the database and the root key, then the configuration, which says
+// that the vault is there. It never touches an existing one. A crash in between leaves
+// a root key that has sealed nothing, and the next run says so.
 func initialize(ctx context.Context, settings *config.Config, path string, log *slog.Logger) error {
 	if err := settings.Check(); err != nil {
 		return fmt.Errorf("the settings have mistakes:\n%w", err)
@@ -145,6 +145,9 @@ func initialize(ctx context.Context, settings *config.Config, path string, log *
 	}
 	rootKey := daemon.RootKeyPath(settings)
 	err := daemon.Create(ctx, settings, time.Now(), log)
+	if errors.Is(err, daemon.ErrVaultExists) {
+		return fmt.Errorf("there is no %s, but %w", path, err)
+	}
 	if errors.Is(err, fs.ErrExist) && settings.RootKey.HSM {
 		return fmt.Errorf("%w: if it is another vault's, use another HSM; if the first start was interrupted,"+
 			" remove it (its label is coffer-root) with the HSM's own tools and try again;"+

@@ -56,7 +56,7 @@ func (f fullFile) Write(p []byte) (int, error) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
-	db, err := store.Open(t.Context(), store.Config{Driver: store.SQLite, Path: filepath.Join(w.dir, "coffer.db")})
+	db, err := store.Open(t.Context(), store.Config{Driver: store.SQLite, Path: filepath.Join(w.dir, "coffer.db"), Create: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func (d *Daemon) ReopenAudit() error { return d.audit.Reopen() }
 func AcceptAudit(ctx context.Context, settings *config.Config, by audit.Claims, log *slog.Logger) (lost string, err error) {
 	d := &Daemon{settings: settings, log: log, now: time.Now}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := d.openExistingStore(ctx); err != nil {
+	if err := d.openStore(ctx); err != nil {
 		return "", err
 	}
 	if err := d.openAudit(&by); err != nil {
@@ -96,20 +96,10 @@ func AcceptAudit(ctx context.Context, settings *config.Config, by audit.Claims, 
 func AuditHead(ctx context.Context, settings *config.Config, log *slog.Logger) (h audit.Head, err error) {
 	d := &Daemon{settings: settings, log: log, now: time.Now}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	if err := d.openExistingStore(ctx); err != nil {
+	if err := d.openStore(ctx); err != nil {
 		return audit.Head{}, err
 	}
 	return d.keptHead(ctx)
-}
-
-// openExistingStore opens the database, and makes none.
-func (d *Daemon) openExistingStore(ctx context.Context) error {
-	if d.settings.Store.Driver != store.Postgres {
-		if _, err := os.Stat(d.settings.InData(d.settings.Store.Path, "coffer.db")); err != nil {
-			return err
-		}
-	}
-	return d.openStore(ctx)
 }
 
 func (d *Daemon) keptHead(ctx context.Context) (audit.Head, error) {

@@ -70,13 +70,21 @@ type Daemon struct {
 	handler    http.Handler
 }
 
-// ErrNotInitialized reports a data folder without a root key.
-var ErrNotInitialized = errors.New("there is no vault here yet: run 'coffer init' (or 'coffer dev') first")
+// ErrRootKeyMissing reports a vault whose root key is not where it should be.
+var ErrRootKeyMissing = errors.New("the root key is missing")
 
-// Create makes what a vault needs before its first start: the data folder and the
-// root key. An existing root key is an error (fs.ErrExist).
+// ErrVaultExists reports a database that has a vault, or has sealed something.
+var ErrVaultExists = errors.New("the database holds a vault already")
+
+// Create makes what a vault needs before its first start: the data folder, the
+// database and the root key. An existing root key is an error (fs.ErrExist), and so is
+// a database that is in use (ErrVaultExists). A crash in between leaves nothing that keeps
+// the next Create from going on, or a root key that has sealed nothing.
 func Create(ctx context.Context, settings *config.Config, now time.Time, log *slog.Logger) error {
 	if err := datadir.Make(settings.DataDir()); err != nil {
+		return err
+	}
+	if err := createStore(ctx, settings, log); err != nil {
 		return err
 	}
 	return createRoot(ctx, settings, now, log)

@@ -44,7 +44,7 @@ func openRoot(ctx context.Context, c *config.Config, device *hsm.Device) (rootKe
 	if c.RootKey.HSM {
 		root, err := hsm.OpenRootKey(ctx, device)
 		if errors.Is(err, seal.ErrRootKey) {
-			return nil, fmt.Errorf("%w (there is no root key in the HSM %q)", ErrNotInitialized, c.HSM.Token)
+			return nil, fmt.Errorf("%w: there is none in the HSM %q; bring back the HSM's backup, without which nothing in the database opens", ErrRootKeyMissing, c.HSM.Token)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the root key is in the HSM, without which nothing can be opened: %w", err)
@@ -57,7 +57,8 @@ func openRoot(ctx context.Context, c *config.Config, device *hsm.Device) (rootKe
 	}
 	root, err := seal.OpenRootFile(RootKeyPath(c), passphrase)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w (no %s)", ErrNotInitialized, RootKeyPath(c))
+		return nil, fmt.Errorf("%w: there is no %s; mount its volume or bring back a copy of it, without which nothing in the database opens."+
+			" Do not begin anew beside a database that is to be kept", ErrRootKeyMissing, RootKeyPath(c))
 	}
 	if err != nil {
 		return nil, err

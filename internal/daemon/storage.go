@@ -3,9 +3,13 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/config"
 	"coffer/internal/datadir"
 	"coffer/internal/seal"
 	"coffer/internal/store"
@@ -42,17 +46,71 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	return d.openAudit(nil)
 }
 
-// openStore opens the database of the configuration.
-func (d *Daemon) openStore(ctx context.Context) (err error) {
-	c := d.settings
-	sc := store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: d.log}
-	if sc.Driver == store.SQLite {
-		sc.Path = c.InData(c.Store.Path, "coffer.db")
-	} else if sc.URL, err = c.StoreURL(); err != nil {
+// openStore opens the database of the configuration, which must be there.
+func (d *Daemon) openStore(ctx context.Context) error {
+	sc, err := storeConfig(d.settings, d.log)
+	if err != nil {
 		return err
 	}
 	d.db, err = store.Open(ctx, sc)
+	return whatToDo(err, d.settings)
+}
+
+func storeConfig(c *config.Config, log *slog.Logger) (sc store.Config, err error) {
+	sc = store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: log}
+	if sc.Driver == store.SQLite {
+		sc.Path = DatabasePath(c)
+	} else {
+		sc.URL, err = c.StoreURL()
+	}
+	return sc, err
+}
+
+// DatabasePath is the file of a SQLite database.
+func DatabasePath(c *config.Config) string { return c.InData(c.Store.Path, "coffer.db") }
+
+// whatToDo adds to an error of the database what an operator can do about it.
+func whatToDo(err error, c *config.Config) error {
+	switch {
+	case errors.Is(err, store.ErrMissing) && c.Store.Driver == store.Postgres:
+		return fmt.Errorf("%w: the connection string names another database or schema than the vault's, or its data is lost:"+
+			" then bring back its backup (pg_restore). Only 'coffer init' makes a database", err)
+	case errors.Is(err, store.ErrMissing):
+		return fmt.Errorf("%w: mount its volume if that is away, or bring back a backup with 'coffer restore FILE'."+
+			" Only 'coffer init' and the first 'coffer dev' make a database", err)
+	case errors.Is(err, store.ErrForeignLog):
+		return fmt.Errorf("%w: nothing was changed. A backup is brought back by 'coffer restore FILE', which puts aside what belongs"+
+			" to the old file; to restore what was copied here, copy it to another name first", err)
+	}
 	return err
+}
+
+// createStore makes an empty database, or takes one that is empty.
+func createStore(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	sc, err := storeConfig(c, log)
+	if err != nil {
+		return err
+	}
+	sc.Create = true
+	db, err := store.Open(ctx, sc)
+	if err != nil {
+		return err
+	}
+	used := false
+	err = db.View(ctx, func(tx *store.Tx) error {
+		keys, err := tx.DataKeys(ctx, "")
+		if err != nil {
+			return err
+		}
+		vaults, err := tx.Vaults(ctx)
+		used = len(keys)+len(vaults) > 0
+		return err
+	})
+	if err == nil && used {
+		err = fmt.Errorf("%w: it opens with its own root key only; bring back that and its %s, or choose another database",
+			ErrVaultExists, config.FileName)
+	}
+	return errors.Join(err, db.Close())
 }
 
 // rescue ends the leases of jobs that a process was working on when it died. With

@@ -105,10 +105,14 @@ func TestRootKeyMustFit(t *testing.T) {
 	if err := os.Rename(right, right+".right"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrNotInitialized) || !strings.Contains(err.Error(), right) {
+	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrRootKeyMissing) || !strings.Contains(err.Error(), right) {
 		t.Errorf("no root key: %v", err)
 	}
-	if err := Create(t.Context(), c, time.Now(), slog.New(slog.DiscardHandler)); err != nil { // another one
+	// To begin anew beside the database would make it unreadable for good.
+	if err := Create(t.Context(), c, time.Now(), slog.New(slog.DiscardHandler)); !errors.Is(err, ErrVaultExists) {
+		t.Errorf("creating beside a database: %v", err)
+	}
+	if _, err := seal.CreateRootFile(right, seal.Value{}, time.Now()); err != nil { // another one
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), c, nil, slog.New(slog.DiscardHandler)); !errors.Is(err, seal.ErrRootKey) || !strings.Contains(err.Error(), right) {

@@ -131,7 +131,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 	ctx := t.Context()
 
 	var err error
-	if w.db, err = store.Open(ctx, store.Config{Driver: store.SQLite, Path: filepath.Join(dir, "coffer.db")}); err != nil {
+	if w.db, err = store.Open(ctx, store.Config{Driver: store.SQLite, Path: filepath.Join(dir, "coffer.db"), Create: true}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })

@@ -64,7 +64,7 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
 	n := min(max(8, 4*runtime.GOMAXPROCS(0)), 32)
 	e.db.SetMaxOpenConns(n)
 	e.db.SetMaxIdleConns(n)
-	if err := migrate(ctx, e.db, postgresDialect, goose.WithSessionLocker(migrationLock{})); err != nil {
+	if err := migrate(ctx, e.db, postgresDialect, cfg.Create, goose.WithSessionLocker(migrationLock{})); err != nil {
 		return nil, errors.Join(err, e.db.Close())
 	}
 	return e, nil

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -54,8 +55,12 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("path: %w", err)
+	if cfg.Create {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("path: %w", err)
+		}
+	} else if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	lock, err := datadir.Lock(path + ".lock")
 	if held, ok := errors.AsType[*datadir.HeldError](err); ok {
@@ -73,10 +78,16 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
+	if err := checkLog(path); err != nil {
+		return nil, err
+	}
 	if e.writes, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, e.writes, sqliteDialect); err != nil {
+	if err := migrate(ctx, e.writes, sqliteDialect, cfg.Create); err != nil {
+		return nil, err
+	}
+	if err := stamp(ctx, e.writes, path); err != nil {
 		return nil, err
 	}
 	n := min(2*runtime.GOMAXPROCS(0), maxReaders)
@@ -200,6 +211,9 @@ func (e *sqliteEngine) backup(ctx context.Context, path string) (err error) {
 	}
 	defer db.Close()
 	if _, err := db.ExecContext(ctx, "VACUUM INTO $1", path); err != nil {
+		return err
+	}
+	if err := clearGeneration(f); err != nil {
 		return err
 	}
 	// VACUUM INTO does not sync its file (SQLite, lang_vacuum.html).

@@ -86,7 +86,7 @@ func TestDatabaseIsHeldByOneProcess(t *testing.T) {
 
 func TestPathMayHoldAnyCharacter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c=d&mode=ro#e%2f", "ä%.db")
-	db := storetest.Open(t, store.Config{Driver: store.SQLite, Path: path})
+	db := storetest.Open(t, store.Config{Driver: store.SQLite, Path: path, Create: true})
 	if err := insertVault(t, db, "one"); err != nil {
 		t.Error(err)
 	}

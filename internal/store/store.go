@@ -32,8 +32,12 @@ const (
 // Config says where the data is.
 type Config struct {
 	Driver string     // SQLite or Postgres
-	Path   string     // SQLite: the database file; it and its directory are made when absent
+	Path   string     // SQLite: the database file
 	URL    seal.Value // Postgres: the connection string, which holds a password
+
+	// Create makes what is absent: the file and its directory, or the schema. Without
+	// it that is ErrMissing: a volume that is not mounted is no empty vault.
+	Create bool
 
 	Logger *slog.Logger // nil: nothing is logged
 	Faults Faults       // nil in production
@@ -68,6 +72,11 @@ const Commit = "Commit"
 var (
 	// ErrInUse reports a SQLite database that another process has open.
 	ErrInUse = errors.New("store: the database is in use")
+	// ErrMissing reports a database that is not there, or has no schema yet.
+	ErrMissing = errors.New("store: there is no database")
+	// ErrForeignLog reports a SQLite database with a write-ahead log that belongs to
+	// another file, or to an earlier state of this one.
+	ErrForeignLog = errors.New("store: the database and its write-ahead log do not belong together")
 	// ErrNewer reports a database that a newer version of the program has
 	// migrated; migrations go forward only.
 	ErrNewer = errors.New("store: the database was made by a newer version of this program")
@@ -87,7 +96,8 @@ type engine interface {
 	close() error
 }
 
-// Open opens the database and brings its schema up to date. With SQLite the
+// Open opens the database and brings its schema up to date; ErrMissing, ErrNewer and
+// ErrForeignLog change nothing. With SQLite the
 // process holds the database alone until Close; another one gets ErrInUse.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Logger == nil {

@@ -59,7 +59,7 @@ func countVaults(t *testing.T, db *DB) (n int) {
 
 func openFaulty(t *testing.T, faults Faults) *DB {
 	t.Helper()
-	db, err := Open(t.Context(), Config{Driver: SQLite, Path: filepath.Join(t.TempDir(), "coffer.db"), Faults: faults})
+	db, err := Open(t.Context(), Config{Driver: SQLite, Path: filepath.Join(t.TempDir(), "coffer.db"), Create: true, Faults: faults})
 	if err != nil {
 		t.Fatal(err)
 	}

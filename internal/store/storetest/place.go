@@ -17,7 +17,7 @@ import (
 
 // SQLite is a new, empty place for a SQLite database.
 func SQLite(t testing.TB) store.Config {
-	return store.Config{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "data", "coffer.db")}
+	return store.Config{Driver: store.SQLite, Path: filepath.Join(t.TempDir(), "data", "coffer.db"), Create: true}
 }
 
 // Postgres is a new schema on the server that COFFER_TEST_POSTGRES names. The
@@ -51,7 +51,7 @@ func Postgres(t testing.TB) store.Config {
 	q := u.Query()
 	q.Set("search_path", schema)
 	u.RawQuery = q.Encode()
-	return store.Config{Driver: store.Postgres, URL: seal.NewValue([]byte(u.String()))}
+	return store.Config{Driver: store.Postgres, URL: seal.NewValue([]byte(u.String())), Create: true}
 }
 
 // Open opens the database of cfg, and closes it when the test ends. To open it
