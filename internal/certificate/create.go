@@ -273,11 +273,13 @@ func issuerExists(ctx context.Context, tx IssuerTx, v object.VaultID, ref issuan
 		_, err = tx.Issuer(ctx, v, n)
 	}
 	if errors.Is(err, object.ErrName) || errors.Is(err, object.ErrNotFound) {
-		return issuerNotFound()
+		e := issuerNotFound()
+		e.Msg += fmt.Sprintf(". The policy names the issuer %q, which this vault does not have.", ref.Name)
+		return e
 	}
 	return err
 }
 
-func issuerNotFound() error {
+func issuerNotFound() *fault.Error {
 	return &fault.Error{Kind: fault.NotFound, Subject: fault.CertificateIssuer, Msg: "Issuer not found"}
 }

@@ -13,7 +13,7 @@ import (
 // Derive makes the policy of an import from the certificate itself and what the
 // caller gave (contract certificates.md, 8.2). Given values that only steer the
 // future replace the derived ones; given values that contradict the material are
-// refused.
+// refused with the name of the member.
 func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Time) (*Policy, error) {
 	spec, err := pki.SpecOf(leaf.PublicKey)
 	if err != nil {
@@ -26,7 +26,7 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 			Subject:        leaf.Subject(),
 			EKUs:           orEmpty(leaf.EKUs),
 			KeyUsage:       orEmpty(leaf.KeyUsage),
-			ValidityMonths: pki.MonthsBetween(leaf.NotBefore, leaf.NotAfter),
+			ValidityMonths: min(max(pki.MonthsBetween(leaf.NotBefore, leaf.NotAfter), 1), maxValidityMonths),
 			CA:             leaf.CA,
 			PathLen:        leaf.PathLen,
 		},
@@ -55,22 +55,21 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 	if err := p.Key.complete(); err != nil {
 		return nil, err
 	}
-	if p.Key.Spec() != derived.Key.Spec() || p.ContentType != derived.ContentType {
-		return nil, contradiction()
-	}
-	months := p.X509.ValidityMonths
-	if given.X509.ValidityMonths != nil && (months < 1 || months > maxValidityMonths) {
-		return nil, fault.InvalidField("policy.x509_props", "validity_months is 1 to 1200.")
+	switch now, is := p.Key.Spec(), derived.Key.Spec(); {
+	case now.Algorithm != is.Algorithm:
+		return nil, contradiction("key_props.kty")
+	case given.Key.Curve != nil && now.Curve != is.Curve:
+		return nil, contradiction("key_props.crv")
+	case now != is:
+		return nil, contradiction("key_props.key_size")
+	case p.ContentType != derived.ContentType:
+		return nil, contradiction("secret_props.contentType")
 	}
 	if given.Actions == nil {
 		p.Actions = []LifetimeAction{defaultAction(p.Issuer)}
 	}
-	for _, a := range p.Actions {
-		if a.Days > max(months, 1)*daysPerMonth {
-			return nil, fault.InvalidField("policy.lifetime_actions", "days_before_expiry is at most validity_months times 27.")
-		}
-	}
-	return p, nil
+	derived.X509.Subject, derived.X509.SANs = p.X509.Subject, p.X509.SANs // they are the certificate's, in the caller's words
+	return p, p.check(derived)
 }
 
 // spoken is what x509_props really gives: text that is not contradicted is kept as
@@ -101,20 +100,24 @@ func spoken(x X509Patch) X509Patch {
 }
 
 // contradiction is the recorded answer to a policy that does not fit the
-// imported material (contract certificates.md, 15.3).
-func contradiction() error { return fault.InvalidField("policy", "") }
+// imported material (contract certificates.md, 15.3), and which member does not.
+func contradiction(member string) error {
+	e := fault.InvalidField("policy", "")
+	e.Msg += "policy." + member + " contradicts the certificate.\r\n"
+	return e
+}
 
 // contradicts compares what the caller gave of x509_props with the certificate.
 // Lists compare without order; empty ones say nothing.
 func contradicts(p *Policy, x *X509Patch, leaf *pki.Certificate) error {
-	if x.Subject != nil && strings.TrimSpace(*x.Subject) != "" {
+	if x.Subject != nil && strings.TrimSpace(*x.Subject) != "" && *x.Subject != leaf.Subject() {
 		der, err := pki.ParseName(*x.Subject)
 		if err != nil {
 			return fault.InvalidField("policy.x509_props", "Invalid X.500 distinguished name")
 		}
 		text, err := pki.FormatName(der)
 		if err != nil || text != leaf.Subject() {
-			return contradiction()
+			return contradiction("x509_props.subject")
 		}
 	}
 	have := SANs{}
@@ -131,26 +134,27 @@ func contradicts(p *Policy, x *X509Patch, leaf *pki.Certificate) error {
 		usage = append(usage, c)
 	}
 	for _, l := range []struct {
+		member      string
 		given, have []string
 		canonical   func(string) string
 	}{
-		{want.Emails, have.Emails, strings.ToLower},
-		{want.DNSNames, have.DNSNames, strings.ToLower},
-		{want.UPNs, have.UPNs, strings.ToLower},
-		{want.URIs, have.URIs, func(s string) string { return strings.TrimSuffix(s, "/") }},
-		{want.IPAddresses, have.IPAddresses, canonicalIP},
-		{x.EKUs, p.X509.EKUs, nil},
-		{usage, p.X509.KeyUsage, nil},
+		{"sans.emails", want.Emails, have.Emails, strings.ToLower},
+		{"sans.dns_names", want.DNSNames, have.DNSNames, strings.ToLower},
+		{"sans.upns", want.UPNs, have.UPNs, strings.ToLower},
+		{"sans.uris", want.URIs, have.URIs, func(s string) string { return strings.TrimSuffix(s, "/") }},
+		{"sans.ipAddresses", want.IPAddresses, have.IPAddresses, canonicalIP},
+		{"ekus", x.EKUs, p.X509.EKUs, nil},
+		{"key_usage", usage, p.X509.KeyUsage, nil},
 	} {
 		if len(l.given) > 0 && !sameSet(l.given, l.have, l.canonical) {
-			return contradiction()
+			return contradiction("x509_props." + l.member)
 		}
 	}
 	if x.CA != nil && *x.CA != p.X509.CA {
-		return contradiction()
+		return contradiction("x509_props.basic_constraints.ca")
 	}
 	if x.PathLen != nil && (p.X509.PathLen == nil || *x.PathLen != *p.X509.PathLen) {
-		return contradiction()
+		return contradiction("x509_props.basic_constraints.path_len_constraint")
 	}
 	return nil
 }

@@ -4,16 +4,20 @@ import (
 	"crypto/rand"
 	stdx509 "crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"flag"
+	"fmt"
 	"math/big"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/pki"
 )
@@ -84,11 +88,81 @@ func TestDerivedMonths(t *testing.T) {
 		want int
 	}{
 		{now.AddDate(0, 0, 3650), 120}, {now.AddDate(0, 0, 265), 9}, {now.AddDate(1, 0, 0).Add(10 * time.Minute), 13}, {now.AddDate(1, 0, 0), 12}, {now.Add(time.Hour), 1},
+		{pki.AddMonths(now, 1200).Add(10 * time.Minute), 1200}, {time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), 1200},
 	} {
 		p, err := issuance.Derive(material(t, func(x *stdx509.Certificate) { x.NotAfter = c.to }, p384), issuance.PEM, nil, now)
 		if err != nil || p.X509.ValidityMonths != c.want {
 			t.Errorf("until %v: %+v, %v; want %d", c.to, p, err, c.want)
 		}
+	}
+}
+
+// beyond has what no create asks for: a subject of over 200 characters, of types that
+// have no text form, more names than 250, more ekus than 100, and a path length
+// without a CA.
+func beyond(t testing.TB) *pki.Certificate {
+	return material(t, func(c *stdx509.Certificate) {
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 45}, Value: asn1.BitString{Bytes: []byte{1}, BitLength: 8}}}
+		c.Subject.OrganizationalUnit = []string{strings.Repeat("long ", 41) + "."}
+		for i := range 300 {
+			c.DNSNames = append(c.DNSNames, fmt.Sprintf("h%d.example", i))
+		}
+		c.DNSNames = append(c.DNSNames, "bad..name")
+		for i := range 101 {
+			c.UnknownExtKeyUsage = append(c.UnknownExtKeyUsage, asn1.ObjectIdentifier{1, 2, 3, i})
+		}
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 19}, Value: []byte{0x30, 3, 2, 1, 0}}}
+	}, p384)
+}
+
+// A policy that an import derived can be changed in every part that a create accepts,
+// also by a caller who sends all of it back; what cannot be issued is named at the
+// create.
+func TestDerivedPoliciesAreNotLocked(t *testing.T) {
+	p, err := issuance.Derive(beyond(t), issuance.PEM, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRefusal(t, "a create", p.Check(), "policy.x509_props", "Property policy.x509_props has invalid value. The subject has at most 200 characters.\r\n")
+	p.X509.Subject = "CN=short"
+	checkRefusal(t, "a create", p.Check(), "policy.x509_props.sans", "Property policy.x509_props.sans has invalid value. More than 250 names.\r\n")
+
+	if p, err = issuance.Derive(beyond(t), issuance.PEM, nil, now); err != nil {
+		t.Fatal(err)
+	}
+	same := issuance.X509Patch{Subject: &p.X509.Subject, SANs: p.X509.SANs, EKUs: p.X509.EKUs, KeyUsage: p.X509.KeyUsage,
+		ValidityMonths: &p.X509.ValidityMonths, CA: &p.X509.CA}
+	for claim, patch := range map[string]*issuance.Patch{
+		"lifetime_actions": {Actions: []issuance.ActionPatch{{ActionType: ptr("AutoRenew"), Days: ptr(20)}}},
+		"reuse_key":        {Key: issuance.KeyPatch{Reuse: ptr(true)}},
+		"issuer":           {Issuer: issuance.IssuerPatch{Name: ptr("Self")}},
+		"validity_months":  {X509: issuance.X509Patch{ValidityMonths: ptr(12)}},
+		"all of it":        {X509: same, Issuer: issuance.IssuerPatch{Name: ptr("corp")}},
+		"nothing":          nil,
+		"a subject":        {X509: issuance.X509Patch{Subject: ptr("CN=y")}},
+		"other names":      {X509: issuance.X509Patch{SANs: &issuance.SANs{Emails: []string{"a@b.c"}}}},
+	} {
+		if _, err := p.Merge(patch, now); err != nil {
+			t.Errorf("%s: %v", claim, err)
+		}
+	}
+	// What is sent anew is judged as ever.
+	for claim, x := range map[string]issuance.X509Patch{
+		"a long subject": {Subject: ptr("CN=x, OU=" + strings.Repeat("o", 64) + ", OU=" + strings.Repeat("o", 64) + ", OU=" + strings.Repeat("o", 64))},
+		"many names":     {SANs: &issuance.SANs{DNSNames: append([]string{"one.more"}, p.X509.SANs.DNSNames...)}},
+		"a bad name":     {SANs: &issuance.SANs{Emails: []string{"a"}}},
+		"many months":    {ValidityMonths: ptr(1201)},
+		"no name at all": {Subject: ptr(""), SANs: &issuance.SANs{DNSNames: []string{}}},
+		"a path length":  {PathLen: ptr(1)},
+		"more ekus":      {EKUs: append([]string{"1.2.4"}, p.X509.EKUs...)},
+	} {
+		if _, err := p.Merge(&issuance.Patch{X509: x}, now); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%s: %v", claim, err)
+		}
+	}
+	// The policy of the answer imports the same certificate again.
+	if again, err := issuance.Derive(beyond(t), issuance.PEM, &issuance.Patch{X509: same}, now); err != nil || again.X509.ValidityMonths != p.X509.ValidityMonths {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -115,37 +189,37 @@ func TestDeriveTakesWhatSteers(t *testing.T) {
 func TestDeriveContradictions(t *testing.T) {
 	leaf := full(t)
 	for _, c := range []struct {
-		claim string
-		ok    bool
-		patch *issuance.Patch
+		claim  string
+		member string // that contradicts; "": none does
+		patch  *issuance.Patch
 	}{
-		{"the subject", true, &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("cn = x,O=Y")}}},
-		{"no subject", true, &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("")}}},
-		{"another subject", false, &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("CN=y")}}},
-		{"names in another order", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"C.D", "a.b"}}}}},
-		{"the same address", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{IPAddresses: []string{"2001:0DB8:0::1"}}}}},
-		{"a URI without its slash", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{URIs: []string{"https://x.y"}}}}},
-		{"one name of two", false, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"a.b"}}}}},
-		{"another name", false, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{"a@b"}}}}},
-		{"empty lists", true, &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{}}, EKUs: []string{}, KeyUsage: []string{}}}},
-		{"the usages", true, &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"KEYCERTSIGN", "digitalSignature"}}}},
-		{"another usage", false, &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"digitalSignature"}}}},
-		{"no usage word", false, &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"digitalSignature", "x"}}}},
-		{"another eku", false, &issuance.Patch{X509: issuance.X509Patch{EKUs: []string{"1.2.3"}}}},
-		{"ca", true, &issuance.Patch{X509: issuance.X509Patch{CA: ptr(true), PathLen: ptr(2)}}},
-		{"no ca", false, &issuance.Patch{X509: issuance.X509Patch{CA: ptr(false)}}},
-		{"another path length", false, &issuance.Patch{X509: issuance.X509Patch{PathLen: ptr(3)}}},
-		{"RSA", false, &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("RSA")}}},
-		{"another curve", false, &issuance.Patch{Key: issuance.KeyPatch{Curve: ptr("P-256")}}},
-		{"another size", false, &issuance.Patch{Key: issuance.KeyPatch{Size: ptr(256)}}},
-		{"PFX", false, &issuance.Patch{ContentType: ptr(issuance.PKCS12)}},
+		{"the subject", "", &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("cn = x,O=Y")}}},
+		{"no subject", "", &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("")}}},
+		{"another subject", "x509_props.subject", &issuance.Patch{X509: issuance.X509Patch{Subject: ptr("CN=y")}}},
+		{"names in another order", "", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"C.D", "a.b"}}}}},
+		{"the same address", "", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{IPAddresses: []string{"2001:0DB8:0::1"}}}}},
+		{"a URI without its slash", "", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{URIs: []string{"https://x.y"}}}}},
+		{"one name of two", "x509_props.sans.dns_names", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{DNSNames: []string{"a.b"}}}}},
+		{"another name", "x509_props.sans.upns", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{"a@b"}}}}},
+		{"empty lists", "", &issuance.Patch{X509: issuance.X509Patch{SANs: &issuance.SANs{UPNs: []string{}}, EKUs: []string{}, KeyUsage: []string{}}}},
+		{"the usages", "", &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"KEYCERTSIGN", "digitalSignature"}}}},
+		{"another usage", "x509_props.key_usage", &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"digitalSignature"}}}},
+		{"no usage word", "x509_props.key_usage", &issuance.Patch{X509: issuance.X509Patch{KeyUsage: []string{"digitalSignature", "x"}}}},
+		{"another eku", "x509_props.ekus", &issuance.Patch{X509: issuance.X509Patch{EKUs: []string{"1.2.3"}}}},
+		{"ca", "", &issuance.Patch{X509: issuance.X509Patch{CA: ptr(true), PathLen: ptr(2)}}},
+		{"no ca", "x509_props.basic_constraints.ca", &issuance.Patch{X509: issuance.X509Patch{CA: ptr(false)}}},
+		{"another path length", "x509_props.basic_constraints.path_len_constraint", &issuance.Patch{X509: issuance.X509Patch{PathLen: ptr(3)}}},
+		{"RSA", "key_props.kty", &issuance.Patch{Key: issuance.KeyPatch{Type: ptr("RSA")}}},
+		{"another curve", "key_props.crv", &issuance.Patch{Key: issuance.KeyPatch{Curve: ptr("P-256")}}},
+		{"another size", "key_props.key_size", &issuance.Patch{Key: issuance.KeyPatch{Size: ptr(256)}}},
+		{"PFX", "secret_props.contentType", &issuance.Patch{ContentType: ptr(issuance.PKCS12)}},
 	} {
 		_, err := issuance.Derive(leaf, issuance.PEM, c.patch, now)
-		if c.ok && err != nil {
+		if c.member == "" && err != nil {
 			t.Errorf("%s: %v", c.claim, err)
 		}
-		if !c.ok {
-			checkRefusal(t, c.claim, err, "policy", "Property policy has invalid value\r\n")
+		if c.member != "" {
+			checkRefusal(t, c.claim, err, "policy", "Property policy has invalid value\r\npolicy."+c.member+" contradicts the certificate.\r\n")
 		}
 	}
 	for _, c := range []struct {

@@ -104,7 +104,7 @@ func NewPolicy(p *Patch, now time.Time) (*Policy, error) {
 	if p.Actions == nil {
 		out.Actions = []LifetimeAction{defaultAction(out.Issuer)}
 	}
-	return out, out.check()
+	return out, out.check(nil)
 }
 
 // defaultAction is what a policy without lifetime_actions does.
@@ -117,7 +117,8 @@ func defaultAction(i IssuerRef) LifetimeAction {
 }
 
 // Merge is the policy after a PATCH: present values replace, absent ones stay,
-// objects merge field by field (contract certificates.md, 6.9).
+// objects merge field by field (contract certificates.md, 6.9). Only what changes is
+// checked: what an import derived stays, also where a create would refuse it.
 func (p *Policy) Merge(patch *Patch, now time.Time) (*Policy, error) {
 	out := p.Clone()
 	out.Updated = now
@@ -126,7 +127,7 @@ func (p *Policy) Merge(patch *Patch, now time.Time) (*Policy, error) {
 			return nil, err
 		}
 	}
-	return out, out.check()
+	return out, out.check(p)
 }
 
 // apply overwrites what the patch gives. It checks what one value alone can say;
@@ -245,7 +246,7 @@ func (p *Policy) applyX509(x *X509Patch) error {
 		}
 		p.X509.SANs = &merged
 	}
-	if x.EKUs != nil {
+	if x.EKUs != nil && !slices.Equal(x.EKUs, p.X509.EKUs) {
 		if len(x.EKUs) > maxEKUs {
 			return fault.InvalidField(field, fmt.Sprintf("At most %d ekus are allowed.", maxEKUs))
 		}
@@ -254,6 +255,8 @@ func (p *Policy) applyX509(x *X509Patch) error {
 				return fault.InvalidField(field, "ekus holds dotted object identifiers.")
 			}
 		}
+	}
+	if x.EKUs != nil {
 		p.X509.EKUs = x.EKUs
 	}
 	if x.KeyUsage != nil {
@@ -344,35 +347,45 @@ func parseActions(in []ActionPatch) ([]LifetimeAction, error) {
 
 // Check reports why the policy cannot be used for a next version: a policy that
 // was derived from an imported certificate may hold what a create refuses.
-func (p *Policy) Check() error { return p.Clone().check() }
+func (p *Policy) Check() error { return p.Clone().check(nil) }
 
-// check completes key_props and looks at the policy as a whole
-// (contract certificates.md, 6.10).
-func (p *Policy) check() error {
+// check completes key_props and looks at what differs from old, each part in itself
+// and with those that it belongs to (contract certificates.md, 6.10); nil is no
+// policy, from which all differs.
+func (p *Policy) check(old *Policy) error {
 	if err := p.Key.complete(); err != nil {
 		return err
 	}
-	x := &p.X509
+	all := old == nil
+	if all {
+		old = &Policy{}
+	}
+	x, was := &p.X509, &old.X509
 	const field = "policy.x509_props"
-	if len([]rune(x.Subject)) > maxSubject {
+	subject := all || x.Subject != was.Subject
+	if subject && len([]rune(x.Subject)) > maxSubject {
 		return fault.InvalidField(field, fmt.Sprintf("The subject has at most %d characters.", maxSubject))
 	}
-	if _, err := pki.ParseName(x.Subject); err != nil {
+	if _, err := pki.ParseName(x.Subject); subject && err != nil {
 		return fault.InvalidField(field, "Invalid X.500 distinguished name")
 	}
-	if strings.TrimSpace(x.Subject) == "" && (x.SANs == nil || noSANs(x.SANs)) {
+	sans, differ := changedSANs(x.SANs, was.SANs)
+	if (subject || differ) && strings.TrimSpace(x.Subject) == "" && noSANs(x.SANs) {
 		return fault.InvalidField(field, "A subject or a subject alternative name is required.")
 	}
-	if x.SANs != nil {
-		if name, err := x.SANs.Check(); err != nil {
-			return fault.InvalidField(field+".sans."+name, capitalize(err.Error())+".")
-		}
+	if list, err := sans.Check(); err != nil {
+		return fault.InvalidField(strings.TrimSuffix(field+".sans."+list, "."), capitalize(err.Error())+".")
 	}
-	if x.ValidityMonths < 1 || x.ValidityMonths > maxValidityMonths {
+	months := all || x.ValidityMonths != was.ValidityMonths
+	if months && (x.ValidityMonths < 1 || x.ValidityMonths > maxValidityMonths) {
 		return fault.InvalidField(field, fmt.Sprintf("validity_months is 1 to %d.", maxValidityMonths))
 	}
-	if x.PathLen != nil && (!x.CA || *x.PathLen < 0 || *x.PathLen > 255) {
+	constraints := all || x.CA != was.CA || !equal(x.PathLen, was.PathLen)
+	if constraints && x.PathLen != nil && (!x.CA || *x.PathLen < 0 || *x.PathLen > 255) {
 		return fault.InvalidField(field, "path_len_constraint is 0 to 255 and needs ca true.")
+	}
+	if !months && slices.Equal(p.Actions, old.Actions) {
+		return nil
 	}
 	for _, a := range p.Actions {
 		if a.Days > x.ValidityMonths*daysPerMonth {
@@ -382,6 +395,29 @@ func (p *Policy) check() error {
 	}
 	return nil
 }
+
+// changedSANs gives the lists of now that differ from those before, and whether any
+// does. Either may be nil.
+func changedSANs(now, before *SANs) (changed SANs, differ bool) {
+	if now == nil {
+		now = &SANs{}
+	}
+	if before == nil {
+		before = &SANs{}
+	}
+	for _, l := range []struct{ to, now, before *[]string }{
+		{&changed.Emails, &now.Emails, &before.Emails}, {&changed.DNSNames, &now.DNSNames, &before.DNSNames},
+		{&changed.UPNs, &now.UPNs, &before.UPNs}, {&changed.URIs, &now.URIs, &before.URIs},
+		{&changed.IPAddresses, &now.IPAddresses, &before.IPAddresses},
+	} {
+		if !slices.Equal(*l.now, *l.before) {
+			*l.to, differ = *l.now, true
+		}
+	}
+	return changed, differ
+}
+
+func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // complete fills in what type, size and curve say of one another.
 func (k *KeyProps) complete() error {
@@ -428,7 +464,7 @@ func parseCurve(s string) (pki.Curve, bool) {
 }
 
 func noSANs(s *SANs) bool {
-	return len(s.Emails)+len(s.DNSNames)+len(s.UPNs)+len(s.URIs)+len(s.IPAddresses) == 0
+	return s == nil || len(s.Emails)+len(s.DNSNames)+len(s.UPNs)+len(s.URIs)+len(s.IPAddresses) == 0
 }
 
 func curveSize(c pki.Curve) int {

@@ -62,6 +62,7 @@ func TestWireScripts(t *testing.T) {
 			s := &script{world: newWorld(t), vars: map[string]string{}}
 			m := testMaterial()
 			s.vars["pfx"], s.vars["pem"], s.vars["leaf"] = m.pfx, jsonText(m.pem), m.leaf
+			s.vars["beyond"], s.vars["beyondname"] = jsonText(m.beyond), strings.Repeat("n", 210)
 			s.vars["keyless"], s.vars["expired"] = jsonText(m.keyless), jsonText(m.expired)
 			s.vars["ca"] = base64.StdEncoding.EncodeToString(testCA().cert.Raw)
 			for _, f := range txtar.Parse(text).Files {

@@ -295,6 +295,7 @@ func (o outside) sign(public crypto.PublicKey, name string, from, to time.Time) 
 // material is a certificate with its key, as users import it.
 type material struct {
 	pfx, pem, keyless, expired, leaf string
+	beyond                           string // PEM with a name of 210 characters, until 9999: no create may ask for that
 }
 
 var testMaterial = sync.OnceValue(func() material {
@@ -307,8 +308,11 @@ var testMaterial = sync.OnceValue(func() material {
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	old := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
 		Bytes: ca.sign(k.Public(), "old", beginning.AddDate(-2, 0, 0), beginning.AddDate(-1, 0, 0))})
+	beyond := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: ca.sign(k.Public(), strings.Repeat("n", 210), beginning, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC))})
 	return material{
-		pfx: base64.StdEncoding.EncodeToString(pfx), pem: string(private) + string(cert), keyless: string(cert),
+		beyond: string(private) + string(beyond),
+		pfx:    base64.StdEncoding.EncodeToString(pfx), pem: string(private) + string(cert), keyless: string(cert),
 		expired: string(private) + string(old), leaf: base64.StdEncoding.EncodeToString(der),
 	}
 })

@@ -302,7 +302,7 @@ func TestParseCertificateRefusesMalformedOnes(t *testing.T) {
 		"padded serial":            func(c *rawCertificate) { c.TBS.Serial = raw(asn1.TagInteger, "\x00\x01") },
 		"another algorithm inside": func(c *rawCertificate) { c.TBS.Algorithm = sequence("06032a0304") },
 		"malformed issuer":         func(c *rawCertificate) { c.TBS.Issuer = sequence("0500") },
-		"malformed subject":        func(c *rawCertificate) { c.TBS.Subject = sequence("3100") },
+		"malformed subject":        func(c *rawCertificate) { c.TBS.Subject = sequence("31020500") },
 		"malformed key":            func(c *rawCertificate) { c.TBS.PublicKey = sequence("0500") },
 		"date is text":             func(c *rawCertificate) { c.TBS.Validity.NotBefore = raw(asn1.TagUTF8String, "260101000000Z") },
 		"no such date":             func(c *rawCertificate) { c.TBS.Validity.NotBefore = raw(asn1.TagUTCTime, "260230000000Z") },

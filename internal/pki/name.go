@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -50,12 +51,21 @@ var attributeTypes = []attributeType{
 	{mustOID("0.9.2342.19200300.100.1.25"), []string{"DC"}, ia5, 63}, // RFC 4519, 2.4: one DNS label
 	{mustOID("1.2.840.113549.1.9.1"), []string{"E", "EMAIL", "EMAILADDRESS"}, ia5, 255},
 	{mustOID("2.5.4.42"), []string{"G", "GIVENNAME"}, directory, maxValue},
-	{mustOID("2.5.4.4"), []string{"SN"}, directory, maxValue},
-	{mustOID("2.5.4.43"), []string{"I"}, directory, maxValue},
+	{mustOID("2.5.4.4"), []string{"SN", "SURNAME"}, directory, maxValue},
+	{mustOID("2.5.4.43"), []string{"I", "INITIALS"}, directory, maxValue},
 	{mustOID("2.5.4.12"), []string{"T", "TITLE"}, directory, 64},
 	{mustOID("2.5.4.5"), []string{"SERIALNUMBER"}, printable, 64},
 	{mustOID("2.5.4.17"), []string{"POSTALCODE"}, directory, 40},            // X.520 ub-postal-code
 	{mustOID("0.9.2342.19200300.100.1.1"), []string{"UID"}, directory, 256}, // RFC 4524, 2.26
+}
+
+// inputTypes are further types that Windows has words for and that are read, but
+// written by their OID (contract certificates.md, question 32).
+var inputTypes = []attributeType{
+	{mustOID("2.5.4.13"), []string{"DESCRIPTION"}, directory, 1024},
+	{mustOID("2.5.4.18"), []string{"POBOX"}, directory, 40},
+	{mustOID("2.5.4.20"), []string{"PHONE"}, printable, 32},
+	{mustOID("2.5.4.46"), []string{"DNQUALIFIER"}, printable, maxValue},
 }
 
 // typeByOID finds a type; one that the table does not know holds directory text.
@@ -70,7 +80,7 @@ func typeByOID(id oid) attributeType {
 
 // typeByWord reads the left side of an equals sign.
 func typeByWord(word string) (attributeType, error) {
-	for _, t := range attributeTypes {
+	for _, t := range slices.Concat(attributeTypes, inputTypes) {
 		for _, w := range t.words {
 			if strings.EqualFold(w, word) {
 				return t, nil
@@ -150,8 +160,11 @@ func FormatName(der []byte) (string, error) {
 	var rdns []string
 	for !name.Empty() {
 		var set cryptobyte.String
-		if !name.ReadASN1(&set, asn1.SET) || set.Empty() {
+		if !name.ReadASN1(&set, asn1.SET) {
 			return "", errors.New("malformed relative distinguished name")
+		}
+		if set.Empty() { // against X.501, but CAs have made some: it says nothing
+			continue
 		}
 		var attributes []string
 		for !set.Empty() {

@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -95,6 +96,8 @@ func TestParseNameEncodesInReverse(t *testing.T) {
 		{"S=WA", []rdnSET{one(st, printable, "WA")}},
 		{"G=a, GIVENNAME=b", []rdnSET{one("2.5.4.42", printable, "b"), one("2.5.4.42", printable, "a")}},
 		{"SN=a, I=b, T=c, TITLE=d", []rdnSET{one("2.5.4.12", printable, "d"), one("2.5.4.12", printable, "c"), one("2.5.4.43", printable, "b"), one("2.5.4.4", printable, "a")}},
+		{"SURNAME=a, Initials=b", []rdnSET{one("2.5.4.43", printable, "b"), one("2.5.4.4", printable, "a")}},
+		{`Description=a, POBox=b, Phone="+1", dnQualifier=d`, []rdnSET{one("2.5.4.46", printable, "d"), one("2.5.4.20", printable, "+1"), one("2.5.4.18", printable, "b"), one("2.5.4.13", printable, "a")}},
 		{"SERIALNUMBER=1, POSTALCODE=2, STREET=3", []rdnSET{one("2.5.4.9", printable, "3"), one("2.5.4.17", printable, "2"), one("2.5.4.5", printable, "1")}},
 		{"UID=u", []rdnSET{one("0.9.2342.19200300.100.1.1", printable, "u")}},
 		{"OID.2.5.4.3=a", []rdnSET{one(cn, printable, "a")}},
@@ -191,7 +194,7 @@ func TestFormatNameAsWindowsDoes(t *testing.T) {
 
 func TestFormatNameRefusesMalformedNames(t *testing.T) {
 	for _, text := range []string{
-		"", "30", "3100", "300000", "30023100", "3004310230 00", "3009310730050603550403", "30023000",
+		"", "30", "3100", "300000", "3004310230 00", "3009310730050603550403", "30023000",
 		"300d310b300906035504030c026161ff", "30073105300306010 0",
 	} {
 		der, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
@@ -201,6 +204,21 @@ func TestFormatNameRefusesMalformedNames(t *testing.T) {
 		if got, err := pki.FormatName(der); err == nil {
 			t.Errorf("FormatName(%s) = %q", text, got)
 		}
+	}
+}
+
+// An empty RDN says nothing, and does not hide the others.
+func TestFormatNamePassesOverEmptyRDNs(t *testing.T) {
+	named := derName(t, one(o, printable, "Y"), one(cn, printable, "x"))
+	for _, at := range []int{2, 2 + 12, len(named)} { // before, between and after
+		der := slices.Concat(named[:at], []byte{0x31, 0}, named[at:])
+		der[1] += 2
+		if got, err := pki.FormatName(der); err != nil || got != "CN=x, O=Y" {
+			t.Errorf("%x: %q, %v", der, got, err)
+		}
+	}
+	if got, err := pki.FormatName([]byte{0x30, 2, 0x31, 0}); err != nil || got != "" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

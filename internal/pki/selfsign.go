@@ -5,10 +5,12 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -20,12 +22,18 @@ import (
 const serialBytes = 16
 
 // SelfSign makes a version 3 certificate whose issuer is its subject (contract
-// certificates.md, 10.2). The dates are rounded down to the second. What was
+// certificates.md, 10.2). Without a subject it is named by an alternative name, for an
+// issuer must not be empty (question 44). The dates are rounded down to the second. What was
 // signed is read again and compared with the template before it is returned.
 func SelfSign(t Template, key crypto.Signer, notBefore, notAfter time.Time) ([]byte, error) {
 	p, err := t.profile(key)
 	if err != nil {
 		return nil, err
+	}
+	if p.emptySubject() {
+		if p.subject, err = p.commonName(); err != nil {
+			return nil, err
+		}
 	}
 	notBefore, notAfter = notBefore.UTC().Truncate(time.Second), notAfter.UTC().Truncate(time.Second)
 	if err := checkDates(notBefore, notAfter); err != nil {
@@ -99,6 +107,21 @@ func SelfSign(t Template, key crypto.Signer, notBefore, notAfter time.Time) ([]b
 		return nil, fmt.Errorf("checking the new certificate: %w", err)
 	}
 	return der, nil
+}
+
+// commonName is a subject of one CN: the first alternative name that a CN can hold, of
+// 64 characters at most, else the key identifier in hexadecimal.
+func (p *profile) commonName() ([]byte, error) {
+	for _, name := range slices.Concat(p.sans.DNSNames, p.sans.IPAddresses, p.sans.Emails, p.sans.UPNs, p.sans.URIs) {
+		if der, err := ParseName(`CN="` + strings.ReplaceAll(name, `"`, `""`) + `"`); err == nil {
+			return der, nil
+		}
+	}
+	id, err := p.keyID()
+	if err != nil {
+		return nil, err
+	}
+	return ParseName("CN=" + hex.EncodeToString(id))
 }
 
 // matches compares a certificate with the profile field by field and names the

@@ -13,7 +13,7 @@ import (
 
 // Template is what a policy asks of a certificate.
 type Template struct {
-	Subject  string   // text of an X.500 name; "" only with an alternative name
+	Subject  string   // text of an X.500 name; "" only with an alternative name, by which SelfSign names it then
 	SANs     *SANs    // nil or without a name: no extension
 	EKUs     []string // dotted OIDs; empty: no extension
 	KeyUsage []string // words of KeyUsages; empty: no extension
