@@ -332,12 +332,7 @@ func (l *Log) compact() (err error) {
 			return err
 		}
 	}
-	var left []byte
-	l.mu.Lock()
-	for _, o := range l.open {
-		left = append(left, o.line...)
-	}
-	l.mu.Unlock()
+	left := l.openIntents()
 	if len(left) == 0 {
 		if err := l.intents.ready(); err != nil {
 			return err
@@ -348,6 +343,22 @@ func (l *Log) compact() (err error) {
 		l.intents.size = 0
 		return l.syncIntents()
 	}
+	return l.replaceIntents(left)
+}
+
+// openIntents are the lines of the intents whose records are to come.
+func (l *Log) openIntents() (lines []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range l.open {
+		lines = append(lines, o.line...)
+	}
+	return lines
+}
+
+// replaceIntents puts a file with these lines in place of that of the intents. The
+// caller has the turn of both.
+func (l *Log) replaceIntents(left []byte) error {
 	fresh := l.intents.path + ".new"
 	// The size of zero has what a crash left of an earlier attempt cut away.
 	w := appender{path: fresh, open: l.intents.open, sync: l.cfg.Sync}

@@ -55,7 +55,38 @@ func (l *Log) watch() error {
 	if l.records.closed {
 		return nil
 	}
-	return l.checkFile()
+	return errors.Join(l.checkFile(), l.checkIntents())
+}
+
+// checkIntents writes the open intents anew, from memory, when their file was removed,
+// replaced or cut: a crash would lose them. The caller has the turn of the records.
+func (l *Log) checkIntents() error {
+	a := &l.intents
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	if a.file == nil {
+		return nil
+	}
+	was, err := a.file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(a.path)
+	if err == nil && os.SameFile(was, there) && there.Size() >= a.size {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := l.replaceIntents(l.openIntents()); err != nil {
+		return err
+	}
+	const what = "the file of the intents was removed or changed; the open ones are written anew"
+	l.cfg.Logger.Error("audit: the log was disturbed", "what", what)
+	l.mu.Lock()
+	l.disturbed = what
+	l.mu.Unlock()
+	return l.records.put(l.ownLine(disturbed, failure, what, Claims{}))
 }
 
 // Disturbed says what was last found of somebody's changes to the file on disk since

@@ -107,6 +107,51 @@ func TestChangesWhileRunningAreFound(t *testing.T) {
 	}
 }
 
+// The intents that are open are worth as much as records: they are written anew from
+// memory, and survive a crash.
+func TestLostIntentsAreWrittenAnew(t *testing.T) {
+	for what, change := range map[string]func(path string){
+		"removed": func(path string) { os.Remove(path) },
+		"replaced": func(path string) {
+			os.Remove(path)
+			os.WriteFile(path+".x", []byte("{}\n"), 0o600)
+			os.Rename(path+".x", path)
+		},
+		"emptied": func(path string) { os.Truncate(path, 0) },
+		"nothing": func(string) {},
+	} {
+		for _, some := range []bool{false, true} {
+			l := openLog(t, Config{Sync: true})
+			path := l.cfg.Path
+			finish(t, intended(t, l), 200)
+			var open *Entry
+			if some {
+				open = intended(t, l)
+			}
+			change(path + ".intent")
+			if err := l.watch(); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if op, _ := lastOwn(t, path); (op == "AuditLogDisturbed") != (what != "nothing") {
+				t.Errorf("%s: the last own line is %q", what, op)
+			}
+			late := intended(t, l)
+			l = openLog(t, Config{Path: path, Sync: true}) // after a crash
+			for _, e := range []*Entry{open, late} {
+				if e == nil {
+					continue
+				}
+				if got := results(t, path, e.RequestID()); !slices.Equal(got, []string{"Unknown"}) {
+					t.Errorf("%s: %v", what, got)
+				}
+			}
+			if files, _ := filepath.Glob(path + "*.torn"); len(files) > 0 {
+				t.Errorf("%s: %v", what, files)
+			}
+		}
+	}
+}
+
 // An edit that leaves the size shows in a walk as soon as there is a line behind it.
 func TestEditWhileRunningIsFoundByAWalk(t *testing.T) {
 	l := openLog(t, Config{})
