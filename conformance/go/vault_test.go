@@ -21,9 +21,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
 )
 
-// patience is how long a certificate may take to be issued: a self-signed one
+// issueTimeout is how long a certificate may take to be issued: a self-signed one
 // takes the service ten seconds at most (certificates.md, 8.1).
-const patience = 60 * time.Second
+const issueTimeout = 60 * time.Second
 
 // A vault is the clients of one test, and what the test leaves behind.
 type vault struct {
@@ -105,7 +105,7 @@ func (v *vault) begin(name string, policy *azcertificates.CertificatePolicy) azc
 // wait polls the operation of name until it has ended.
 func (v *vault) wait(name string) azcertificates.CertificateOperation {
 	v.t.Helper()
-	ctx, cancel := context.WithTimeout(v.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(v.t.Context(), issueTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -74,7 +74,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.adopt(ctx, inputs{
+	out, err := s.storeImported(ctx, inputs{
 		vault: v, name: n, policy: policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
 		private: private, preserve: p.PreserveOrder,
 		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
@@ -88,8 +88,8 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	return out, nil
 }
 
-// adopt stores what was imported.
-func (s *Service) adopt(ctx context.Context, p inputs) (*Bundle, error) {
+// storeImported stores what was imported.
+func (s *Service) storeImported(ctx context.Context, p inputs) (*Bundle, error) {
 	built, err := s.build(ctx, p)
 	if err != nil {
 		return nil, buildError("value", err)

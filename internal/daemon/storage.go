@@ -39,7 +39,7 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 		return err
 	}
 	if c.Store.Driver != store.Postgres {
-		if err := d.rescue(ctx); err != nil {
+		if err := d.endLeases(ctx); err != nil {
 			return err
 		}
 	}
@@ -113,10 +113,10 @@ func createStore(ctx context.Context, c *config.Config, log *slog.Logger) error 
 	return errors.Join(err, db.Close())
 }
 
-// rescue ends the leases of jobs that a process was working on when it died. With
+// endLeases ends the leases of jobs that a process was working on when it died. With
 // SQLite no other process can hold one. With PostgreSQL a replica may be at work,
 // and the lease ends by itself.
-func (d *Daemon) rescue(ctx context.Context) error {
+func (d *Daemon) endLeases(ctx context.Context) error {
 	return d.db.Update(ctx, func(tx *store.Tx) error { return tx.FreeLeases(ctx) })
 }
 

@@ -36,7 +36,7 @@ const (
 	unknownOfOne  = 8 << 20
 	slotsOfOne    = 16
 	slotsEachCore = 16
-	slotPatience  = 5 * time.Second
+	slotWait      = 5 * time.Second
 )
 
 // NewBudget makes a budget of the default size.
@@ -101,7 +101,7 @@ func (c *call) takeSlot() error {
 	if !c.admitted.endpoint.heavy {
 		return nil
 	}
-	if err := c.p.cfg.Budget.slots.Wait(c.r.Context(), c.holder(), 1, slotPatience); err != nil {
+	if err := c.p.cfg.Budget.slots.Wait(c.r.Context(), c.holder(), 1, slotWait); err != nil {
 		return overBudget(err, "costly requests")
 	}
 	c.holds.slots++
