@@ -43,14 +43,15 @@ var layers = map[string][]string{
 	"token":     {"object", "guid", "seal", "directory"},
 	"authn":     {"object", "access", "audience", "directory", "guid", "fresh", "token"},
 	"jobs":      {"object"},
+	"outbox":    {"object", "jobs"},
 	"backup":    {"object", "fault", "seal"},
 	"hsm":       {"object", "fault", "pki", "seal"},
 	"lifecycle": {"object", "fault", "vault", "access"},
 	// rules
-	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle"},
-	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle"},
+	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox"},
+	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle", "outbox"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
-	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "key", "secret", "issuance"},
+	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "key", "secret", "issuance"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
 	// frame of the doors
 	"budget":   {},

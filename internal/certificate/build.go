@@ -11,6 +11,7 @@ import (
 	"coffer/internal/issuance"
 	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
@@ -125,7 +126,7 @@ func (s *Service) secretValue(p inputs, chain [][]byte) (string, error) {
 // insertCurrent stores a new version as the current one of its name: all three rows and
 // heads, in the caller's transaction. st is the state that the same transaction
 // read; st.cert must exist.
-func insertCurrent(ctx context.Context, tx Tx, st state, n *newVersion) error {
+func (s *Service) insertCurrent(ctx context.Context, tx Tx, st state, n *newVersion) error {
 	v, name, ver := n.certificate.Vault, st.cert.Head.Name, n.certificate.Version
 	cert, sec := *n.certificate, *n.secret // parts of them depend on this run of the transaction
 	cert.NextAction = st.cert.Policy.NextAction(*cert.Attributes.NotBefore, *cert.Attributes.Expires)
@@ -158,7 +159,27 @@ func insertCurrent(ctx context.Context, tx Tx, st state, n *newVersion) error {
 	if err := tx.UpdateKeyHead(ctx, h); err != nil {
 		return err
 	}
-	return tx.UpdateSecretHead(ctx, h)
+	if err := tx.UpdateSecretHead(ctx, h); err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, h, cert.Attributes)
+}
+
+// tell puts a message about a new version into the transaction that makes it true:
+// of the certificate, its key and its secret (contract observability.md, 5.1).
+func (s *Service) tell(ctx context.Context, tx Tx, h object.Head, a object.Attributes) error {
+	for _, t := range []struct {
+		topic  outbox.Topic
+		family object.Family
+	}{
+		{outbox.CertificateNewVersion, object.Certificates}, {outbox.KeyNewVersion, object.Keys}, {outbox.SecretNewVersion, object.Secrets},
+	} {
+		of := outbox.Subject{Family: t.family, Name: h.Name, Version: h.Current}
+		if err := s.cfg.Outbox.Put(ctx, tx, outbox.OfVersion(t.topic, h.Vault, of, a, s.now())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // placeholder is the disabled stand-in for a first version (contract

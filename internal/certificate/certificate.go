@@ -9,6 +9,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 )
@@ -94,6 +95,7 @@ type Tx interface {
 	key.HandleTx
 	lifecycle.VaultTx
 	jobs.Tx
+	outbox.Tx
 }
 
 // certificatesTx is certificates without their keys and secrets.

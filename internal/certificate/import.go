@@ -125,7 +125,7 @@ func (s *Service) storeImported(ctx context.Context, p inputs) (*Bundle, error) 
 				return err
 			}
 		}
-		if err := insertCurrent(ctx, tx, st, built); err != nil {
+		if err := s.insertCurrent(ctx, tx, st, built); err != nil {
 			return err
 		}
 		st.cert.Pending = false

@@ -91,7 +91,7 @@ func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operati
 				tags = st.current.Tags
 			}
 			fresh := built.with(cur.Enabled, tags) // a PATCH of the placeholder counts
-			if err := insertCurrent(ctx, tx, st, fresh); err != nil {
+			if err := s.insertCurrent(ctx, tx, st, fresh); err != nil {
 				return err
 			}
 			if err := finish(ctx, tx, cur, s.now()); err != nil {

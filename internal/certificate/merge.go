@@ -67,7 +67,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 			tags = st.current.Tags
 		}
 		fresh := built.with(enabled, tags)
-		if err := insertCurrent(ctx, tx, st, fresh); err != nil {
+		if err := s.insertCurrent(ctx, tx, st, fresh); err != nil {
 			return err
 		}
 		if err := finish(ctx, tx, st.op, now); err != nil {

@@ -13,6 +13,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
 )
@@ -54,6 +55,9 @@ type Config struct {
 
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
+
+	// Outbox is told of new versions. nil: nobody is.
+	Outbox *outbox.Outbox
 
 	// Record puts on record that background work is about to end an operation. What
 	// it returns is called with the operation as it ended, or with why it did not.

@@ -28,6 +28,7 @@ import (
 	"coffer/internal/keyvault"
 	"coffer/internal/login"
 	"coffer/internal/management"
+	"coffer/internal/outbox"
 	"coffer/internal/pipeline"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
@@ -60,6 +61,7 @@ type Daemon struct {
 	sealer     *seal.Sealer
 	generator  *key.Generator
 	runner     *jobs.Runner
+	outbox     *outbox.Outbox
 	vaults     *vault.Registry
 	certs      *certificate.Service
 	keys       *key.Service

@@ -13,6 +13,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/outbox"
 	"coffer/internal/store"
 )
 
@@ -36,6 +37,7 @@ func (d *Daemon) kinds() map[jobs.Kind]jobs.Spec {
 		key.RotateJob:        {Run: d.keys.RotateDue},
 		key.NoticeJob:        {Run: d.keys.Announce},
 		key.DestroyJob:       {Run: d.keys.DestroyInHSM},
+		outbox.DeliverJob:    d.outbox.Spec(),
 		// Tried again soon: with every minute more becomes due.
 		purgeJob: {Run: jobs.Every(purgePeriod, d.now, d.purge), Timeout: purgeTime, Retry: []time.Duration{time.Second, 10 * time.Second, purgePeriod}},
 	}

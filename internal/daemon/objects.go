@@ -9,6 +9,7 @@ import (
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/outbox"
 	"coffer/internal/secret"
 	"coffer/internal/store"
 )
@@ -18,6 +19,12 @@ func (d *Daemon) domain() error {
 	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
 	objects := d.reads(time.Duration(d.settings.Store.MaxAge))
 	var err error
+	// Nobody is told of new versions yet, and of what nobody is told no row is kept.
+	d.outbox, err = outbox.New(store.For[outbox.DeliveryTx]{DB: d.db},
+		outbox.Recipient{Name: "log", Topics: []outbox.Topic{outbox.KeyNearExpiry}, Sink: outbox.Log{Logger: d.log}})
+	if err != nil {
+		return err
+	}
 	d.certs, err = certificate.NewService(certificate.Config{
 		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
 		Device:       d.device(),
@@ -25,6 +32,7 @@ func (d *Daemon) domain() error {
 		SelfDelay:    d.settings.Certificates.Delay(),
 		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
 		Wake:         func() { d.runner.Wake() },
+		Outbox:       d.outbox,
 		Record:       d.recordEnrollment,
 	})
 	if err != nil {
@@ -36,6 +44,7 @@ func (d *Daemon) domain() error {
 		KeepOpen: d.settings.Keys.OpenFor(),
 		Fresh:    objects,
 		Wake:     func() { d.runner.Wake() },
+		Outbox:   d.outbox,
 		Record:   d.recordRotation,
 	})
 	if err != nil {
@@ -43,7 +52,7 @@ func (d *Daemon) domain() error {
 	}
 	d.secrets, err = secret.NewService(secret.Config{
 		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: certificate.SecretToPEM,
-		Fresh: objects,
+		Fresh: objects, Outbox: d.outbox,
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/fault"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/pki"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) seal(ctx context.Context, in inputs) (*Version, error) {
 
 // insertCurrent stores a version as the current one of its name, which keeps the spelling
 // of its first version.
-func insertCurrent(ctx context.Context, tx Tx, v Version, op string, now time.Time) (*Bundle, error) {
+func (s *Service) insertCurrent(ctx context.Context, tx Tx, v Version, op string, now time.Time) (*Bundle, error) {
 	h, err := heads(tx).Free(ctx, v.Vault, v.Name, op)
 	if err != nil {
 		return nil, err
@@ -61,6 +62,9 @@ func insertCurrent(ctx context.Context, tx Tx, v Version, op string, now time.Ti
 		return nil, err
 	}
 	if err := tx.UpdateKeyHead(ctx, h); err != nil {
+		return nil, err
+	}
+	if err := s.tell(ctx, tx, outbox.KeyNewVersion, h, &v); err != nil {
 		return nil, err
 	}
 	return &Bundle{h, &v}, schedule(ctx, tx, h, &v, now)

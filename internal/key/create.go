@@ -70,7 +70,7 @@ func (s *Service) insertNew(ctx context.Context, g access.Grant, in inputs, op s
 			if err := in.private.Keep(ctx, tx); err != nil {
 				return err
 			}
-			out, err = insertCurrent(ctx, tx, *v, op, v.Attributes.Created)
+			out, err = s.insertCurrent(ctx, tx, *v, op, v.Attributes.Created)
 			return err
 		})
 	}

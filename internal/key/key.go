@@ -8,6 +8,7 @@ import (
 	"coffer/internal/jobs"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
 )
@@ -63,6 +64,7 @@ type Tx interface {
 	PolicyTx
 	HandleTx
 	lifecycle.VaultTx
+	outbox.Tx
 }
 
 // HeadTx is the names of keys.

@@ -10,6 +10,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/vault"
 )
 
@@ -43,7 +44,7 @@ func (s *Service) Rotate(ctx context.Context, g access.Grant) (*Bundle, error) {
 		if err != nil {
 			return err
 		}
-		out, err = fresh.succeed(ctx, tx, h, now)
+		out, err = s.succeed(ctx, tx, fresh, h, now)
 		return err
 	})
 	if err != nil {
@@ -74,10 +75,10 @@ func (s *Service) successor(ctx context.Context, old *Version, now time.Time) (s
 	return successor{v, private}, err
 }
 
-// succeed stores it as the version after the current one, whose operations and
+// succeed stores a successor as the version after the current one, whose operations and
 // tags carry over. What it may do is read here, so that no change is lost that
 // came while the key was made.
-func (fresh successor) succeed(ctx context.Context, tx Tx, h object.Head, now time.Time) (*Bundle, error) {
+func (s *Service) succeed(ctx context.Context, tx Tx, fresh successor, h object.Head, now time.Time) (*Bundle, error) {
 	if err := fresh.private.Keep(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (fresh successor) succeed(ctx context.Context, tx Tx, h object.Head, now ti
 		expires := p.ExpiryTime.After(now)
 		v.Attributes.Expires = &expires
 	}
-	return insertCurrent(ctx, tx, v, "rotate", now)
+	return s.insertCurrent(ctx, tx, v, "rotate", now)
 }
 
 // The kinds of the jobs of a key. Each live key has at most one of each; its name
@@ -210,7 +211,7 @@ func (s *Service) rotateIfDue(ctx context.Context, j jobs.Job, fresh successor, 
 		if err != nil {
 			return err
 		}
-		out, err = fresh.succeed(ctx, tx, h, now)
+		out, err = s.succeed(ctx, tx, fresh, h, now)
 		return err
 	})
 	if err != nil {
@@ -250,20 +251,22 @@ func subject(ctx context.Context, tx Tx, j jobs.Job) (h object.Head, current *Ve
 	return h, current, p, err
 }
 
-// Announce does a NoticeJob: it logs that a key is about to expire.
+// Announce does a NoticeJob: it has it told that a key is about to expire.
 func (s *Service) Announce(ctx context.Context, j jobs.Job) error {
-	var h object.Head
-	var current *Version
-	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
+	return s.update(ctx, func(tx Tx) error {
 		if err := tx.CompleteJob(ctx, j); err != nil {
 			return err
 		}
-		h, current, _, err = subject(ctx, tx, j)
-		return err
+		h, current, _, err := subject(ctx, tx, j)
+		if err != nil || current == nil || current.Attributes.Expires == nil {
+			return err
+		}
+		return s.tell(ctx, tx, outbox.KeyNearExpiry, h, current)
 	})
-	if err == nil && current != nil && current.Attributes.Expires != nil {
-		s.cfg.Logger.WarnContext(ctx, "a key is about to expire", "vault", h.Vault, "name", h.Name.String(),
-			"version", current.Version, "expires", *current.Attributes.Expires)
-	}
-	return err
+}
+
+// tell puts a message about a version into the transaction that makes it true.
+func (s *Service) tell(ctx context.Context, tx Tx, t outbox.Topic, h object.Head, v *Version) error {
+	of := outbox.Subject{Family: object.Keys, Name: h.Name, Version: v.Version}
+	return s.cfg.Outbox.Put(ctx, tx, outbox.OfVersion(t, h.Vault, of, v.Attributes, s.now()))
 }

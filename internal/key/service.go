@@ -12,6 +12,7 @@ import (
 	"coffer/internal/jobs"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
 )
@@ -48,6 +49,10 @@ type Config struct {
 
 	// Wake is called after a commit that enqueued a job; nil: nobody waits.
 	Wake func()
+
+	// Outbox is told of new versions and of those that are about to expire. nil:
+	// nobody is.
+	Outbox *outbox.Outbox
 
 	// Record puts on record that a key is about to be rotated because it is due.
 	// What it returns is called with the new version, or with why there is none.

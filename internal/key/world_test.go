@@ -24,6 +24,7 @@ import (
 	"coffer/internal/jobs"
 	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
 	"coffer/internal/store"
@@ -42,6 +43,7 @@ type world struct {
 	sealer  *seal.Sealer
 	service *key.Service
 	grants  *accesstest.Grants
+	outbox  *outbox.Outbox
 	log     bytes.Buffer // of the operator
 
 	home, near, far, premium, protected *vault.Vault
@@ -105,8 +107,14 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 	if _, err := w.sealer.Seal(t.Context(), seal.Place{}, seal.Value{}); err != nil {
 		t.Fatal(err)
 	}
+	w.outbox, err = outbox.New(store.For[outbox.DeliveryTx]{DB: w.db}, outbox.Recipient{Name: "log",
+		Topics: []outbox.Topic{outbox.KeyNearExpiry}, Sink: outbox.Log{Logger: slog.New(slog.NewTextHandler(&w.log, nil))}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := key.Config{
-		DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Outbox: w.outbox,
+		DB:     store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 		KeepOpen: time.Minute, Fresh: fresh.Source{Commits: w.db.Commits()},
 		Wake: func() { w.wakes.Add(1) },
 		Record: func(object.Head, string) (func(*key.Bundle, error), error) {
@@ -318,25 +326,31 @@ func (w *world) claim() []jobs.Job {
 	w.Helper()
 	var list []jobs.Job
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) (err error) {
-		list, err = tx.ClaimJobs(w.Context(), []jobs.Kind{key.RotateJob, key.NoticeJob}, w.now(), w.now(), w.now().Add(time.Minute), 100)
+		list, err = tx.ClaimJobs(w.Context(), []jobs.Kind{key.RotateJob, key.NoticeJob, outbox.DeliverJob}, w.now(), w.now(), w.now().Add(time.Minute), 100)
 		return err
 	}))
 	return list
 }
 
-// work does every job that is due, and answers the errors.
+// work does every job that is due, with what follows from it at once, and answers
+// the errors.
 func (w *world) work() error {
 	w.Helper()
 	var errs []error
-	for _, j := range w.claim() {
-		errs = append(errs, w.do(j))
+	for range 2 {
+		for _, j := range w.claim() {
+			errs = append(errs, w.do(j))
+		}
 	}
 	return errors.Join(errs...)
 }
 
 func (w *world) do(j jobs.Job) error {
-	if j.Kind == key.NoticeJob {
+	switch j.Kind {
+	case key.NoticeJob:
 		return w.service.Announce(w.Context(), j)
+	case outbox.DeliverJob:
+		return w.outbox.Spec().Run(w.Context(), j)
 	}
 	return w.service.RotateDue(w.Context(), j)
 }

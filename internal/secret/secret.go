@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/seal"
 )
 
@@ -47,6 +48,7 @@ type Tx interface {
 	HeadTx
 	VersionTx
 	lifecycle.VaultTx
+	outbox.Tx
 }
 
 // HeadTx is the names of secrets.

@@ -9,6 +9,7 @@ import (
 	"coffer/internal/fresh"
 	"coffer/internal/lifecycle"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/seal"
 )
 
@@ -27,6 +28,9 @@ type Config struct {
 
 	// Fresh says how long what was read may serve the next read. Zero: not at all.
 	Fresh fresh.Source
+
+	// Outbox is told of new versions. nil: nobody is.
+	Outbox *outbox.Outbox
 
 	// ToPEM turns a stored PFX (standard base64) into PEM. It is given by the
 	// wiring, because the codec of certificates is not this package's business.

@@ -10,6 +10,7 @@ import (
 	"coffer/internal/audit"
 	"coffer/internal/fault"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/seal"
 )
 
@@ -98,8 +99,11 @@ func (s *Service) Set(ctx context.Context, g access.Grant, p SetParams) (*Bundle
 	}
 	b := &Bundle{Version: v, Value: p.Value}
 	err = s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
-		b.Head, err = addVersion(ctx, tx, v)
-		return err
+		if b.Head, err = addVersion(ctx, tx, v); err != nil {
+			return err
+		}
+		of := outbox.Subject{Family: object.Secrets, Name: b.Head.Name, Version: v.Version}
+		return s.cfg.Outbox.Put(ctx, tx, outbox.OfVersion(outbox.SecretNewVersion, v.Vault, of, v.Attributes, now))
 	})
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/management"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/token"
@@ -182,15 +183,18 @@ var (
 	_ jobs.Tx        = (*Tx)(nil)
 	_ jobs.WorkTx    = (*Tx)(nil)
 	_ jobs.OnceTx    = (*Tx)(nil)
-	_ jobs.FailedTx  = (*Tx)(nil)
-	_ key.Tx         = (*Tx)(nil)
-	_ management.Tx  = (*Tx)(nil)
-	_ seal.Tx        = (*Tx)(nil)
-	_ secret.Tx      = (*Tx)(nil)
-	_ vault.Tx       = (*Tx)(nil)
-	_ directory.Tx   = (*Tx)(nil)
-	_ token.Tx       = (*Tx)(nil)
-	_ authn.Tx       = (*Tx)(nil)
+	_ outbox.Tx      = (*Tx)(nil)
+
+	_ outbox.DeliveryTx = (*Tx)(nil)
+	_ jobs.FailedTx     = (*Tx)(nil)
+	_ key.Tx            = (*Tx)(nil)
+	_ management.Tx     = (*Tx)(nil)
+	_ seal.Tx           = (*Tx)(nil)
+	_ secret.Tx         = (*Tx)(nil)
+	_ vault.Tx          = (*Tx)(nil)
+	_ directory.Tx      = (*Tx)(nil)
+	_ token.Tx          = (*Tx)(nil)
+	_ authn.Tx          = (*Tx)(nil)
 
 	_ object.DB[*Tx]    = (*DB)(nil)
 	_ object.DB[key.Tx] = For[key.Tx]{}

@@ -15,6 +15,7 @@ import (
 	"coffer/internal/jobs"
 	"coffer/internal/key"
 	"coffer/internal/object"
+	"coffer/internal/outbox"
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/store"
@@ -62,6 +63,9 @@ func (c *checker) walk() error {
 	if c.jobs, err = c.tx.Jobs(c.ctx); err != nil {
 		return err
 	}
+	if err := c.outbox(); err != nil {
+		return err
+	}
 	vaults, err := c.tx.Vaults(c.ctx)
 	if err != nil {
 		return err
@@ -80,6 +84,31 @@ func (c *checker) walk() error {
 		}
 	}
 	return c.keyJobs()
+}
+
+// outbox: every message is told to somebody, and nobody is told a message that is
+// not there.
+func (c *checker) outbox() error {
+	messages, err := c.tx.Messages(c.ctx)
+	if err != nil {
+		return err
+	}
+	told := map[string]bool{}
+	for _, j := range c.jobs {
+		if j.Kind == outbox.DeliverJob {
+			told[j.Ref] = true
+		}
+	}
+	for _, m := range messages {
+		if !told[m.ID] {
+			c.failf("%s/%s: the message %s of %s has no job", m.Vault, m.Subject.Name, m.ID, m.Topic)
+		}
+		delete(told, m.ID)
+	}
+	for id := range told {
+		c.failf("a job delivers the message %s, which is not there", id)
+	}
+	return nil
 }
 
 func (c *checker) vault(v object.VaultID, deleted bool) error {

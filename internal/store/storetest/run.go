@@ -46,6 +46,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"leases of the dead are freed", freedLeases},
 		{"leases have one clock", jobClock},
 		{"claimers share the work", claimers},
+		{"messages stay until they are told", messages},
 		{"a view sees one state", snapshot},
 		{"a view writes nothing", readOnly},
 		{"a failing update leaves nothing and harms no other", neighbours},
