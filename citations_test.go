@@ -76,6 +76,9 @@ func lastSection(outline map[string]bool) string {
 	return last
 }
 
+// made are the folders that programs make, which .gitignore has too.
+var made = []string{"node_modules", "target", "build", "coffer-data", "__pycache__"}
+
 // sources calls visit with every file of the tree that has one of the extensions; nil: all.
 func sources(t *testing.T, extensions []string, visit func(path string, text []byte)) {
 	t.Helper()
@@ -84,7 +87,7 @@ func sources(t *testing.T, extensions []string, visit func(path string, text []b
 			return err
 		}
 		if d.IsDir() {
-			if d.Name() == "node_modules" || d.Name() == "target" || strings.HasPrefix(d.Name(), ".") && path != "." && d.Name() != ".ci" {
+			if slices.Contains(made, d.Name()) || strings.HasPrefix(d.Name(), ".") && path != "." && d.Name() != ".ci" {
 				return filepath.SkipDir
 			}
 			return nil

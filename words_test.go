@@ -20,6 +20,9 @@ func TestNoNoticesOfOthers(t *testing.T) {
 	file := regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|authors|patents)\b`)
 	read := 0
 	sources(t, nil, func(path string, text []byte) {
+		if bytes.HasPrefix(text, []byte("\x7fELF")) {
+			t.Errorf("%s is a built program", path)
+		}
 		if path == "LICENSE" || !utf8.Valid(text) {
 			return
 		}
