@@ -51,7 +51,7 @@ func TestRightsEndAtOnce(t *testing.T) {
 	f.coffer("identity", "enable", "web")
 	wants("enabled again", http.StatusOK)
 
-	f.coffer("vault", "update", "main", "--rbac")
+	f.coffer("vault", "update", "main", "--rbac", "--yes")
 	wants("by roles, without one", http.StatusForbidden)
 	var role admin.AssignmentView
 	if err := json.Unmarshal([]byte(f.coffer("access", "assign", "Key Vault Reader", "web", "--vault", "main", "--json")), &role); err != nil {
@@ -71,7 +71,7 @@ func TestRightsEndAtOnce(t *testing.T) {
 	signsIn("with its secret", http.StatusOK)
 	f.coffer("identity", "forget", "web", web.Credentials[0].ID)
 	signsIn("without its secret", http.StatusUnauthorized)
-	f.coffer("identity", "delete", "web")
+	f.coffer("identity", "delete", "web", "--yes")
 	wants("deleted", http.StatusUnauthorized)
 
 	// A vault that is made again owes nothing to those who had rights on the old one.
