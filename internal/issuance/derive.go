@@ -19,6 +19,7 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 	if err != nil {
 		return nil, fault.InvalidField("value", "The key is not RSA of 2048, 3072 or 4096 bits, nor EC on P-256, P-384, P-521 or P-256K.")
 	}
+	exactMonths := pki.MonthsBetween(leaf.NotBefore, leaf.NotAfter)
 	p := &Policy{
 		Key:         KeyProps{Type: string(spec.Algorithm), Size: spec.Size, Curve: spec.Curve, Exportable: true},
 		ContentType: contentType,
@@ -26,7 +27,7 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 			Subject:        leaf.Subject(),
 			EKUs:           orEmpty(leaf.EKUs),
 			KeyUsage:       orEmpty(leaf.KeyUsage),
-			ValidityMonths: min(max(pki.MonthsBetween(leaf.NotBefore, leaf.NotAfter), 1), maxValidityMonths),
+			ValidityMonths: min(max(exactMonths, 1), maxValidityMonths),
 			CA:             leaf.CA,
 			PathLen:        leaf.PathLen,
 		},
@@ -49,6 +50,9 @@ func Derive(leaf *pki.Certificate, contentType string, patch *Patch, now time.Ti
 		return nil, err
 	}
 	given.X509 = spoken(given.X509)
+	if m := given.X509.ValidityMonths; m != nil && *m == exactMonths {
+		given.X509.ValidityMonths = nil // the answer of a service that does not cut it
+	}
 	if err := p.apply(&given); err != nil {
 		return nil, err
 	}

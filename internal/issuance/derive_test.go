@@ -160,6 +160,11 @@ func TestDerivedPoliciesAreNotLocked(t *testing.T) {
 			t.Errorf("%s: %v", claim, err)
 		}
 	}
+	eternal := material(t, func(c *stdx509.Certificate) { c.NotAfter = pki.AddMonths(now, 95_000) }, p384)
+	if again, err := issuance.Derive(eternal, issuance.PEM, &issuance.Patch{X509: issuance.X509Patch{ValidityMonths: ptr(95_000)}}, now); err != nil ||
+		again.X509.ValidityMonths != 1200 {
+		t.Errorf("the months of the certificate: %v", err)
+	}
 	// The policy of the answer imports the same certificate again.
 	if again, err := issuance.Derive(beyond(t), issuance.PEM, &issuance.Patch{X509: same}, now); err != nil || again.X509.ValidityMonths != p.X509.ValidityMonths {
 		t.Errorf("%v", err)

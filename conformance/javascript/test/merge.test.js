@@ -63,6 +63,21 @@ test("the leaf is found wherever it stands, and the chain is put in order", asyn
   assert.ok(chain[0].checkPrivateKey(key));
 });
 
+// Microsoft's sample joins the lines of a PEM file but the first and the last, which is empty, and passes the bytes of
+// that text: the client encodes them once more.
+test("the text of a certificate is merged like the certificate", async () => {
+  for (const [form, text] of Object.entries({
+    joined: (c) => c.toString().split("\n").slice(1, -1).join(""),
+    bare: (c) => c.raw.toString("base64"),
+    armoured: (c) => c.toString(),
+  })) {
+    const name = newName(`text-${form}`);
+    const leaf = ca.sign(await request(name));
+    const merged = await certificates.mergeCertificate(name, [leaf, ca.intermediate].map((c) => Buffer.from(text(c))));
+    assert.equal(base64(merged.cer), base64(leaf), form);
+  }
+});
+
 test("preserveCertOrder keeps the chain as it was merged", async () => {
   const name = newName("ordered");
   const leaf = ca.sign(await request(name, { contentType: "application/x-pem-file" }, { preserveCertificateOrder: true }));

@@ -165,6 +165,18 @@ class CreateTest {
     }
 
     @Test
+    void aCertificateWithoutASubjectIsNamedByItsFirstName() throws Exception {
+        SubjectAlternativeNames names = new SubjectAlternativeNames().setDnsNames(List.of("www.example.net", "example.net"));
+        KeyVaultCertificateWithPolicy made =
+                create(newName("nameless"), new CertificatePolicy("Self", names).setKeyType(CertificateKeyType.EC));
+        // Java refuses a certificate whose issuer is empty (contract, question 44).
+        X509Certificate x509 = OpenSsl.parse(made.getCer());
+        assertEquals("CN=www.example.net", x509.getSubjectX500Principal().getName());
+        assertEquals(x509.getSubjectX500Principal(), x509.getIssuerX500Principal());
+        assertNull(made.getPolicy().getSubject());
+    }
+
+    @Test
     void aPolicyComesBackAsItWasSent() {
         String name = newName("echo");
         CertificatePolicy policy = new CertificatePolicy(
