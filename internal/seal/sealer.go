@@ -289,6 +289,20 @@ func (s *Sealer) Check(ctx context.Context, name string, log *slog.Logger) error
 	return err
 }
 
+// Verify opens every data key, and fails with the first that does not open.
+func (s *Sealer) Verify(ctx context.Context) error {
+	rows, err := s.rows(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if _, err := s.unwrap(ctx, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (k *scopeKeys) add(id string, raw Value) error {
 	b, err := hex.DecodeString(id)
 	if err != nil || len(b) != keyIDBytes {
