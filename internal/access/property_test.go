@@ -20,7 +20,7 @@ func init() {
 	}
 }
 
-// Small worlds, so that rules and requests meet often.
+// Small sets, so that rules and requests meet often.
 var (
 	drawID       = rapid.SampledFrom([]string{ann, strings.ToUpper(ann), team, app, "", "bbbbbbbb-0000-0000-0000-00000000000f"})
 	drawTenant   = rapid.SampledFrom([]string{tenant, tenant, tenant, "aaaaaaaa-0000-0000-0000-000000000002", ""})
@@ -135,7 +135,7 @@ func TestAnswersAreWhole(t *testing.T) {
 		}
 	})
 	if allowed == 0 {
-		t.Error("nothing was ever allowed: the worlds are too sparse")
+		t.Error("nothing was ever allowed: the sets are too sparse")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // changes are the last record of the log, and those of the same request: what of its
 // members tells what changed, as JSON.
-func (w *world) changes() (all []string) {
+func (w *installation) changes() (all []string) {
 	w.t.Helper()
 	data, err := os.ReadFile(filepath.Join(w.dir, "audit.jsonl"))
 	if err != nil {
@@ -54,7 +54,7 @@ func (w *world) changes() (all []string) {
 // Every administrative change tells what it changed, before and after: two that differ
 // do not leave the same line.
 func TestRecordsTellWhatChanged(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	d := here{w}
 	do := func(name string, in any) map[string]any {
 		t.Helper()

@@ -176,7 +176,7 @@ var differs = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|20\d
 // TestBothDoorsSayTheSame makes the steps through the socket and in this process:
 // the same answers, the same refusals, the same records.
 func TestBothDoorsSayTheSame(t *testing.T) {
-	local, served := newWorld(t), newWorld(t)
+	local, served := newInstallation(t), newInstallation(t)
 	_, remote := served.serve()
 	steps := allSteps(t)
 	used := map[string]bool{}
@@ -198,7 +198,7 @@ func TestBothDoorsSayTheSame(t *testing.T) {
 	}
 
 	// Each call is on record once, with who did it.
-	for name, w := range map[string]*world{"here": local, "socket": served} {
+	for name, w := range map[string]*installation{"here": local, "socket": served} {
 		var wantOps, gotOps []string
 		for _, s := range steps {
 			result := "Success"
@@ -248,7 +248,7 @@ func inOrder(v any) any {
 // TestRecordsTellWhatWasTouched: the vault, the identity, the policy, and the
 // settings before and after.
 func TestRecordsTellWhatWasTouched(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	d := here{w}
 	do := func(name string, in any) (id string) {
 		t.Helper()
@@ -300,9 +300,9 @@ func TestRecordsTellWhatWasTouched(t *testing.T) {
 // TestNothingIsServedOffTheRecord: every call is refused while the audit log cannot
 // be written, and has no effect.
 func TestNothingIsServedOffTheRecord(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	_, remote := w.serve()
-	for _, s := range allSteps(t)[:48] { // a world with something of everything
+	for _, s := range allSteps(t)[:48] { // with something of everything
 		_, _ = remote.call(s.call, s.in) // those that need an earlier answer fail, which is fine
 	}
 	state := func() (all string) {
@@ -341,7 +341,7 @@ func TestNothingIsServedOffTheRecord(t *testing.T) {
 // TestRightsOfADeletedVaultAreGone, also those that an
 // earlier version, which deleted them in a second transaction, left at a crash.
 func TestRightsOfADeletedVaultAreGone(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	d := here{w}
 	do := func(name string, in any) string {
 		t.Helper()

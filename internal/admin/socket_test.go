@@ -16,7 +16,7 @@ import (
 )
 
 func TestSocketIsForItsOwnUser(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	path, d := w.serve()
 	info, err := os.Stat(path)
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
@@ -42,7 +42,7 @@ func TestSocketLeftByACrashIsReplaced(t *testing.T) {
 	if _, err := Dial(path); !errors.Is(err, ErrNoServer) {
 		t.Errorf("nobody listens: %v", err)
 	}
-	w := newWorld(t)
+	w := newInstallation(t)
 	if l, err = Listen(path); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestPathOfTheSocketIsBounded(t *testing.T) {
 // TestHostileCalls: whatever the socket is sent, it answers an error in a sentence
 // and goes on.
 func TestHostileCalls(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	path, d := w.serve()
 	hc := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var nd net.Dialer
@@ -109,7 +109,7 @@ func TestHostileCalls(t *testing.T) {
 
 // TestRequestWithoutAPath: a request line without a path is a call without a name.
 func TestRequestWithoutAPath(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	path, _ := w.serve()
 	c, err := net.Dial("unix", path)
 	if err != nil {

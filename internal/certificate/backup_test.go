@@ -19,14 +19,14 @@ import (
 	"coffer/internal/vault"
 )
 
-func (w *world) backup(name string) string {
+func (w *installation) backup(name string) string {
 	w.Helper()
 	blob, err := w.service.Backup(w.Context(), w.grant(access.CertificateBackup, name))
 	w.must(err)
 	return blob
 }
 
-func (w *world) restore(v *vault.Vault, blob string) (*certificate.Bundle, error) {
+func (w *installation) restore(v *vault.Vault, blob string) (*certificate.Bundle, error) {
 	b, err := w.service.OpenBackup(w.Context(), v, blob)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (w *world) restore(v *vault.Vault, blob string) (*certificate.Bundle, error
 }
 
 func TestBackupAndRestore(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("Web", selfPolicy())
 	w.pass(time.Hour)
 	pem := selfPolicy()
@@ -87,7 +87,7 @@ func TestBackupAndRestore(t *testing.T) {
 }
 
 func TestBackupOfAPlaceholder(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", selfPolicy())
 	before := w.get("web")
 	blob := w.backup("web")
@@ -104,7 +104,7 @@ func TestBackupOfAPlaceholder(t *testing.T) {
 }
 
 func TestRestoreNeedsTheKeyAndSecretNames(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", selfPolicy())
 	blob := w.backup("web")
 	w.remove("web")
@@ -125,7 +125,7 @@ func TestRestoreNeedsTheKeyAndSecretNames(t *testing.T) {
 
 // Every byte of a blob is under its seal.
 func TestTamperedBackupsAreRefused(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", selfPolicy())
 	blob := w.backup("web")
 	raw, err := base64.RawURLEncoding.DecodeString(blob)
@@ -161,14 +161,14 @@ func TestTamperedBackupsAreRefused(t *testing.T) {
 		w.refused(open(c.value), fault.Invalid, c.text)
 	}
 	// Of another installation, which has another root key.
-	other := newWorld(t)
+	other := newInstallation(t)
 	_, err = other.service.OpenBackup(t.Context(), other.home, blob)
 	w.refused(err, fault.Invalid, "Backup blob is corrupt.")
 }
 
 // A backup that no restore would take is refused when it is made.
 func TestBackupIsNeverLargerThanARestoreTakes(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	p := newPair(t, root)
 	chain := strings.Repeat(string(toPEM("CERTIFICATE", huge(t, root))), 44)
@@ -197,7 +197,7 @@ func TestBackupIsNeverLargerThanARestoreTakes(t *testing.T) {
 }
 
 func TestSerialNumbersDiffer(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	seen := map[string]bool{}
 	for range 4 {
 		leaf := certificatesOf(t, toPEM("CERTIFICATE", w.issued("web", selfPolicy()).Version.Leaf))[0]

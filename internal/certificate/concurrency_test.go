@@ -16,7 +16,7 @@ import (
 // Callers who want the same name at one time: one begins, the others are told of
 // the conflict, and what each was told is true.
 func TestManyCreatesOfOneName(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for round := range 3 {
 		var began atomic.Int64
 		var wg sync.WaitGroup
@@ -50,7 +50,7 @@ func TestManyCreatesOfOneName(t *testing.T) {
 // Everything at once on a few names: nothing is torn, and every refusal is one
 // that the state of some moment explains.
 func TestEverythingAtOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	material := newPair(t, root)
 	ctx := t.Context()
@@ -127,7 +127,7 @@ func TestEverythingAtOnce(t *testing.T) {
 }
 
 func TestVaultsDoNotSeeOneAnother(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	create := func(p *issuance.Patch) error {
 		_, err := w.service.Create(ctx, w.grantIn(w.near, access.CertificateCreate, "web"), certificate.CreateParams{Policy: p})
@@ -165,7 +165,7 @@ func TestVaultsDoNotSeeOneAnother(t *testing.T) {
 
 // A method asks for the grant of its own action: one for reading does not write.
 func TestGrantsAreForOneAction(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", selfPolicy())
 	for name, call := range map[string]func(){
 		"delete": func() { w.service.Delete(t.Context(), w.grant(access.CertificateGet, "web")) },

@@ -16,7 +16,7 @@ import (
 )
 
 func TestCreateLeavesADisabledPlaceholder(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	op, err := w.create("Web", certificate.CreateParams{Policy: selfPolicy(), Tags: object.Tags{"env": "prod"}, PreserveOrder: true})
 	w.must(err)
 	if op.Status != issuance.InProgress || op.CancellationRequested || len(op.CSR) == 0 || op.Error != nil || len(op.RequestID) != 32 || !op.PreserveOrder {
@@ -52,7 +52,7 @@ func TestCreateLeavesADisabledPlaceholder(t *testing.T) {
 }
 
 func TestCompletionReplacesThePlaceholder(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", selfPolicy())
 	stand := w.get("web").Version
 	w.pass(time.Hour)
@@ -85,7 +85,7 @@ func TestCompletionReplacesThePlaceholder(t *testing.T) {
 // The clock may stand on the last of a month that has more days than the one in
 // which the certificate ends.
 func TestMonthsEndAtTheEndOfTheMonth(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	p := selfPolicy()
 	p.X509.ValidityMonths = ptr(1)
 	b := w.issued("web", p)
@@ -97,7 +97,7 @@ func TestMonthsEndAtTheEndOfTheMonth(t *testing.T) {
 }
 
 func TestThreeCreatesGiveThreeVersions(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	seen := map[object.Version]bool{}
 	requests := map[string]bool{}
 	for range 3 {
@@ -125,7 +125,7 @@ func TestThreeCreatesGiveThreeVersions(t *testing.T) {
 }
 
 func TestLaterCreateLeavesTheCurrentVersionUntilItCompletes(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	first := w.issued("web", selfPolicy())
 	p := selfPolicy()
 	p.X509.Subject = ptr("CN=second")
@@ -146,7 +146,7 @@ func TestLaterCreateLeavesTheCurrentVersionUntilItCompletes(t *testing.T) {
 }
 
 func TestCreateTakesTagsAndEnabled(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	if _, err := w.create("web", certificate.CreateParams{Policy: selfPolicy(), Tags: object.Tags{"a": "1"}, Enabled: ptr(false)}); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestCreateTakesTagsAndEnabled(t *testing.T) {
 }
 
 func TestCreateWithoutPolicyUsesTheStoredOne(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	_, err := w.create("web", certificate.CreateParams{})
 	w.refused(err, fault.Invalid, "Property policy has invalid value\r\n")
 	p := selfPolicy()
@@ -198,7 +198,7 @@ func TestCreateWithoutPolicyUsesTheStoredOne(t *testing.T) {
 }
 
 func TestReuseKey(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	p := selfPolicy()
 	p.Key.Reuse = ptr(true)
 	public := func() []byte {
@@ -227,7 +227,7 @@ func TestReuseKey(t *testing.T) {
 }
 
 func TestCreateRefusals(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("busy", policyOf("Unknown"))
 	w.issued("gone", selfPolicy())
 	w.remove("gone")
@@ -289,7 +289,7 @@ func TestCreateRefusals(t *testing.T) {
 // TestALockedKeyIsNotReusedWhereItCouldBeExported: a policy that changes its mind
 // about exportable gets a new key, never the one that was locked.
 func TestALockedKeyIsNotReusedWhereItCouldBeExported(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	locked := selfPolicy()
 	locked.Key.Exportable = ptr(false)
 	w.issued("web", locked)
@@ -312,7 +312,7 @@ func TestALockedKeyIsNotReusedWhereItCouldBeExported(t *testing.T) {
 }
 
 // publicKey is the subject public key of the current version, DER.
-func (w *world) publicKey(name string) []byte {
+func (w *installation) publicKey(name string) []byte {
 	w.Helper()
 	leaf, err := pki.ParseCertificate(w.get(name).Version.Leaf)
 	w.must(err)
@@ -322,7 +322,7 @@ func (w *world) publicKey(name string) []byte {
 // TestWhatIsChangedWhileAnOperationWaitsCounts: tags and the lifetime action are
 // those of the moment at which the new version is built.
 func TestWhatIsChangedWhileAnOperationWaitsCounts(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	w.issued("web", selfPolicy())
 	op := w.begin("web", policyOf("Unknown"))
@@ -347,18 +347,18 @@ func TestWhatIsChangedWhileAnOperationWaitsCounts(t *testing.T) {
 func TestCreateSeesWhatHappenedWhileItsKeyWasMade(t *testing.T) {
 	for _, c := range []struct {
 		claim     string
-		meanwhile func(w *world)
+		meanwhile func(w *installation)
 		kind      fault.Kind
 	}{
-		{"another create", func(w *world) { w.begin("web", policyOf("Unknown")) }, fault.Conflict},
-		{"an import", func(w *world) {
+		{"another create", func(w *installation) { w.begin("web", policyOf("Unknown")) }, fault.Conflict},
+		{"an import", func(w *installation) {
 			_, err := w.importing("web", certificate.ImportParams{Value: hidden(newPair(t, newAuthority(t, "root", nil)).pem)})
 			w.must(err)
 		}, fault.Conflict},
-		{"a deletion", func(w *world) { w.remove("web") }, fault.Conflict},
-		{"a purge", func(w *world) { w.remove("web"); w.must(w.purge("web")) }, fault.Conflict},
+		{"a deletion", func(w *installation) { w.remove("web") }, fault.Conflict},
+		{"a purge", func(w *installation) { w.remove("web"); w.must(w.purge("web")) }, fault.Conflict},
 	} {
-		w := newWorld(t)
+		w := newInstallation(t)
 		w.issued("web", selfPolicy())
 		var after string
 		w.meanwhile.Store(ptr(func() { c.meanwhile(w); after = w.dump("web") }))

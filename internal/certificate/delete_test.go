@@ -17,7 +17,7 @@ import (
 var byName = cmp.Comparer(func(a, b object.Name) bool { return a == b })
 
 func TestDeleteAndRecoverChangeNothingElse(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", selfPolicy())
 	w.issued("web", nil)
 	before, whole := w.get("web"), w.dump("web")
@@ -64,7 +64,7 @@ func TestDeleteAndRecoverChangeNothingElse(t *testing.T) {
 }
 
 func TestDeletedListShowsPlaceholdersOnlyWhenAsked(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("begun", policyOf("Unknown"))
 	w.issued("done", selfPolicy())
 	w.remove("begun")
@@ -79,7 +79,7 @@ func TestDeletedListShowsPlaceholdersOnlyWhenAsked(t *testing.T) {
 }
 
 func TestPurgeFreesTheName(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", selfPolicy())
 	w.refused(w.purge("web"), fault.NotFound, "Deleted Certificate not found: web")
 	w.remove("web")
@@ -96,7 +96,7 @@ func TestPurgeFreesTheName(t *testing.T) {
 }
 
 func TestPurgeProtectionHoldsUntilTheRetentionIsOver(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", selfPolicy())
 	w.remove("web")
 	protected := *w.home // the grant does not know of it
@@ -113,7 +113,7 @@ func TestPurgeProtectionHoldsUntilTheRetentionIsOver(t *testing.T) {
 }
 
 func TestPurgeDueAtTheExactSecond(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	short := *w.near
 	short.RetentionDays = 7
 	w.begin("pending", policyOf("Unknown"))

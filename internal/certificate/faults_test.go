@@ -19,13 +19,13 @@ import (
 // once as if it happened all the same. After each failure the vault is whole,
 // all of the operation is there or nothing of it, and the caller can repeat it.
 func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	material := newPair(t, root)
 	w.setIssuer("corp", "none", true)
 	var job jobs.Job
 	var blob string
-	all := storetest.World{
+	all := storetest.Env{
 		Inject: func(f *storetest.Fault) { w.fault.Store(f) }, Least: 3, Dump: w.dump, Check: w.check,
 		Clean: func(n string) {
 			w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {

@@ -29,9 +29,9 @@ import (
 	"coffer/internal/vault"
 )
 
-// hardware is a world whose home is premium, with an HSM.
+// hardware is an installation whose home is premium, with an HSM.
 type hardware struct {
-	*world
+	*installation
 	hsm     *keytest.HSM
 	custody key.Custody // does the jobs
 }
@@ -39,7 +39,7 @@ type hardware struct {
 func newHardware(t testing.TB) *hardware {
 	t.Helper()
 	device := &keytest.HSM{}
-	w := newWorld(t, func(c *certificate.Config) { c.Device = device })
+	w := newInstallation(t, func(c *certificate.Config) { c.Device = device })
 	home, err := w.home.Changed(w.now(), func(v *vault.Vault) error {
 		v.SKU = vault.Premium
 		return nil
@@ -166,14 +166,14 @@ func TestCertificatesWithKeysInTheHSM(t *testing.T) {
 func TestHSMPoliciesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 	const text = "Hardware key operation not allowed on standard vault"
 	hard := newHardware(t)
-	soft := newWorld(t)
+	soft := newInstallation(t)
 	without := *soft.home
 	without.SKU = vault.Premium
 	pfx := newPair(t, newAuthority(t, "root", nil)).pem
 	for _, c := range []struct {
-		*world
+		*installation
 		vault *vault.Vault
-	}{{hard.world, hard.near}, {soft, &without}} {
+	}{{hard.installation, hard.near}, {soft, &without}} {
 		c.home = c.vault
 		c.issued("web", selfPolicy())
 		_, err := c.create("new", certificate.CreateParams{Policy: inHSM("RSA-HSM")})

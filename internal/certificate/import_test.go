@@ -23,7 +23,7 @@ type material struct {
 }
 
 // made is a self-signed certificate of a kind of key. Its validity begins with
-// the real time, later than the time of the test's world.
+// the real time, later than the time of the test's installation.
 func made(t testing.TB, days string, algorithm ...string) material {
 	t.Helper()
 	m := material{key: file(t, "key.pem", openssl(t, nil, append([]string{"genpkey", "-out", "-"}, algorithm...)...))}
@@ -41,7 +41,7 @@ var (
 )
 
 func TestImportFormats(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	m := made(t, "365", ofP256...)
 	key := string(openssl(t, nil, "pkey", "-in", m.key))
 	sec1 := string(openssl(t, nil, "ec", "-in", m.key))
@@ -87,7 +87,7 @@ func TestImportFormats(t *testing.T) {
 }
 
 func TestPolicyFromImport(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, c := range []struct {
 		claim     string
 		algorithm []string
@@ -137,7 +137,7 @@ func TestPolicyFromImport(t *testing.T) {
 }
 
 func TestImportOverACertificate(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	created := w.issued("Web", selfPolicy())
 	w.pass(time.Hour)
@@ -168,7 +168,7 @@ func TestImportOverACertificate(t *testing.T) {
 }
 
 func TestImportWithPolicy(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	p := newPair(t, root)
 	b, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem), Policy: &issuance.Patch{
@@ -196,7 +196,7 @@ func TestImportWithPolicy(t *testing.T) {
 }
 
 func TestImportRefusals(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	p := newPair(t, root)
 	other := newPair(t, root)
@@ -267,7 +267,7 @@ func huge(t testing.TB, root *authority) []byte {
 }
 
 func TestImportedChain(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	issuing := newAuthority(t, "issuing", root)
 	p := newPair(t, issuing)
@@ -289,7 +289,7 @@ func TestImportedChain(t *testing.T) {
 
 // What an imported key may do follows from the certificate.
 func TestKeyOperationsFromTheCertificate(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	p := newPair(t, newAuthority(t, "root", nil), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement })
 	_, err := w.importing("web", certificate.ImportParams{Value: hidden(p.pem)})
 	w.must(err)

@@ -9,7 +9,7 @@ import (
 )
 
 // key reads a version of a live key from the store; "" means the current one.
-func (w *world) key(name string, ver object.Version) (v *key.Version, h object.Head, err error) {
+func (w *installation) key(name string, ver object.Version) (v *key.Version, h object.Head, err error) {
 	n := object.MustName(name)
 	err = w.db.View(w.Context(), func(tx *store.Tx) (err error) {
 		if h, err = tx.KeyHead(w.Context(), w.home.ID, n); err != nil {

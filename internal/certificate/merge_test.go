@@ -16,7 +16,7 @@ import (
 )
 
 func TestMergeCompletesTheOperation(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	p := policyOf("Unknown")
 	p.X509.ValidityMonths = ptr(24)
@@ -52,7 +52,7 @@ func TestMergeCompletesTheOperation(t *testing.T) {
 }
 
 func TestMergeTakesTagsAndEnabled(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	op, err := w.create("web", certificate.CreateParams{Policy: policyOf("Unknown"), Tags: object.Tags{"a": "1"}, Enabled: ptr(false)})
 	w.must(err)
@@ -66,7 +66,7 @@ func TestMergeTakesTagsAndEnabled(t *testing.T) {
 
 // The chain of the secret, as openssl sees it, for each form of the input.
 func TestMergedChain(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	middle := newAuthority(t, "middle", root)
 	issuing := newAuthority(t, "issuing", middle)
@@ -146,7 +146,7 @@ func names(certs []*x509.Certificate) string {
 }
 
 func TestMergeRefusals(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	op := w.begin("web", policyOf("Unknown"))
 	good := root.certify(t, op.CSR)
@@ -192,7 +192,7 @@ func make101(c *x509.Certificate) (out []*x509.Certificate) {
 // A named issuer's operation can be merged only after the issuer has failed or
 // the operation was cancelled.
 func TestMergeAfterANamedIssuer(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	for name, end := range map[string]func(){
 		"corp": func() {
@@ -222,7 +222,7 @@ func TestMergeAfterANamedIssuer(t *testing.T) {
 // A deletion abandons what an issuer was asked for; what waits for a merge can
 // be merged after the recovery.
 func TestOperationAcrossDeletion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	op := w.begin("manual", policyOf("Unknown"))
 	w.begin("auto", selfPolicy())

@@ -13,21 +13,21 @@ import (
 	"coffer/internal/store"
 )
 
-func (w *world) setIssuer(name, provider string, enabled bool) {
+func (w *installation) setIssuer(name, provider string, enabled bool) {
 	w.Helper()
 	_, err := w.service.SetIssuer(w.Context(), w.grant(access.CertificateIssuerSet, ""), object.MustName(name),
 		certificate.IssuerParams{Provider: &provider, Enabled: &enabled})
 	w.must(err)
 }
 
-func (w *world) deliver(f issuerFunc) { w.issuer.Store(&f) }
+func (w *installation) deliver(f issuerFunc) { w.issuer.Store(&f) }
 
-func (w *world) deleteOperation(name string) (*issuance.Operation, error) {
+func (w *installation) deleteOperation(name string) (*issuance.Operation, error) {
 	return w.service.DeleteOperation(w.Context(), w.grant(access.CertificatePendingDelete, name), "")
 }
 
 func TestCancelledBeforeTheWorker(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", selfPolicy())
 	op, err := w.cancel("web", true)
 	if err != nil || !op.CancellationRequested || op.Status != issuance.InProgress {
@@ -56,7 +56,7 @@ func TestCancelledBeforeTheWorker(t *testing.T) {
 
 // A later create that is cancelled or fails leaves the current version alone.
 func TestUnfinishedLaterVersionLeavesTheCurrentOne(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.setIssuer("corp", "Test", true)
 	current := w.issued("web", selfPolicy()).Version.Version
 	w.begin("web", nil)
@@ -81,7 +81,7 @@ func TestUnfinishedLaterVersionLeavesTheCurrentOne(t *testing.T) {
 }
 
 func TestCancellationTooLateIsNoted(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.setIssuer("corp", "Test", true)
 	root := newAuthority(t, "root", nil)
 	w.deliver(func(o issuance.Order) (issuance.Answer, error) {
@@ -99,7 +99,7 @@ func TestCancellationTooLateIsNoted(t *testing.T) {
 }
 
 func TestWithdrawnCancellation(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", selfPolicy())
 	_, err := w.cancel("web", true)
 	w.must(err)
@@ -118,8 +118,8 @@ func TestWithdrawnCancellation(t *testing.T) {
 // write: the caller was told that the operation goes on, so it does.
 func TestCancellationWithdrawnUnderTheWorker(t *testing.T) {
 	reads := 0
-	var w *world
-	w = newWorld(t, func(c *certificate.Config) {
+	var w *installation
+	w = newInstallation(t, func(c *certificate.Config) {
 		c.DB = beforeUpdate{c.DB, func() {
 			if reads++; reads == 2 { // create and cancel came before it was set
 				_, err := w.service.CancelOperation(t.Context(), w.grant(access.CertificatePendingUpdate, "web"), "", false)
@@ -157,7 +157,7 @@ func (b beforeUpdate) Update(ctx ctx, fn func(certificate.Tx) error) error {
 
 // An operation with issuer Unknown waits for a merge, cancelled or not.
 func TestUnknownIssuerWaits(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", policyOf("unknown"))
 	if n := len(w.claim()); n != 0 {
 		t.Errorf("%d jobs", n)
@@ -173,7 +173,7 @@ func TestUnknownIssuerWaits(t *testing.T) {
 }
 
 func TestCancelNeedsAnOperationInProgress(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	_, err := w.cancel("web", true)
 	w.refused(err, fault.NotFound, "Pending certificate not found: web")
 	w.issued("web", selfPolicy())
@@ -184,7 +184,7 @@ func TestCancelNeedsAnOperationInProgress(t *testing.T) {
 }
 
 func TestRequestIDSelectsTheOperation(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	id := w.begin("web", policyOf("Unknown")).RequestID
 	ask := map[string]func(string) error{
 		"get": func(id string) error {
@@ -209,7 +209,7 @@ func TestRequestIDSelectsTheOperation(t *testing.T) {
 
 // DELETE of the operation works in every state; the certificate stays.
 func TestDeleteOperationInEveryState(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.setIssuer("corp", "Test", false)
 	for name, prepare := range map[string]func(){
 		"unknown":   func() { w.begin("unknown", policyOf("Unknown")) },
@@ -245,7 +245,7 @@ func TestDeleteOperationInEveryState(t *testing.T) {
 // A worker that comes back after its operation was deleted, or replaced, changes
 // nothing.
 func TestStaleWorkerChangesNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.setIssuer("corp", "Test", true)
 	root := newAuthority(t, "root", nil)
 	for name, meanwhile := range map[string]func(){
@@ -288,7 +288,7 @@ func TestStaleWorkerChangesNothing(t *testing.T) {
 
 // A job whose operation is over is removed.
 func TestJobWithoutWorkIsDropped(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", selfPolicy())
 	job := w.claim()[0]
 	w.must(w.service.Issue(t.Context(), job))
@@ -309,7 +309,7 @@ func TestJobWithoutWorkIsDropped(t *testing.T) {
 }
 
 func TestNamedIssuerFailures(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	root := newAuthority(t, "root", nil)
 	unrelated := newPair(t, root)
 	for _, c := range []struct {
@@ -364,7 +364,7 @@ func TestNamedIssuerFailures(t *testing.T) {
 
 // An error that is not the issuer's word is tried again; the operation goes on.
 func TestIssuerThatIsAwayIsAskedAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.setIssuer("corp", "Test", true)
 	w.begin("web", policyOf("corp"))
 	if err := w.work(); err == nil {
@@ -388,7 +388,7 @@ func TestIssuerThatIsAwayIsAskedAgain(t *testing.T) {
 
 // What a PATCH of the placeholder says holds for the version that replaces it.
 func TestPatchOfThePlaceholderCounts(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", selfPolicy())
 	w.pass(time.Minute)
 	b, err := w.service.Update(t.Context(), w.grant(access.CertificateUpdate, "web"), "", certificate.UpdateParams{Enabled: ptr(false), Tags: object.Tags{"a": "b"}})
@@ -404,7 +404,7 @@ func TestPatchOfThePlaceholderCounts(t *testing.T) {
 }
 
 func TestSelfDelayGivesTimeToCancel(t *testing.T) {
-	w := newWorld(t, func(c *certificate.Config) { c.SelfDelay = 5 * time.Second })
+	w := newInstallation(t, func(c *certificate.Config) { c.SelfDelay = 5 * time.Second })
 	w.begin("web", selfPolicy())
 	w.pass(4 * time.Second)
 	if jobs := w.claim(); len(jobs) != 0 {

@@ -24,7 +24,7 @@ import (
 // that speaks with it. It takes every order that it is sent: that none is sent twice
 // is the issuer's matter, and the vault's.
 type ordering struct {
-	w    *world
+	w    *installation
 	root *authority
 
 	mu        sync.Mutex
@@ -50,10 +50,10 @@ type orderState struct {
 	Order *int // its number; nil: not known yet
 }
 
-func newOrdering(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) (*world, *ordering) {
+func newOrdering(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) (*installation, *ordering) {
 	t.Helper()
 	o := &ordering{polls: 2}
-	w := newWorldIn(t, place, append([]func(*certificate.Config){func(c *certificate.Config) { c.Issuers["orders"] = o }}, change...)...)
+	w := newInstallationIn(t, place, append([]func(*certificate.Config){func(c *certificate.Config) { c.Issuers["orders"] = o }}, change...)...)
 	o.w, o.root = w, newAuthority(t, "root", nil)
 	w.setIssuer("corp", "Orders", true)
 	return w, o
@@ -168,7 +168,7 @@ func (o cancelling) Cancel(_ context.Context, _ issuance.Order, state seal.Value
 }
 
 // stored is the operation of a name as the database has it.
-func (w *world) stored(name string) (op *issuance.Operation) {
+func (w *installation) stored(name string) (op *issuance.Operation) {
 	w.Helper()
 	w.must(w.db.View(w.Context(), func(tx *store.Tx) (err error) {
 		op, err = tx.Operation(w.Context(), w.home.ID, object.MustName(name))
@@ -179,7 +179,7 @@ func (w *world) stored(name string) (op *issuance.Operation) {
 
 // try does what is due once, whatever fails, like a runner whose leases are long
 // over at the next try.
-func (w *world) try() {
+func (w *installation) try() {
 	w.Helper()
 	w.pass(11 * time.Minute)
 	var took []jobs.Job
@@ -401,7 +401,7 @@ func TestStaleWorkerStoresNoState(t *testing.T) {
 func TestIssuerThatNeverWaits(t *testing.T) {
 	asked := 0
 	answer := issuance.Answer(issuance.Pending{State: seal.NewValue([]byte("x"))})
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.setIssuer("corp", "Test", true)
 	w.deliver(func(issuance.Order) (issuance.Answer, error) { asked++; return answer, nil })
 	w.begin("web", policyOf("corp"))

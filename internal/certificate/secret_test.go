@@ -50,7 +50,7 @@ func (s shape) policy() *issuance.Patch {
 // once, with its own key if the policy lets it out.
 func TestSecretForms(t *testing.T) {
 	for _, modern := range []bool{false, true} {
-		w := newWorld(t, func(c *certificate.Config) { c.ModernPKCS12 = modern })
+		w := newInstallation(t, func(c *certificate.Config) { c.ModernPKCS12 = modern })
 		for _, s := range shapes() {
 			if modern && s.contentType == issuance.PEM {
 				continue
@@ -95,7 +95,7 @@ var pemLayout = regexp.MustCompile(`^-----BEGIN PRIVATE KEY-----\n([A-Za-z0-9+/=
 // exportable is the policy's when the version is made; a later change does not
 // reach it.
 func TestExportableCountsWhenTheVersionIsMade(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.issued("web", shape{"EC", "P-256", issuance.PEM, false}.policy())
 	_, err := w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"),
 		&issuance.Patch{Key: issuance.KeyPatch{Exportable: ptr(true)}})
@@ -112,7 +112,7 @@ func TestExportableCountsWhenTheVersionIsMade(t *testing.T) {
 // The certificate that the whole service makes, judged by openssl, crypto/x509
 // and zlint.
 func TestIssuedCertificateHoldsWhatThePolicyAsks(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	rules, err := lint.GlobalRegistry().Filter(lint.FilterOptions{IncludeSources: lint.SourceList{lint.RFC5280, lint.RFC5480, lint.RFC5891, lint.RFC8813}})
 	if err != nil || len(rules.Names()) < 100 {
 		t.Fatalf("%d rules, %v", len(rules.Names()), err)

@@ -18,7 +18,7 @@ import (
 )
 
 func TestContacts(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	set := func(list []certificate.Contact) error {
 		return w.service.SetContacts(t.Context(), w.grant(access.CertificateContactsSet, ""), list)
 	}
@@ -54,7 +54,7 @@ func TestContacts(t *testing.T) {
 }
 
 func TestIssuers(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	corp := object.MustName("Corp")
 	set := func(n object.Name, p certificate.IssuerParams) (*certificate.Issuer, error) {
 		return w.service.SetIssuer(t.Context(), w.grant(access.CertificateIssuerSet, ""), n, p)
@@ -131,7 +131,7 @@ func TestIssuers(t *testing.T) {
 // Lemur GHSA-6c8m-q6g9-vrw3: the password of an issuer goes in and never comes
 // out, in any form that an answer or a log could show.
 func TestIssuerPasswordNeverComesBack(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	const password = "correct horse battery"
 	i, err := w.service.SetIssuer(t.Context(), w.grant(access.CertificateIssuerSet, ""), object.MustName("corp"),
 		certificate.IssuerParams{Provider: ptr("Test"), Password: ptr(hidden(password))})

@@ -14,12 +14,12 @@ import (
 	"coffer/internal/object"
 )
 
-func (w *world) update(name string, ver object.Version, p certificate.UpdateParams) (*certificate.Bundle, error) {
+func (w *installation) update(name string, ver object.Version, p certificate.UpdateParams) (*certificate.Bundle, error) {
 	return w.service.Update(w.Context(), w.grant(access.CertificateUpdate, name), ver, p)
 }
 
 func TestUpdate(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	first := w.issued("web", selfPolicy()).Version
 	w.pass(time.Hour)
 	second := w.issued("web", nil).Version
@@ -78,7 +78,7 @@ func TestUpdate(t *testing.T) {
 }
 
 func TestPolicyUpdateHoldsAtOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	b := w.issued("web", selfPolicy())
 	if b.Version.NextAction.IsZero() {
 		t.Error("the default policy has no action")
@@ -128,7 +128,7 @@ func TestPolicyUpdateHoldsAtOnce(t *testing.T) {
 
 // A policy may name any issuer; a create with it looks.
 func TestPolicyMayNameAnIssuerThatIsNotThere(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.begin("web", policyOf("Unknown"))
 	_, err := w.service.UpdatePolicy(t.Context(), w.grant(access.CertificatePolicyUpdate, "web"),
 		&issuance.Patch{Issuer: issuance.IssuerPatch{Name: ptr("later")}})

@@ -16,7 +16,7 @@ import (
 
 // Two workers with one job: one rotates, the other loses its commit.
 func TestOneOfTwoWorkersRotates(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for i := range 10 {
 		name := fmt.Sprint("key-", i)
 		w.made(name, "EC")
@@ -51,7 +51,7 @@ func TestOneOfTwoWorkersRotates(t *testing.T) {
 // Everything at once on a few names: nothing is torn, every refusal is one that
 // the state of some moment explains, and what was signed verifies.
 func TestEverythingAtOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	digest := make([]byte, 32)
 	acts := []func(n string) error{

@@ -15,7 +15,7 @@ import (
 )
 
 func TestCreateMakesWhatIsAskedFor(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	all := []key.Op{key.Encrypt, key.Decrypt, key.Sign, key.Verify, key.WrapKey, key.UnwrapKey}
 	from, to := beginning.Add(-time.Hour), beginning.AddDate(100, 0, 0)
 	for _, c := range []struct {
@@ -69,7 +69,7 @@ func TestCreateMakesWhatIsAskedFor(t *testing.T) {
 }
 
 func TestCreateRefuses(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	many := object.Tags{}
 	for i := range 16 {
 		many[strings.Repeat("x", i+1)] = ""
@@ -125,7 +125,7 @@ func TestCreateRefuses(t *testing.T) {
 }
 
 func TestImportMakesAVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, spec := range []pki.KeySpec{{Algorithm: pki.RSA, Size: 2048}, p521, {Algorithm: pki.EC, Size: 256, Curve: pki.P256K}} {
 		k, err := w.Generate(t.Context(), spec)
 		w.must(err)
@@ -145,7 +145,7 @@ func TestImportMakesAVersion(t *testing.T) {
 var p521 = pki.KeySpec{Algorithm: pki.EC, Size: 521, Curve: pki.P521}
 
 func TestImportRefuses(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	rsa, err := w.Generate(t.Context(), pki.KeySpec{Algorithm: pki.RSA, Size: 2048})
 	w.must(err)
 	ec, err := w.Generate(t.Context(), p521)
@@ -184,7 +184,7 @@ func TestImportRefuses(t *testing.T) {
 }
 
 func TestUpdateChangesOneVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	first := w.made("web", "RSA", func(p *key.CreateParams) { p.Tags = object.Tags{"a": "b"} }).Version.Version
 	second := w.made("web", "RSA").Version.Version
 	w.pass(time.Hour)

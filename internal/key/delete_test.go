@@ -17,7 +17,7 @@ import (
 )
 
 func TestDeletedKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	w.made("Web", "RSA", func(p *key.CreateParams) { p.Expires = ptr(beginning.AddDate(1, 0, 0)) })
 	w.must(w.setPolicy("web", rotation("P60D")))
@@ -96,7 +96,7 @@ func TestDeletedKeys(t *testing.T) {
 }
 
 func TestPurgeIsHeldBackAndDone(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	for _, v := range []struct {
 		grantOf func(access.Action) access.Grant
@@ -155,7 +155,7 @@ func TestPurgeIsHeldBackAndDone(t *testing.T) {
 }
 
 func TestPurgeDueTakesBatches(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	const n = 120
 	w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {
 		for i := range n {
@@ -178,7 +178,7 @@ func TestPurgeDueTakesBatches(t *testing.T) {
 }
 
 // managedKey stores a key as a certificate has it.
-func (w *world) managedKey(name string, d *object.Deletion) {
+func (w *installation) managedKey(name string, d *object.Deletion) {
 	w.Helper()
 	k, err := pki.Generate(p521)
 	w.must(err)
@@ -207,7 +207,7 @@ func (w *world) managedKey(name string, d *object.Deletion) {
 // The key of a certificate is used here and changed with its certificate only
 // (contract keys.md, 6; certificates.md, 7.2).
 func TestManagedKeysAreUsedAndNotChanged(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	w.managedKey("cert", nil)
 	w.managedKey("gone", &object.Deletion{At: beginning, PurgeAt: beginning.AddDate(0, 0, 90)})
@@ -259,7 +259,7 @@ func TestManagedKeysAreUsedAndNotChanged(t *testing.T) {
 }
 
 func TestBackupComesBackWhole(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	w.made("Web", "RSA", func(p *key.CreateParams) {
 		p.Tags, p.Enabled = object.Tags{"a": "b"}, ptr(false)
@@ -333,7 +333,7 @@ func TestBackupComesBackWhole(t *testing.T) {
 }
 
 func TestVaultsDoNotSeeOneAnother(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	b := w.made("web", "EC").Version
 	for name, err := range map[string]error{
 		"get": func() error {

@@ -19,7 +19,7 @@ import (
 // once as if it happened all the same. After each failure the vault is whole, all
 // of the operation is there or nothing of it, and the caller can repeat it.
 func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	var job jobs.Job
 	var blob string
@@ -34,7 +34,7 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 	}
 	lost := func(err error) bool { return errors.Is(err, object.ErrChanged) }
 	is := func(k fault.Kind) func(error) bool { return func(err error) bool { return fault.Is(err, k) } }
-	all := storetest.World{
+	all := storetest.Env{
 		Inject: func(f *storetest.Fault) { w.fault.Store(f) }, Least: 2, Dump: w.dump, Check: w.check,
 		Clean: func(n string) {
 			w.must(w.db.Update(ctx, func(tx *store.Tx) error {

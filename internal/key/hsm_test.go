@@ -34,16 +34,16 @@ import (
 	"coffer/internal/vault"
 )
 
-// hardware is a world whose home is premium, with an HSM.
+// hardware is an installation whose home is premium, with an HSM.
 type hardware struct {
-	*world
+	*installation
 	hsm *keytest.HSM
 }
 
 func newHardware(t testing.TB) *hardware {
 	t.Helper()
 	device := &keytest.HSM{}
-	w := newWorld(t, func(c *key.Config) { c.Device = device })
+	w := newInstallation(t, func(c *key.Config) { c.Device = device })
 	w.home = w.premium
 	return &hardware{w, device}
 }
@@ -170,11 +170,11 @@ func TestKeysOfHSMTypesAreInTheHSM(t *testing.T) {
 
 func TestHSMTypesNeedAPremiumVaultAndAnHSM(t *testing.T) {
 	const text = "Hardware key operation not allowed on standard vault"
-	soft, hard := newWorld(t), newHardware(t)
+	soft, hard := newInstallation(t), newHardware(t)
 	soft.home = soft.premium // without an HSM
 	hard.home = hard.near    // standard
 	for _, kty := range []string{"RSA-HSM", "EC-HSM", "oct-HSM", "OCT-hsm"} {
-		for _, w := range []*world{soft, hard.world} {
+		for _, w := range []*installation{soft, hard.installation} {
 			_, err := w.create("k", key.CreateParams{Type: kty})
 			w.refused(err, fault.Forbidden, "", text)
 			_, err = w.importing("k", key.ImportParams{Type: kty, K: seal.NewValue(make([]byte, 32))})

@@ -14,7 +14,7 @@ import (
 )
 
 // signs uses the private key of a name, and tells how many boxes that opened.
-func (w *world) signs(name string) int64 {
+func (w *installation) signs(name string) int64 {
 	w.Helper()
 	before := w.opens.Load()
 	_, err := w.use(name, key.Sign, "ES256", make([]byte, 32), nil)
@@ -32,7 +32,7 @@ func TestKeysStayOpenForATime(t *testing.T) {
 		{"with nothing kept of what was read", func(c *key.Config) { c.Fresh = fresh.Source{} }, 0},
 		{"not at all", func(c *key.Config) { c.KeepOpen = 0 }, 1},
 	} {
-		w := newWorld(t, c.change)
+		w := newInstallation(t, c.change)
 		w.made("web", "EC")
 		if n := w.signs("web"); n != 1 {
 			t.Errorf("%s: the first signature opened %d", c.claim, n)
@@ -48,7 +48,7 @@ func TestKeysStayOpenForATime(t *testing.T) {
 // What is open belongs to one box: a new version, or a name that was used again,
 // is opened anew; a version that may no longer be used is not used.
 func TestOpenKeysFollowTheState(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	first := w.made("web", "EC").Version.Version
 	w.signs("web")
 	w.made("web", "EC")
@@ -87,7 +87,7 @@ func TestOpenKeysFollowTheState(t *testing.T) {
 
 // What is read for a use is kept only until something is committed, wherever.
 func TestReadsAreNeverStale(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "EC")
 	es256, _ := key.ParseAlgorithm("ES256", key.Sign)
 	used := func(name string, ver object.Version) (*key.Version, error) {
@@ -117,7 +117,7 @@ func TestReadsAreNeverStale(t *testing.T) {
 }
 
 func TestManyKeysOpenAtOnceAreBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for i := range 300 {
 		w.made(fmt.Sprint("key-", i), "EC")
 	}

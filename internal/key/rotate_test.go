@@ -81,7 +81,7 @@ func TestRotationPolicies(t *testing.T) {
 }
 
 func TestPolicyIsReplacedAndKeepsItsCreationTime(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "EC")
 	get := func() *key.RotationPolicy {
 		t.Helper()
@@ -115,7 +115,7 @@ func TestPolicyIsReplacedAndKeepsItsCreationTime(t *testing.T) {
 }
 
 func TestRotateCarriesOver(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	from, to := beginning.Add(-time.Hour), beginning.AddDate(1, 0, 0)
 	_, err := w.importing("Web", func() key.ImportParams {
 		p := imported(rsaKeys()[0])
@@ -152,7 +152,7 @@ func TestRotateCarriesOver(t *testing.T) {
 
 // What changes while the key is being made is not lost.
 func TestRotateSeesWhatHappensMeanwhile(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	rotate := func(meanwhile func()) (*key.Bundle, error) {
 		w.meanwhile.Store(&meanwhile)
 		return w.service.Rotate(t.Context(), w.grant(access.KeyRotate, "web"))
@@ -185,7 +185,7 @@ func TestKeysRotateWhenTheyAreDue(t *testing.T) {
 			key.Given{Expires: ptr(beginning.AddDate(0, 0, 25))}, beginning.AddDate(0, 0, 15), 80 * 24 * time.Hour},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
-			w := newWorld(t)
+			w := newInstallation(t)
 			v := w.made("web", "EC", func(p *key.CreateParams) { p.Given = c.given }).Version
 			wakes := w.wakes.Load()
 			w.must(w.setPolicy("web", c.policy))
@@ -223,7 +223,7 @@ func TestKeysRotateWhenTheyAreDue(t *testing.T) {
 }
 
 func TestRotationIsOfLiveKeysAndTheirLatestVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "EC")
 	w.must(w.setPolicy("web", rotation("P30D")))
 	stale := func() jobs.Job { // the job as a worker has it that was slow
@@ -275,7 +275,7 @@ func TestRotationIsOfLiveKeysAndTheirLatestVersion(t *testing.T) {
 // The state is looked at again when the key is ready, in the transaction that
 // completes the job.
 func TestDueRotationLosesToWhatHappensMeanwhile(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "EC")
 	w.must(w.setPolicy("web", rotation("P30D")))
 	w.pass(30 * 24 * time.Hour)
@@ -312,7 +312,7 @@ func TestDueRotationLosesToWhatHappensMeanwhile(t *testing.T) {
 }
 
 func TestExpiryIsAnnouncedOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	const text = "a key is about to expire"
 	expires := beginning.AddDate(0, 0, 100)
 	v := w.made("Web", "EC", func(p *key.CreateParams) { p.Expires = &expires }).Version

@@ -122,7 +122,7 @@ func random(n int) []byte {
 // Every signature algorithm, both ways against openssl, with a key that openssl
 // made and the vault imported.
 func TestSignaturesAgainstOpenSSL(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	rsa := map[int]*outside{}
 	for _, size := range []int{2048, 3072} {
 		rsa[size] = newOutside(t, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:"+strconv.Itoa(size))
@@ -212,7 +212,7 @@ func TestSignaturesAgainstOpenSSL(t *testing.T) {
 
 // Every way to encrypt and wrap, both ways against openssl.
 func TestEncryptionAgainstOpenSSL(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, size := range []int{2048, 3072} {
 		o := newOutside(t, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:"+strconv.Itoa(size))
 		name := "rsa-" + strconv.Itoa(size)
@@ -258,7 +258,7 @@ func TestEncryptionAgainstOpenSSL(t *testing.T) {
 
 // Whatever is wrong with what is to be decrypted, the answer is the same.
 func TestDecryptionFailuresAreAlike(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	o := newOutside(t, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
 	_, err := w.importing("web", imported(o.key))
 	w.must(err)
@@ -295,7 +295,7 @@ func TestDecryptionFailuresAreAlike(t *testing.T) {
 }
 
 func TestDigestsHaveTheirLength(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("rsa", "RSA")
 	w.made("ec", "EC")
 	for _, c := range []struct {
@@ -326,7 +326,7 @@ func TestDigestsHaveTheirLength(t *testing.T) {
 }
 
 func TestAlgorithmsGoWithTheirKeys(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("rsa", "RSA")
 	w.made("ec", "EC")
 	k := w.made("k", "EC", func(p *key.CreateParams) { p.Curve = ptr("SECP256K1") }).Version
@@ -361,7 +361,7 @@ func TestAlgorithmsGoWithTheirKeys(t *testing.T) {
 
 // The table of contract keys.md, 5.1, in its order: disabled, dates, key_ops.
 func TestWhatAKeyMayBeUsedFor(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "RSA")
 	sum := sha256.Sum256(nil)
 	sealed, err := w.use("web", key.Encrypt, "RSA-OAEP", []byte("x"), nil)
@@ -433,7 +433,7 @@ func TestWhatAKeyMayBeUsedFor(t *testing.T) {
 }
 
 func TestUseIsOfOneVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	first := w.made("web", "RSA").Version.Version
 	second := w.made("web", "RSA").Version.Version
 	sealed, err := w.useWith(w.grant(access.KeyEncrypt, "web"), first, key.Encrypt, "RSA-OAEP", []byte("x"), nil)
@@ -455,7 +455,7 @@ func TestUseIsOfOneVersion(t *testing.T) {
 
 // Who may only read a key uses its public half: no box is opened for that.
 func TestPublicUseOpensNoBox(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "RSA")
 	before := w.opens.Load()
 	for _, op := range []key.Op{key.Encrypt, key.WrapKey} {
@@ -476,7 +476,7 @@ func TestPublicUseOpensNoBox(t *testing.T) {
 }
 
 func TestUseNeedsItsOwnGrant(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "RSA")
 	for op := range words {
 		for other, action := range words {
@@ -500,7 +500,7 @@ func TestUseNeedsItsOwnGrant(t *testing.T) {
 }
 
 func TestReleaseIsRefused(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.made("web", "EC")
 	w.refused(w.service.Release(t.Context(), w.grant(access.KeyRelease, "web"), ""), fault.Forbidden, "KeyOperationForbidden", "Operation release is not permitted on this key.")
 	w.refused(w.service.Release(t.Context(), w.grant(access.KeyRelease, "nobody"), ""), fault.NotFound, "", "nobody")
@@ -510,7 +510,7 @@ func TestReleaseIsRefused(t *testing.T) {
 }
 
 func TestRandomBytes(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	grant := w.grant(access.KeyGetRandomBytes, "")
 	seen := map[string]bool{}
 	for _, count := range []int{16, 16, 127, 128} {

@@ -31,7 +31,7 @@ func (k *jwk) params() key.ImportParams {
 
 // imports stores the private key of a group: as the JWK that there is, or the
 // numbers of its PKCS#8.
-func (w *world) imports(name string, g vectors) {
+func (w *installation) imports(name string, g vectors) {
 	w.Helper()
 	private, err := pki.ParsePKCS8(g.PrivateKeyPKCS8)
 	w.must(err)
@@ -78,7 +78,7 @@ func (g vectors) decrypts(alg string) bool {
 // Ciphertexts that others tried as oracles. Whatever is wrong with one, the answer
 // is the same to the last letter.
 func TestWycheproofDecryption(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	refusals := map[string]fault.Error{} // of each algorithm the first
 	for _, c := range decryptions {
 		t.Run(c.file+" "+c.algorithm, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestWycheproofDecryption(t *testing.T) {
 // stays. What shows without a key, such as a length, is not looked at.
 func TestWycheproofRefusalsTakeTheirTime(t *testing.T) {
 	const fewest, most, tolerance = 5, 100, 1.3
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, c := range []struct{ file, algorithm string }{
 		{"rsa_pkcs1_2048", "RSA1_5"},
 		{"rsa_oaep_2048_sha1_mgf1sha1", "RSA-OAEP"},

@@ -89,7 +89,7 @@ func wycheproofFile(t testing.TB, name string) []vectors {
 
 // known stores public keys, each as the version of a name. Their private halves do
 // not exist: what is sealed to them is no box, so that a use which opens it fails.
-func (w *world) known(keys map[string]hexBytes) {
+func (w *installation) known(keys map[string]hexBytes) {
 	w.Helper()
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) error {
 		for name, spki := range keys {
@@ -123,7 +123,7 @@ func (w *world) known(keys map[string]hexBytes) {
 // Signatures made to get past verifiers. Of each file at least so many are looked
 // at, and so many of them are valid.
 func TestWycheproofSignatures(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, c := range []struct {
 		file, algorithm string // less the size of the hash, for RSA
 		least, valid    int
@@ -202,7 +202,7 @@ func TestWycheproofSignatures(t *testing.T) {
 
 // PKCS#1 signatures are deterministic, so that there are known answers.
 func TestWycheproofKnownSignatures(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ran := 0
 	for _, size := range []int{2048, 3072, 4096} {
 		file := fmt.Sprintf("rsa_pkcs1_%d_sig_gen", size)

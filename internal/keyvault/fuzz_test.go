@@ -39,7 +39,7 @@ func sane(t *testing.T, rec *httptest.ResponseRecorder) {
 
 // FuzzTarget asks with any method, path, query and host.
 func FuzzTarget(f *testing.F) {
-	w := newWorld(f)
+	w := newInstallation(f)
 	for _, r := range w.handler.Routes() {
 		f.Add(r.Verb, pathOf(r.Pattern, "web", someVersion)+"?api-version=7.6", "dev.vault.test")
 	}
@@ -72,7 +72,7 @@ func (busy) Generate(context.Context, pki.KeySpec) (crypto.Signer, error) {
 
 // FuzzBody sends any body to every operation that reads one.
 func FuzzBody(f *testing.F) {
-	w := newWorldWith(f, busy{})
+	w := newInstallationWith(f, busy{})
 	for i, s := range samples {
 		f.Add(i, s.body)
 		f.Add(i, `{"policy":{"x509_props":{"sans":{"uris":[null]}}},"x5c":[null],"contacts":[null],"value":""}`)
@@ -88,7 +88,7 @@ func FuzzBody(f *testing.F) {
 // FuzzSkipToken continues with any token: only those that we made are taken, and
 // only where they belong.
 func FuzzSkipToken(f *testing.F) {
-	w := newWorld(f)
+	w := newInstallation(f)
 	m := testMaterial()
 	body := string(must(json.Marshal(map[string]string{"value": m.pem})))
 	for _, name := range []string{"aa", "bb"} {

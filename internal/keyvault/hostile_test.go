@@ -135,7 +135,7 @@ func kindOf(raw json.RawMessage) byte {
 
 // TestWrongTypesNameTheirField puts every wrong type in every place.
 func TestWrongTypesNameTheirField(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	wrong := []struct {
 		kind byte
 		text string
@@ -180,7 +180,7 @@ func TestWrongTypesNameTheirField(t *testing.T) {
 // what it lacks, or taken, but never for the null; elements of arrays are no
 // members.
 func TestNullEqualsAbsent(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, s := range samples {
 		for _, l := range leaves(s.body) {
 			if l.path == "" || strings.HasSuffix(l.path, "]") || strings.HasSuffix(l.path, "tags") {
@@ -202,7 +202,7 @@ func TestNullEqualsAbsent(t *testing.T) {
 }
 
 func TestShapesAreBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	deep := func(n int) string {
 		return `{"a":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`
 	}
@@ -257,7 +257,7 @@ func TestShapesAreBounded(t *testing.T) {
 }
 
 func TestLongTextsAreBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	long := strings.Repeat("a", 5000)
 	for _, route := range w.handler.Routes() {
 		if !strings.Contains(route.Pattern, "{name}") && !strings.Contains(route.Pattern, "{issuer}") {
@@ -291,7 +291,7 @@ func TestLongTextsAreBounded(t *testing.T) {
 }
 
 func TestMaterialIsBounded(t *testing.T) {
-	w := newWorldWith(t, busy{})
+	w := newInstallationWith(t, busy{})
 	rec := w.do("POST", "/certificates/web/import?api-version=7.6", `{"value":"`+strings.Repeat("A", 300<<10)+`"}`)
 	if _, message := errorOf(t, rec); rec.Code != 400 || message != "The size of the X.509 certificate is too long" {
 		t.Errorf("%d %s", rec.Code, rec.Body)
@@ -303,7 +303,7 @@ func TestMaterialIsBounded(t *testing.T) {
 }
 
 func TestSecretsAreBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	text := func(n int, s string) string { return strings.Repeat(s, n) }
 	tags := func(n int) string {
 		var b strings.Builder

@@ -20,7 +20,7 @@ var sealed = regexp.MustCompile(`\$skiptoken=[^&"]*`)
 // Whatever was asked before, and in whatever other words, an answer is that of a door
 // which keeps nothing, and the record tells the same of it.
 func TestAKeptAnswerIsThatOfNow(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	bare := w.config
 	bare.Fresh = fresh.Source{}
 	reading, err := keyvault.New(bare)
@@ -122,7 +122,7 @@ func TestAKeptAnswerIsThatOfNow(t *testing.T) {
 
 // A page that was kept goes on where it should.
 func TestLinksOfKeptPagesLead(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for i := range 5 {
 		if rec := w.do("PUT", fmt.Sprintf("/secrets/s%d?api-version=7.6", i), `{"value":"x"}`); rec.Code != 200 {
 			t.Fatal(rec.Body)

@@ -13,7 +13,7 @@ import (
 // Under roles, who may read a key may use its public half: encrypt, wrap and
 // verify, and nothing that needs the private one (contract access-control.md, 4.2).
 func TestReadersUseThePublicHalf(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	var scope string
 	for _, v := range vaults() {
 		if v.Name == "roles" {

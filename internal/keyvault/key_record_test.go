@@ -9,7 +9,7 @@ import (
 // The record of what was done with keys: who, what and which version; of a new key
 // its kind; nothing that was encrypted, decrypted, signed or imported.
 func TestKeysAreOnRecordWithoutTheirSecrets(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	private := "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI" // RFC 7515, appendix A.3
 	imported := `{"key":{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
 		"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"` + private + `"}}`

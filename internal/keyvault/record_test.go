@@ -35,7 +35,7 @@ type auditLine struct {
 	}
 }
 
-func (w *world) audited(t *testing.T) (lines []auditLine, raw string) {
+func (w *installation) audited(t *testing.T) (lines []auditLine, raw string) {
 	t.Helper()
 	b, err := os.ReadFile(w.auditPath)
 	if err != nil {
@@ -52,7 +52,7 @@ func (w *world) audited(t *testing.T) (lines []auditLine, raw string) {
 }
 
 func TestEveryRequestIsOnRecord(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	m := testMaterial()
 	type exchange struct {
 		verb, target, body, caller string
@@ -160,7 +160,7 @@ func TestEveryRequestIsOnRecord(t *testing.T) {
 // TestInsideStaysInside: what is wrong with the vault is in its log only, and is
 // found there by the request id that the caller has.
 func TestInsideStaysInside(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for caller, cause := range map[string]string{"broken": "10.0.0.7 is down", "crash": "the verifier fell over"} {
 		w.log.Reset()
 		rec := w.do("GET", "/certificates/web?api-version=7.6&maxresults=3", "", "Authorization", "Bearer "+caller)
@@ -204,7 +204,7 @@ func (f fullDisk) Write(p []byte) (int, error) {
 }
 
 func TestNoRecordNoSuccess(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	full := false
 	log, err := audit.Open(audit.Config{Path: filepath.Join(t.TempDir(), "audit.log"), OpenFile: func(path string) (audit.File, error) {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
@@ -233,7 +233,7 @@ func TestNoRecordNoSuccess(t *testing.T) {
 }
 
 func TestHealthTellsWhenTheVaultCannotServe(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.config.Ready = func() error { return errors.New("the root key is sealed") }
 	w.serve(t)
 	rec := w.do("GET", "/healthstatus", "", "Authorization", "")
@@ -250,7 +250,7 @@ func TestHealthTellsWhenTheVaultCannotServe(t *testing.T) {
 
 // A client that leaves is no failure that an operator must look at.
 func TestClientsThatLeaveAreNoErrors(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, c := range []struct {
 		leaves bool // or its time is over
 		status int

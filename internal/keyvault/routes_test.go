@@ -13,7 +13,7 @@ import (
 )
 
 // do sends one request as Ann to vault dev.
-func (w *world) do(verb, target, body string, headers ...string) *httptest.ResponseRecorder {
+func (w *installation) do(verb, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(verb, "https://dev.vault.test"+target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer ann")
 	if body != "" {
@@ -47,7 +47,7 @@ func pathOf(pattern, name, version string) string {
 const someVersion = "00000000000000000000000000000000"
 
 func TestEveryRouteAtEveryVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	routes := w.handler.Routes()
 	if len(routes) < 27+30+12 {
 		t.Fatalf("only %d routes", len(routes))
@@ -86,7 +86,7 @@ func TestEveryRouteAtEveryVersion(t *testing.T) {
 
 // TestEveryRouteAsksTheGate visits all routes as somebody who may do nothing.
 func TestEveryRouteAsksTheGate(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, route := range w.handler.Routes() {
 		for _, name := range []string{"nobody", "web"} {
 			rec := w.do(route.Verb, pathOf(route.Pattern, name, someVersion)+"?api-version=7.6", "{}", "Authorization", "Bearer carl")
@@ -100,7 +100,7 @@ func TestEveryRouteAsksTheGate(t *testing.T) {
 
 // TestWhatIsCostlyToReadTakesItsTurn: PFX, PEM, PKCS #7 and backups.
 func TestWhatIsCostlyToReadTakesItsTurn(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	var heavy []string
 	for _, route := range w.handler.Routes() {
 		if route.Heavy {
@@ -126,7 +126,7 @@ func familyOf(pattern string) string {
 // TestEveryRouteWantsATokenFirst visits all routes as an SDK does at first:
 // without token and body.
 func TestEveryRouteWantsATokenFirst(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, route := range w.handler.Routes() {
 		rec := w.do(route.Verb, pathOf(route.Pattern, "web", someVersion), "", "Authorization", "")
 		if rec.Code != http.StatusUnauthorized || rec.Header().Get("WWW-Authenticate") == "" {
@@ -139,7 +139,7 @@ func TestEveryRouteWantsATokenFirst(t *testing.T) {
 }
 
 func TestNewerVersionsAreASetting(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, version := range []string{"2031-12-01", "2031-12-01-preview"} {
 		target := "/certificates?api-version=" + version
 		if rec := w.do("GET", target, ""); rec.Code != http.StatusBadRequest {
@@ -161,7 +161,7 @@ func TestNewerVersionsAreASetting(t *testing.T) {
 }
 
 func TestConfigurationIsChecked(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for name, spoil := range map[string]func(*keyvault.Config){
 		"Certificates": func(c *keyvault.Config) { c.Certificates = nil }, "Gate": func(c *keyvault.Config) { c.Gate = nil },
 		"Challenge": func(c *keyvault.Config) { c.Challenge = nil }, "ServiceVersion": func(c *keyvault.Config) { c.ServiceVersion = "" },
@@ -187,7 +187,7 @@ func newRequest(verb, target string, body io.Reader) *http.Request {
 	return r
 }
 
-func (w *world) serveHTTP(r *http.Request) *httptest.ResponseRecorder {
+func (w *installation) serveHTTP(r *http.Request) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	w.handler.ServeHTTP(rec, r)
 	return rec

@@ -59,7 +59,7 @@ func TestWireScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{world: newWorld(t), vars: map[string]string{}}
+			s := &script{installation: newInstallation(t), vars: map[string]string{}}
 			m := testMaterial()
 			s.vars["pfx"], s.vars["pem"], s.vars["leaf"] = m.pfx, jsonText(m.pem), m.leaf
 			s.vars["beyond"], s.vars["beyondname"] = jsonText(m.beyond), strings.Repeat("n", 210)
@@ -79,7 +79,7 @@ func jsonText(s string) string {
 }
 
 type script struct {
-	*world
+	*installation
 	vars map[string]string
 }
 

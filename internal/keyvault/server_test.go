@@ -26,7 +26,7 @@ import (
 // TestOnASocket speaks to a real server in ways that routers of the standard
 // library answer with redirects, and SDKs do not follow.
 func TestOnASocket(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	server := httptest.NewTLSServer(w.handler)
 	defer server.Close()
 	for _, tc := range []struct {
@@ -73,7 +73,7 @@ func TestOnASocket(t *testing.T) {
 }
 
 func TestAddressesOfIPv6(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for remote, want := range map[string]string{
 		"[2001:db8::7]:99":       "conn_type=Ipv6;addr=2001:db8::7;act_addr_fam=InterNetworkV6;",
 		"[::ffff:192.0.2.9]:99":  "conn_type=Ipv4;addr=192.0.2.9;act_addr_fam=InterNetwork;",
@@ -91,7 +91,7 @@ func TestAddressesOfIPv6(t *testing.T) {
 // TestWhatIsShownFitsTogether reads one certificate through its three faces and
 // has crypto/x509 and openssl judge them.
 func TestWhatIsShownFitsTogether(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	rec := w.do("POST", "/certificates/web/create?api-version=7.6",
 		`{"policy":{"x509_props":{"subject":"CN=web.example.net","sans":{"dns_names":["web.example.net"]}},"issuer":{"name":"Self"}}}`)
 	var operation struct{ CSR []byte }
@@ -162,8 +162,8 @@ func openssl(t *testing.T, name string, args ...string) string {
 // the database it reads, and without ("memory"), where nothing has been committed
 // since the last read.
 func BenchmarkGetCertificate(b *testing.B) {
-	w := newWorld(b)
-	w.config.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) // that of the world grows
+	w := newInstallation(b)
+	w.config.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil)) // that of the installation grows
 	w.config.Fresh = fresh.Source{}
 	w.serve(b)
 	m := testMaterial()

@@ -27,8 +27,8 @@ const (
 
 var epoch = time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 
-// world is the rules over a real store, gate and log.
-type world struct {
+// installation is the rules over a real store, gate and log.
+type installation struct {
 	*management.Service
 	t        *testing.T
 	db       *store.DB
@@ -38,9 +38,9 @@ type world struct {
 	vaults   *vault.Registry
 }
 
-func newWorld(t *testing.T) *world {
+func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	w := &world{t: t}
+	w := &installation{t: t}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if w.fault != nil {
@@ -68,7 +68,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // Rules are the assignments that the store has.
-func (w *world) Rules(ctx context.Context, _ *vault.Vault, _ bool) (r access.Rules, err error) {
+func (w *installation) Rules(ctx context.Context, _ *vault.Vault, _ bool) (r access.Rules, err error) {
 	err = w.db.View(ctx, func(tx *store.Tx) (err error) {
 		r.Assignments, err = tx.Assignments(ctx)
 		return err
@@ -77,7 +77,7 @@ func (w *world) Rules(ctx context.Context, _ *vault.Vault, _ bool) (r access.Rul
 }
 
 // grant is what the gate gives a caller for an action on a resource.
-func (w *world) grant(c access.Caller, a access.Action, t access.Target) (access.Grant, error) {
+func (w *installation) grant(c access.Caller, a access.Action, t access.Target) (access.Grant, error) {
 	at := w.recorder.Begin(epoch)
 	at.Authenticated(c)
 	at.OnResource(a, t)
@@ -85,7 +85,7 @@ func (w *world) grant(c access.Caller, a access.Action, t access.Target) (access
 }
 
 // operator is a grant to the operator, who may do everything.
-func (w *world) operator(a access.Action, resource string) access.Grant {
+func (w *installation) operator(a access.Action, resource string) access.Grant {
 	w.t.Helper()
 	g, err := w.grant(access.Operator("root", "0"), a, access.Target{Resource: resource})
 	if err != nil {
@@ -94,7 +94,7 @@ func (w *world) operator(a access.Action, resource string) access.Grant {
 	return g
 }
 
-func (w *world) create(name string) *vault.Vault {
+func (w *installation) create(name string) *vault.Vault {
 	w.t.Helper()
 	v, err := w.CreateVault(w.t.Context(), w.operator(access.VaultCreate, management.VaultID(name)), management.NewVault{RBAC: true})
 	if err != nil {
@@ -104,7 +104,7 @@ func (w *world) create(name string) *vault.Vault {
 }
 
 // assign gives a role at a scope.
-func (w *world) assign(id, role, principal, scope string) error {
+func (w *installation) assign(id, role, principal, scope string) error {
 	g, err := w.grant(access.Operator("root", "0"), access.RoleAssignmentCreate,
 		access.Target{Resource: scope, Assignment: access.Assignment{ID: id, PrincipalID: principal}})
 	if err != nil {
@@ -114,7 +114,7 @@ func (w *world) assign(id, role, principal, scope string) error {
 	return err
 }
 
-func (w *world) must(err error) {
+func (w *installation) must(err error) {
 	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
@@ -124,7 +124,7 @@ func (w *world) must(err error) {
 // A principal manages by its roles through the same gate and rules as the operator,
 // and only what its grant is for.
 func TestPrincipalsManageByTheirRoles(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	one, two := w.create("one"), w.create("two")
 	w.must(w.assign("11111111-0000-0000-0000-000000000001", "Key Vault Contributor", ann, one.ResourceID()))
 	caller := access.Caller{TenantID: tenant, ObjectID: ann, AppID: "app"}
@@ -164,7 +164,7 @@ func TestADeletedVaultTakesItsRightsAlong(t *testing.T) {
 	for i := range 6 {
 		point, when := []string{"DeleteVault", "DeleteAssignment", store.Commit}[i/2], []store.When{store.Before, store.After}[i%2]
 		t.Run(fmt.Sprint(point, " ", when), func(t *testing.T) {
-			w := newWorld(t)
+			w := newInstallation(t)
 			one, other := w.create("one"), w.create("one-2")
 			w.must(w.assign("11111111-0000-0000-0000-000000000001", "Reader", ann, one.ResourceID()))
 			w.must(w.assign("11111111-0000-0000-0000-000000000002", "Reader", ann, one.ResourceID()+"/secrets/app"))
@@ -191,7 +191,7 @@ func TestADeletedVaultTakesItsRightsAlong(t *testing.T) {
 }
 
 func TestNamesAreTakenOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.create("one")
 	_, err := w.CreateVault(t.Context(), w.operator(access.VaultCreate, management.VaultID("ONE")), management.NewVault{})
 	if !fault.Is(err, fault.Conflict) {
@@ -200,7 +200,7 @@ func TestNamesAreTakenOnce(t *testing.T) {
 }
 
 func TestProtectedVaultsStay(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	id := management.VaultID("one")
 	_, err := w.CreateVault(t.Context(), w.operator(access.VaultCreate, id), management.NewVault{PurgeProtection: true})
 	w.must(err)
@@ -211,7 +211,7 @@ func TestProtectedVaultsStay(t *testing.T) {
 
 // A grant is for one resource id, and what is no id of a vault is refused.
 func TestResourceIDs(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	one := w.create("one")
 	for id, want := range map[string]fault.Kind{
 		one.ResourceID(): 0,
@@ -236,7 +236,7 @@ func TestResourceIDs(t *testing.T) {
 }
 
 func TestRolesAreGivenInVaultsThatExist(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	one := w.create("One")
 	const id = "11111111-0000-0000-0000-00000000000%d"
 	for i, tt := range []struct {

@@ -31,7 +31,7 @@ func (s *sink) Deliver(_ context.Context, m outbox.Message) error {
 	return s.err
 }
 
-type world struct {
+type installation struct {
 	*testing.T
 	db    *store.DB
 	box   *outbox.Outbox
@@ -40,9 +40,9 @@ type world struct {
 	now   time.Time
 }
 
-func newWorld(t *testing.T, recipients ...outbox.Recipient) *world {
+func newInstallation(t *testing.T, recipients ...outbox.Recipient) *installation {
 	t.Helper()
-	w := &world{T: t, now: beginning}
+	w := &installation{T: t, now: beginning}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if w.fault == nil {
@@ -57,28 +57,28 @@ func newWorld(t *testing.T, recipients ...outbox.Recipient) *world {
 }
 
 // with is a start with other recipients.
-func (w *world) with(recipients ...outbox.Recipient) {
+func (w *installation) with(recipients ...outbox.Recipient) {
 	w.Helper()
 	var err error
 	w.box, err = outbox.New(store.For[outbox.DeliveryTx]{DB: w.db}, recipients...)
 	w.must(err)
 }
 
-func (w *world) must(err error) {
+func (w *installation) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
 	}
 }
 
-func (w *world) put(t outbox.Topic) error {
+func (w *installation) put(t outbox.Topic) error {
 	expires := beginning.Add(time.Hour)
 	m := outbox.OfVersion(t, w.home.ID, outbox.Subject{Family: object.Keys, Name: object.MustName("Web"), Version: "v1"}, object.Attributes{Expires: &expires}, w.now)
 	return w.db.Update(w.Context(), func(tx *store.Tx) error { return w.box.Put(w.Context(), tx, m) })
 }
 
 // work claims what is due and does it, and gives what came of each by recipient.
-func (w *world) work() (results []error) {
+func (w *installation) work() (results []error) {
 	w.Helper()
 	var took []jobs.Job
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) (err error) {
@@ -92,7 +92,7 @@ func (w *world) work() (results []error) {
 	return results
 }
 
-func (w *world) left() (messages, deliveries int) {
+func (w *installation) left() (messages, deliveries int) {
 	w.Helper()
 	w.must(w.db.View(w.Context(), func(tx *store.Tx) error {
 		all, err := tx.Messages(w.Context())
@@ -111,7 +111,7 @@ var both = []outbox.Topic{outbox.KeyNearExpiry, outbox.KeyNewVersion}
 // Each recipient is told what it asked for; the message goes with the last of them.
 func TestRecipientsAreToldByTopic(t *testing.T) {
 	var one, two sink
-	w := newWorld(t, outbox.Recipient{Name: "one", Topics: both, Sink: &one}, outbox.Recipient{Name: "two", Topics: both[:1], Sink: &two})
+	w := newInstallation(t, outbox.Recipient{Name: "one", Topics: both, Sink: &one}, outbox.Recipient{Name: "two", Topics: both[:1], Sink: &two})
 	w.must(w.put(outbox.KeyNearExpiry))
 	w.must(w.put(outbox.KeyNewVersion))
 	w.must(w.put(outbox.SecretNewVersion)) // nobody is told: nothing is stored
@@ -139,7 +139,7 @@ func TestRecipientsAreToldByTopic(t *testing.T) {
 // Whatever fails, what happened is told, and what did not happen is not.
 func TestMessagesSurviveFailedWrites(t *testing.T) {
 	var told sink
-	w := newWorld(t, outbox.Recipient{Name: "one", Topics: both, Sink: &told})
+	w := newInstallation(t, outbox.Recipient{Name: "one", Topics: both, Sink: &told})
 	run := func(f *storetest.Fault) (happened bool) {
 		told.told, w.fault = nil, f
 		happened = w.put(outbox.KeyNewVersion) == nil
@@ -183,7 +183,7 @@ func TestMessagesSurviveFailedWrites(t *testing.T) {
 
 // What can never be delivered is given up at once, and stays to be seen.
 func TestRecipientThatIsGone(t *testing.T) {
-	w := newWorld(t, outbox.Recipient{Name: "one", Topics: both, Sink: &sink{}})
+	w := newInstallation(t, outbox.Recipient{Name: "one", Topics: both, Sink: &sink{}})
 	w.must(w.put(outbox.KeyNewVersion))
 	w.with()
 	results := w.work()
@@ -196,7 +196,7 @@ func TestRecipientThatIsGone(t *testing.T) {
 }
 
 func TestNoOutboxTellsNobody(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.box = nil
 	w.must(w.put(outbox.KeyNewVersion))
 	if m, d := w.left(); m != 0 || d != 0 {
@@ -216,7 +216,7 @@ func TestRecipientsAreChecked(t *testing.T) {
 
 func TestLogShowsTheSubject(t *testing.T) {
 	var log strings.Builder
-	w := newWorld(t, outbox.Recipient{Name: "log", Topics: both, Sink: outbox.Log{Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+	w := newInstallation(t, outbox.Recipient{Name: "log", Topics: both, Sink: outbox.Log{Logger: slog.New(slog.NewTextHandler(&log, nil))}})
 	w.must(w.put(outbox.KeyNearExpiry))
 	w.must(w.put(outbox.KeyNewVersion))
 	if results := w.work(); slices.ContainsFunc(results, func(err error) bool { return err != nil }) {

@@ -18,7 +18,7 @@ import (
 )
 
 func TestBackupAndRestore(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	from, to := epoch, epoch.Add(time.Hour)
 	values := []string{"", "two\x00\xff", strings.Repeat("3", 25_600)}
 	first := w.put("Web", secret.SetParams{Value: seal.NewValue([]byte(values[0])), Change: secret.Change{
@@ -88,7 +88,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 // Every byte of a blob is under its seal.
 func TestTamperedBackupsAreRefused(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.put("web", value("hunter2 hunter2"))
 	blob := w.backup("web")
 	raw, err := base64.RawURLEncoding.DecodeString(blob)
@@ -123,14 +123,14 @@ func TestTamperedBackupsAreRefused(t *testing.T) {
 		w.refused(open(c.value), fault.Invalid, c.text)
 	}
 	// Of another installation, which has another root key.
-	other := newWorld(t)
+	other := newInstallation(t)
 	_, err = other.OpenBackup(t.Context(), other.home, blob)
 	w.refused(err, fault.Invalid, "Backup blob is corrupt.")
 }
 
 // A backup that no restore would take is refused when it is made.
 func TestBackupIsBounded(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.put("small", value("x"))
 	large := value(strings.Repeat("x", 25_600))
 	for range 500 {

@@ -14,7 +14,7 @@ import (
 // Callers who set one name at one time all succeed, each with a version of its
 // own that holds what it gave.
 func TestManySetsOfOneName(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	given := map[object.Version]string{}
@@ -47,7 +47,7 @@ func TestManySetsOfOneName(t *testing.T) {
 // Everything at once on a few names: nothing is torn, and every refusal is one
 // that the state of some moment explains.
 func TestEverythingAtOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	ctx := t.Context()
 	acts := []func(n string) error{
 		func(n string) error { _, err := w.try(n, value("v of "+n)); return err },

@@ -17,7 +17,7 @@ import (
 )
 
 func TestDeleteAndRecover(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	first := w.put("Web", value("one"))
 	w.pass(time.Minute)
 	second := w.put("web", secret.SetParams{Value: value("two").Value, Change: secret.Change{Enabled: ptr(false), Tags: object.Tags{}}})
@@ -76,7 +76,7 @@ func TestDeleteAndRecover(t *testing.T) {
 }
 
 func TestPurge(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.refused(w.purge("web"), fault.NotFound, "Deleted Secret not found: web")
 	old := w.put("web", value("one"))
 	w.refused(w.purge("web"), fault.NotFound, "Deleted Secret not found: web")
@@ -107,7 +107,7 @@ func TestPurge(t *testing.T) {
 // What is deleted goes by itself when its time has come: not a second earlier,
 // each in its vault's time, protected or not.
 func TestPurgeDue(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	in := func(v *vault.Vault, name string) {
 		_, err := w.Set(t.Context(), w.grantIn(v, access.SecretSet, name), value("x"))
 		w.must(err)
@@ -156,7 +156,7 @@ func TestPurgeDue(t *testing.T) {
 // What cannot be put on record stays, and what is recovered while it is being put
 // on record stays too.
 func TestPurgeDueRecordsFirstAndLooksAgain(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.put("web", value("x"))
 	w.remove("web")
 	w.pass(90 * 24 * time.Hour)
@@ -189,7 +189,7 @@ func TestPurgeDueRecordsFirstAndLooksAgain(t *testing.T) {
 }
 
 func TestDeletedAreListedInPages(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for i := range 7 {
 		name := fmt.Sprint("n-", i)
 		w.put(name, value("x"))

@@ -16,7 +16,7 @@ import (
 // once as if it happened all the same. After each failure the vault is whole,
 // all of the operation is there or nothing of it, and the caller can repeat it.
 func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	var blob string
 	reads := func(want string) func(n string) bool {
 		return func(n string) bool { return w.read(n, "") == want }
@@ -25,7 +25,7 @@ func TestFailedWritesLeaveAllOrNothing(t *testing.T) {
 	is := func(k fault.Kind) func(error) bool {
 		return func(err error) bool { w.refused(err, k, ""); return true }
 	}
-	all := storetest.World{
+	all := storetest.Env{
 		Inject: func(f *storetest.Fault) { w.fault.Store(f) }, Least: 2, Dump: w.dump, Check: w.check,
 		Clean: func(n string) {
 			w.must(w.db.Update(t.Context(), func(tx *store.Tx) error {

@@ -19,7 +19,7 @@ import (
 var byName = cmp.Comparer(func(a, b object.Name) bool { return a == b })
 
 func TestValuesAreKeptByteForByte(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	for _, s := range []string{
 		"", " ", "x", " leading and trailing\t", "line\nends\r\n\r", "\x00nul\x00", "ä€😀\u2028", `{"json":"\u0041<&>"}`, "\xff\xfe not text",
 		strings.Repeat("a", 25_600), strings.Repeat("€", 8_533),
@@ -40,7 +40,7 @@ func TestValuesAreKeptByteForByte(t *testing.T) {
 
 // Every set is a new version with nothing of the one before.
 func TestSetMakesAVersion(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	from, to := epoch.Add(time.Hour), epoch.Add(2*time.Hour)
 	first := w.put("Web", secret.SetParams{Value: seal.NewValue([]byte("one")), Change: secret.Change{
 		ContentType: ptr("text/plain"), Enabled: ptr(false), NotBefore: &from, Expires: &to, Tags: object.Tags{"a": "b"}}})
@@ -73,7 +73,7 @@ func TestSetMakesAVersion(t *testing.T) {
 }
 
 func TestBounds(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	tags := func(n, key, text int) object.Tags {
 		out := object.Tags{}
 		for i := range n {
@@ -126,7 +126,7 @@ func TestBounds(t *testing.T) {
 }
 
 // clear makes a name free, and known with a plain version again.
-func (w *world) clear(name string) error {
+func (w *installation) clear(name string) error {
 	w.remove(name)
 	if err := w.purge(name); err != nil {
 		return err
@@ -136,7 +136,7 @@ func (w *world) clear(name string) error {
 }
 
 func TestUpdate(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	from, to := epoch.Add(time.Hour), epoch.Add(2*time.Hour)
 	first := w.put("web", secret.SetParams{Value: seal.NewValue([]byte("one")), Change: secret.Change{
 		ContentType: ptr("a"), NotBefore: &from, Expires: &to, Tags: object.Tags{"a": "b"}}}).Version
@@ -185,7 +185,7 @@ func TestUpdate(t *testing.T) {
 // What a certificate owns is not written here, whatever its state; a deleted name
 // is taken.
 func TestNamesOfCertificates(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.manage("live", nil, false)
 	w.manage("pending", nil, true)
 	w.manage("gone", w.home.Deletion(w.now()), false)
@@ -238,7 +238,7 @@ func TestNamesOfCertificates(t *testing.T) {
 
 // A method asks for the grant of its own action: one for reading does not write.
 func TestGrantsAreForOneAction(t *testing.T) {
-	w := newWorld(t)
+	w := newInstallation(t)
 	w.put("web", value("x"))
 	b, err := w.OpenBackup(t.Context(), w.home, w.backup("web"))
 	w.must(err)

@@ -20,8 +20,8 @@ type Operation struct {
 	Again func(err error) bool
 }
 
-// World is what operations are done in.
-type World struct {
+// Env is what operations are done in.
+type Env struct {
 	Inject func(*Fault)          // nil: no more faults
 	Least  int                   // writes of every operation
 	Dump   func(n string) string // all that is stored of a name
@@ -32,7 +32,7 @@ type World struct {
 // FailWrites fails every write of an operation twice, once as if it did nothing and
 // once as if it happened all the same. After each failure the vault is whole, all of
 // the operation is there or nothing of it, and the caller can repeat it.
-func (w World) FailWrites(t *testing.T, op Operation) {
+func (w Env) FailWrites(t *testing.T, op Operation) {
 	run := func(n string, f *Fault) (before string, err error) {
 		op.Prepare(n)
 		before = w.Dump(n)

@@ -28,8 +28,8 @@ const (
 	tenant   = "8c2f6b1e-0000-4000-8000-000000000000"
 )
 
-// world is an installation over a real database and a real audit log.
-type world struct {
+// installation is one over a real database and a real audit log.
+type installation struct {
 	t       *testing.T
 	service *Service
 	db      *store.DB
@@ -38,7 +38,7 @@ type world struct {
 	log     bytes.Buffer
 }
 
-// fullFile is a file on a disk that is full while world.full is set.
+// fullFile is a file on a disk that is full while installation.full is set.
 type fullFile struct {
 	*os.File
 	full *atomic.Bool
@@ -53,9 +53,9 @@ func (f fullFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
-func newWorld(t *testing.T) *world {
+func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	w := &installation{t: t, dir: t.TempDir()}
 	db, err := store.Open(t.Context(), store.Config{Driver: store.SQLite, Path: filepath.Join(w.dir, "coffer.db"), Create: true})
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ type door interface {
 	call(name string, in any) (json.RawMessage, error)
 }
 
-type here struct{ w *world }
+type here struct{ w *installation }
 
 func (h here) call(name string, in any) (json.RawMessage, error) {
 	raw, err := json.Marshal(in)
@@ -125,8 +125,8 @@ func (s socket) call(name string, in any) (out json.RawMessage, err error) {
 	return out, err
 }
 
-// serve opens the socket of the world until the test ends.
-func (w *world) serve() (path string, d socket) {
+// serve opens the socket of the installation until the test ends.
+func (w *installation) serve() (path string, d socket) {
 	w.t.Helper()
 	path = filepath.Join(w.dir, "admin.sock")
 	l, err := Listen(path)
@@ -136,7 +136,7 @@ func (w *world) serve() (path string, d socket) {
 	return path, w.on(l, path)
 }
 
-func (w *world) on(l net.Listener, path string) socket {
+func (w *installation) on(l net.Listener, path string) socket {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -174,7 +174,7 @@ type recorded struct {
 	} `json:"properties"`
 }
 
-func (w *world) records() (all []recorded) {
+func (w *installation) records() (all []recorded) {
 	w.t.Helper()
 	f, err := os.Open(filepath.Join(w.dir, "audit.jsonl"))
 	if err != nil {

@@ -41,9 +41,9 @@ import (
 	"coffer/internal/vault"
 )
 
-// world is a vault with everything behind the door that production has, except
+// installation is a vault with everything behind the door that production has, except
 // for tokens: "Bearer ann" is Ann's. Time stands still until a test moves it.
-type world struct {
+type installation struct {
 	handler      *keyvault.Server
 	config       keyvault.Config
 	db           *store.DB
@@ -120,12 +120,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func newWorld(t testing.TB) *world { return newWorldWith(t, keyring{}) }
+func newInstallation(t testing.TB) *installation { return newInstallationWith(t, keyring{}) }
 
-func newWorldWith(t testing.TB, keys certificate.Keys) *world {
+func newInstallationWith(t testing.TB, keys certificate.Keys) *installation {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{now: beginning, hsm: &keytest.HSM{}, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
+	w := &installation{now: beginning, hsm: &keytest.HSM{}, auditPath: filepath.Join(dir, "audit.log"), log: &strings.Builder{}}
 	w.logger = slog.New(slog.NewTextHandler(w.log, nil))
 	clock := func() time.Time { return w.now }
 	ctx := t.Context()
@@ -190,7 +190,7 @@ func newWorldWith(t testing.TB, keys certificate.Keys) *world {
 }
 
 // serve makes the handler anew, after a change of the configuration.
-func (w *world) serve(t testing.TB) {
+func (w *installation) serve(t testing.TB) {
 	t.Helper()
 	var err error
 	if w.handler, err = keyvault.New(w.config); err != nil {
@@ -222,7 +222,7 @@ func vaults() []*vault.Vault {
 }
 
 // work does all jobs that are due, as the background would.
-func (w *world) work(t testing.TB) {
+func (w *installation) work(t testing.TB) {
 	t.Helper()
 	ctx := t.Context()
 	var took []jobs.Job

@@ -35,9 +35,8 @@ import (
 // beginning is the last of a month, where a month has no last of its own.
 var beginning = time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)
 
-// world is the service over the real store and seal. Its vaults share the
-// installation: near is of the tenant of home, far of another.
-type world struct {
+// installation is the service over the real store and seal. Of its vaults near is of the tenant of home, far of another.
+type installation struct {
 	testing.TB
 	db      *store.DB
 	sealer  *seal.Sealer
@@ -63,18 +62,18 @@ type world struct {
 var errUnrecorded = errors.New("nothing can be recorded")
 
 // Open counts, and opens.
-func (w *world) Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
+func (w *installation) Open(ctx context.Context, p seal.Place, b seal.Box) (seal.Value, error) {
 	w.opens.Add(1)
 	return w.sealer.Open(ctx, p, b)
 }
 
-func (w *world) Seal(ctx context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
+func (w *installation) Seal(ctx context.Context, p seal.Place, plain seal.Value) (seal.Box, error) {
 	return w.sealer.Seal(ctx, p, plain)
 }
 
-func newWorld(t testing.TB, change ...func(*key.Config)) *world {
+func newInstallation(t testing.TB, change ...func(*key.Config)) *installation {
 	t.Helper()
-	w := &world{TB: t, grants: accesstest.New(t)}
+	w := &installation{TB: t, grants: accesstest.New(t)}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
@@ -140,13 +139,15 @@ func newWorld(t testing.TB, change ...func(*key.Config)) *world {
 	return w
 }
 
-func (w *world) now() time.Time { return beginning.Add(time.Duration(w.seconds.Load()) * time.Second) }
+func (w *installation) now() time.Time {
+	return beginning.Add(time.Duration(w.seconds.Load()) * time.Second)
+}
 
-func (w *world) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
+func (w *installation) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
 
 // Generate implements key.Maker. RSA keys take long to make; a few serve all
 // tests.
-func (w *world) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
+func (w *installation) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
 	w.pairs.Add(1)
 	if f := w.meanwhile.Swap(nil); f != nil {
 		(*f)()
@@ -172,9 +173,11 @@ var (
 )
 
 // grant is what the gate would give for this on a name of home.
-func (w *world) grant(a access.Action, name string) access.Grant { return w.grantIn(w.home, a, name) }
+func (w *installation) grant(a access.Action, name string) access.Grant {
+	return w.grantIn(w.home, a, name)
+}
 
-func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
+func (w *installation) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
 	n, err := object.ParseName(name)
 	if err != nil && name != "" {
 		w.Fatal(err)
@@ -184,12 +187,12 @@ func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Gra
 
 func ptr[T any](v T) *T { return &v }
 
-func (w *world) create(name string, p key.CreateParams) (*key.Bundle, error) {
+func (w *installation) create(name string, p key.CreateParams) (*key.Bundle, error) {
 	return w.service.Create(w.Context(), w.grant(access.KeyCreate, name), p)
 }
 
 // made creates a key of a type and must succeed.
-func (w *world) made(name, kty string, change ...func(*key.CreateParams)) *key.Bundle {
+func (w *installation) made(name, kty string, change ...func(*key.CreateParams)) *key.Bundle {
 	w.Helper()
 	p := key.CreateParams{Type: kty}
 	for _, f := range change {
@@ -200,36 +203,36 @@ func (w *world) made(name, kty string, change ...func(*key.CreateParams)) *key.B
 	return b
 }
 
-func (w *world) get(name string) *key.Bundle {
+func (w *installation) get(name string) *key.Bundle {
 	w.Helper()
 	b, err := w.service.Get(w.Context(), w.grant(access.KeyGet, name), "")
 	w.must(err)
 	return b
 }
 
-func (w *world) update(name string, ver object.Version, p key.Given) (*key.Bundle, error) {
+func (w *installation) update(name string, ver object.Version, p key.Given) (*key.Bundle, error) {
 	return w.service.Update(w.Context(), w.grant(access.KeyUpdate, name), ver, key.UpdateParams{Given: p})
 }
 
-func (w *world) remove(name string) *key.Bundle {
+func (w *installation) remove(name string) *key.Bundle {
 	w.Helper()
 	b, err := w.service.Delete(w.Context(), w.grant(access.KeyDelete, name))
 	w.must(err)
 	return b
 }
 
-func (w *world) purge(name string) error {
+func (w *installation) purge(name string) error {
 	return w.service.Purge(w.Context(), w.grant(access.KeyPurge, name))
 }
 
-func (w *world) backup(name string) string {
+func (w *installation) backup(name string) string {
 	w.Helper()
 	value, err := w.service.Backup(w.Context(), w.grant(access.KeyBackup, name))
 	w.must(err)
 	return value
 }
 
-func (w *world) restore(v *vault.Vault, value string) (*key.Bundle, error) {
+func (w *installation) restore(v *vault.Vault, value string) (*key.Bundle, error) {
 	b, err := w.service.OpenBackup(w.Context(), v, value)
 	if err != nil {
 		return nil, err
@@ -237,7 +240,7 @@ func (w *world) restore(v *vault.Vault, value string) (*key.Bundle, error) {
 	return w.service.Restore(w.Context(), w.grantIn(v, access.KeyRestore, b.Name().String()), b)
 }
 
-func (w *world) setPolicy(name string, p key.PolicyParams) error {
+func (w *installation) setPolicy(name string, p key.PolicyParams) error {
 	_, _, err := w.service.SetRotationPolicy(w.Context(), w.grant(access.KeyRotationPolicySet, name), p)
 	return err
 }
@@ -254,12 +257,12 @@ var words = map[key.Op]access.Action{
 }
 
 // use does one operation on the current version.
-func (w *world) use(name string, op key.Op, alg string, value, signature []byte) ([]byte, error) {
+func (w *installation) use(name string, op key.Op, alg string, value, signature []byte) ([]byte, error) {
 	w.Helper()
 	return w.useWith(w.grant(words[op], name), "", op, alg, value, signature)
 }
 
-func (w *world) useWith(g access.Grant, ver object.Version, op key.Op, alg string, value, signature []byte) ([]byte, error) {
+func (w *installation) useWith(g access.Grant, ver object.Version, op key.Op, alg string, value, signature []byte) ([]byte, error) {
 	w.Helper()
 	a, ok := key.ParseAlgorithm(alg, op)
 	if !ok {
@@ -317,12 +320,12 @@ func imported(k crypto.Signer) key.ImportParams {
 	panic("unknown key")
 }
 
-func (w *world) importing(name string, p key.ImportParams) (*key.Bundle, error) {
+func (w *installation) importing(name string, p key.ImportParams) (*key.Bundle, error) {
 	return w.service.Import(w.Context(), w.grant(access.KeyImport, name), p)
 }
 
 // claim leases the jobs that are due, like the runner.
-func (w *world) claim() []jobs.Job {
+func (w *installation) claim() []jobs.Job {
 	w.Helper()
 	var list []jobs.Job
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) (err error) {
@@ -334,7 +337,7 @@ func (w *world) claim() []jobs.Job {
 
 // work does every job that is due, with what follows from it at once, and answers
 // the errors.
-func (w *world) work() error {
+func (w *installation) work() error {
 	w.Helper()
 	var errs []error
 	for range 2 {
@@ -345,7 +348,7 @@ func (w *world) work() error {
 	return errors.Join(errs...)
 }
 
-func (w *world) do(j jobs.Job) error {
+func (w *installation) do(j jobs.Job) error {
 	switch j.Kind {
 	case key.NoticeJob:
 		return w.service.Announce(w.Context(), j)
@@ -356,7 +359,7 @@ func (w *world) do(j jobs.Job) error {
 }
 
 // dueAt is when the job of a kind is due for a name; zero: there is none.
-func (w *world) dueAt(kind jobs.Kind, name string) (at time.Time) {
+func (w *installation) dueAt(kind jobs.Kind, name string) (at time.Time) {
 	w.Helper()
 	w.must(w.db.View(w.Context(), func(tx *store.Tx) error {
 		list, err := tx.Jobs(w.Context())
@@ -373,7 +376,7 @@ func (w *world) dueAt(kind jobs.Kind, name string) (at time.Time) {
 	return at
 }
 
-func (w *world) must(err error) {
+func (w *installation) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
@@ -381,7 +384,7 @@ func (w *world) must(err error) {
 }
 
 // refused checks an error for its kind, its reason and what its text holds.
-func (w *world) refused(err error, kind fault.Kind, reason fault.Reason, text string) {
+func (w *installation) refused(err error, kind fault.Kind, reason fault.Reason, text string) {
 	w.Helper()
 	var e *fault.Error
 	if !errors.As(err, &e) || e.Kind != kind || e.Reason != reason || !strings.Contains(e.Msg, text) {
@@ -390,7 +393,7 @@ func (w *world) refused(err error, kind fault.Kind, reason fault.Reason, text st
 }
 
 // check walks all vaults and opens every box.
-func (w *world) check() {
+func (w *installation) check() {
 	w.Helper()
 	open := func(p seal.Place, b seal.Box) error {
 		_, err := w.sealer.Open(w.Context(), p, b)
@@ -402,7 +405,7 @@ func (w *world) check() {
 }
 
 // dump is all that is stored of a name, to be compared.
-func (w *world) dump(name string) string {
+func (w *installation) dump(name string) string {
 	w.Helper()
 	n, v, ctx := object.MustName(name), w.home.ID, w.Context()
 	var out strings.Builder

@@ -21,10 +21,9 @@ import (
 	"coffer/internal/vault"
 )
 
-// world is the service over the real store and seal. Its vaults share the
-// installation: near is of the tenant of home, far of another; kept is protected
+// installation is the service over the real store and seal. Of its vaults near is of the tenant of home, far of another; kept is protected
 // from purges.
-type world struct {
+type installation struct {
 	testing.TB
 	*secret.Service
 	db     *store.DB
@@ -37,9 +36,9 @@ type world struct {
 	fault   atomic.Pointer[storetest.Fault] // injected into every write
 }
 
-func newWorld(t testing.TB) *world {
+func newInstallation(t testing.TB) *installation {
 	t.Helper()
-	w := &world{TB: t, grants: accesstest.New(t)}
+	w := &installation{TB: t, grants: accesstest.New(t)}
 	cfg := storetest.SQLite(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
@@ -74,14 +73,18 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-func (w *world) now() time.Time { return epoch.Add(time.Duration(w.seconds.Load()) * time.Second) }
+func (w *installation) now() time.Time {
+	return epoch.Add(time.Duration(w.seconds.Load()) * time.Second)
+}
 
-func (w *world) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
+func (w *installation) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
 
 // grant is what the gate would give for this on a name of home.
-func (w *world) grant(a access.Action, name string) access.Grant { return w.grantIn(w.home, a, name) }
+func (w *installation) grant(a access.Action, name string) access.Grant {
+	return w.grantIn(w.home, a, name)
+}
 
-func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
+func (w *installation) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
 	n, err := object.ParseName(name)
 	if err != nil && name != "" {
 		w.Fatal(err)
@@ -92,12 +95,12 @@ func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Gra
 // value is a new version that says nothing but its value.
 func value(s string) secret.SetParams { return secret.SetParams{Value: seal.NewValue([]byte(s))} }
 
-func (w *world) try(name string, p secret.SetParams) (*secret.Bundle, error) {
+func (w *installation) try(name string, p secret.SetParams) (*secret.Bundle, error) {
 	return w.Set(w.Context(), w.grant(access.SecretSet, name), p)
 }
 
 // put sets and must succeed.
-func (w *world) put(name string, p secret.SetParams) *secret.Bundle {
+func (w *installation) put(name string, p secret.SetParams) *secret.Bundle {
 	w.Helper()
 	b, err := w.try(name, p)
 	w.must(err)
@@ -105,36 +108,36 @@ func (w *world) put(name string, p secret.SetParams) *secret.Bundle {
 }
 
 // read is the value of a version.
-func (w *world) read(name string, ver object.Version) string {
+func (w *installation) read(name string, ver object.Version) string {
 	w.Helper()
 	b, err := w.Get(w.Context(), w.grant(access.SecretGet, name), ver, "")
 	w.must(err)
 	return string(b.Value.Reveal())
 }
 
-func (w *world) change(name string, ver object.Version, c secret.Change) (*secret.Bundle, error) {
+func (w *installation) change(name string, ver object.Version, c secret.Change) (*secret.Bundle, error) {
 	return w.Update(w.Context(), w.grant(access.SecretUpdate, name), ver, c)
 }
 
-func (w *world) remove(name string) *secret.Bundle {
+func (w *installation) remove(name string) *secret.Bundle {
 	w.Helper()
 	b, err := w.Delete(w.Context(), w.grant(access.SecretDelete, name))
 	w.must(err)
 	return b
 }
 
-func (w *world) purge(name string) error {
+func (w *installation) purge(name string) error {
 	return w.Purge(w.Context(), w.grant(access.SecretPurge, name))
 }
 
-func (w *world) backup(name string) string {
+func (w *installation) backup(name string) string {
 	w.Helper()
 	blob, err := w.Backup(w.Context(), w.grant(access.SecretBackup, name))
 	w.must(err)
 	return blob
 }
 
-func (w *world) restore(v *vault.Vault, blob string) (*secret.Bundle, error) {
+func (w *installation) restore(v *vault.Vault, blob string) (*secret.Bundle, error) {
 	b, err := w.OpenBackup(w.Context(), v, blob)
 	if err != nil {
 		return nil, err
@@ -144,7 +147,7 @@ func (w *world) restore(v *vault.Vault, blob string) (*secret.Bundle, error) {
 
 // manage makes a name as a certificate does, with one version unless it is
 // pending.
-func (w *world) manage(name string, d *object.Deletion, pending bool) {
+func (w *installation) manage(name string, d *object.Deletion, pending bool) {
 	w.Helper()
 	h := object.Head{Vault: w.home.ID, Name: object.MustName(name), Managed: true, Deletion: d}
 	v := &secret.Version{Vault: h.Vault, Name: h.Name, Version: object.NewVersion(), ContentType: pemType,
@@ -163,7 +166,7 @@ func (w *world) manage(name string, d *object.Deletion, pending bool) {
 	}))
 }
 
-func (w *world) must(err error) {
+func (w *installation) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
@@ -171,7 +174,7 @@ func (w *world) must(err error) {
 }
 
 // refused checks an error for its kind and what its text holds.
-func (w *world) refused(err error, kind fault.Kind, text string) {
+func (w *installation) refused(err error, kind fault.Kind, text string) {
 	w.Helper()
 	if !fault.Is(err, kind) || !strings.Contains(err.Error(), text) {
 		w.Errorf("got error %v, want kind %d with %q", err, kind, text)
@@ -179,7 +182,7 @@ func (w *world) refused(err error, kind fault.Kind, text string) {
 }
 
 // check walks all vaults and opens every box.
-func (w *world) check() {
+func (w *installation) check() {
 	w.Helper()
 	open := func(p seal.Place, b seal.Box) error {
 		_, err := w.sealer.Open(w.Context(), p, b)
@@ -191,7 +194,7 @@ func (w *world) check() {
 }
 
 // dump is all that is stored of a name of home, to be compared.
-func (w *world) dump(name string) string {
+func (w *installation) dump(name string) string {
 	w.Helper()
 	n, v, ctx := object.MustName(name), w.home.ID, w.Context()
 	var out strings.Builder

@@ -33,9 +33,8 @@ import (
 // beginning is the last of a month, where a month has no last of its own.
 var beginning = time.Date(2026, 1, 31, 14, 5, 6, 0, time.UTC)
 
-// world is the service over the real store, seal and codec. Its vaults share the
-// installation: near is of the tenant of home, far of another.
-type world struct {
+// installation is the service over the real store, seal and codec. Of its vaults near is of the tenant of home, far of another.
+type installation struct {
 	testing.TB
 	db      *store.DB
 	sealer  *seal.Sealer
@@ -65,15 +64,15 @@ func (f issuerFunc) Continue(_ context.Context, o issuance.Order, _ seal.Value) 
 	return f(o)
 }
 
-func newWorld(t testing.TB, change ...func(*certificate.Config)) *world {
+func newInstallation(t testing.TB, change ...func(*certificate.Config)) *installation {
 	t.Helper()
-	return newWorldIn(t, storetest.SQLite, change...)
+	return newInstallationIn(t, storetest.SQLite, change...)
 }
 
-// newWorldIn is newWorld over the database of a place.
-func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) *world {
+// newInstallationIn is newInstallation over the database of a place.
+func newInstallationIn(t testing.TB, place func(testing.TB) store.Config, change ...func(*certificate.Config)) *installation {
 	t.Helper()
-	w := &world{TB: t, grants: accesstest.New(t)}
+	w := &installation{TB: t, grants: accesstest.New(t)}
 	cfg := place(t)
 	cfg.Faults = func(point string, when store.When) error {
 		if f := w.fault.Load(); f != nil {
@@ -130,13 +129,15 @@ func newWorldIn(t testing.TB, place func(testing.TB) store.Config, change ...fun
 	return w
 }
 
-func (w *world) now() time.Time { return beginning.Add(time.Duration(w.seconds.Load()) * time.Second) }
+func (w *installation) now() time.Time {
+	return beginning.Add(time.Duration(w.seconds.Load()) * time.Second)
+}
 
-func (w *world) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
+func (w *installation) pass(d time.Duration) { w.seconds.Add(int64(d / time.Second)) }
 
 // Generate implements certificate.Keys. RSA keys take long to make; one serves
 // all tests.
-func (w *world) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
+func (w *installation) Generate(_ context.Context, spec pki.KeySpec) (crypto.Signer, error) {
 	if f := w.meanwhile.Swap(nil); f != nil {
 		(*f)()
 	}
@@ -155,9 +156,11 @@ var rsaKey = sync.OnceValue(func() crypto.Signer {
 })
 
 // grant is what the gate would give for this on a name of home.
-func (w *world) grant(a access.Action, name string) access.Grant { return w.grantIn(w.home, a, name) }
+func (w *installation) grant(a access.Action, name string) access.Grant {
+	return w.grantIn(w.home, a, name)
+}
 
-func (w *world) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
+func (w *installation) grantIn(v *vault.Vault, a access.Action, name string) access.Grant {
 	n, err := object.ParseName(name)
 	if err != nil && name != "" {
 		w.Fatal(err)
@@ -183,12 +186,12 @@ func policyOf(issuer string) *issuance.Patch {
 	return p
 }
 
-func (w *world) create(name string, p certificate.CreateParams) (*issuance.Operation, error) {
+func (w *installation) create(name string, p certificate.CreateParams) (*issuance.Operation, error) {
 	return w.service.Create(w.Context(), w.grant(access.CertificateCreate, name), p)
 }
 
 // begin creates with a policy and must succeed.
-func (w *world) begin(name string, p *issuance.Patch) *issuance.Operation {
+func (w *installation) begin(name string, p *issuance.Patch) *issuance.Operation {
 	w.Helper()
 	op, err := w.create(name, certificate.CreateParams{Policy: p})
 	w.must(err)
@@ -196,7 +199,7 @@ func (w *world) begin(name string, p *issuance.Patch) *issuance.Operation {
 }
 
 // claim leases the job of a name's operation, like the runner.
-func (w *world) claim() []jobs.Job {
+func (w *installation) claim() []jobs.Job {
 	w.Helper()
 	var list []jobs.Job
 	w.must(w.db.Update(w.Context(), func(tx *store.Tx) (err error) {
@@ -207,7 +210,7 @@ func (w *world) claim() []jobs.Job {
 }
 
 // work does every job that is due, and answers the errors.
-func (w *world) work() error {
+func (w *installation) work() error {
 	w.Helper()
 	var errs []error
 	for _, j := range w.claim() {
@@ -217,14 +220,14 @@ func (w *world) work() error {
 }
 
 // issued creates a self-signed certificate and waits for it.
-func (w *world) issued(name string, p *issuance.Patch) *certificate.Bundle {
+func (w *installation) issued(name string, p *issuance.Patch) *certificate.Bundle {
 	w.Helper()
 	w.begin(name, p)
 	w.must(w.work())
 	return w.get(name)
 }
 
-func (w *world) get(name string) *certificate.Bundle {
+func (w *installation) get(name string) *certificate.Bundle {
 	w.Helper()
 	b, err := w.service.Get(w.Context(), w.grant(access.CertificateGet, name), "")
 	w.must(err)
@@ -232,52 +235,52 @@ func (w *world) get(name string) *certificate.Bundle {
 	return &certificate.Bundle{Certificate: b.Certificate, Version: b.Version}
 }
 
-func (w *world) operation(name string) *issuance.Operation {
+func (w *installation) operation(name string) *issuance.Operation {
 	w.Helper()
 	op, err := w.service.Operation(w.Context(), w.grant(access.CertificatePendingGet, name), "")
 	w.must(err)
 	return op
 }
 
-func (w *world) remove(name string) *certificate.Bundle {
+func (w *installation) remove(name string) *certificate.Bundle {
 	w.Helper()
 	b, err := w.service.Delete(w.Context(), w.grant(access.CertificateDelete, name))
 	w.must(err)
 	return b
 }
 
-func (w *world) recover(name string) *certificate.Bundle {
+func (w *installation) recover(name string) *certificate.Bundle {
 	w.Helper()
 	b, err := w.service.Recover(w.Context(), w.grant(access.CertificateRecover, name))
 	w.must(err)
 	return b
 }
 
-func (w *world) purge(name string) error {
+func (w *installation) purge(name string) error {
 	return w.service.Purge(w.Context(), w.grant(access.CertificatePurge, name))
 }
 
-func (w *world) merge(name string, p certificate.MergeParams) (*certificate.Bundle, error) {
+func (w *installation) merge(name string, p certificate.MergeParams) (*certificate.Bundle, error) {
 	return w.service.Merge(w.Context(), w.grant(access.CertificatePendingMerge, name), p)
 }
 
-func (w *world) importing(name string, p certificate.ImportParams) (*certificate.Bundle, error) {
+func (w *installation) importing(name string, p certificate.ImportParams) (*certificate.Bundle, error) {
 	return w.service.Import(w.Context(), w.grant(access.CertificateImport, name), p)
 }
 
-func (w *world) cancel(name string, requested bool) (*issuance.Operation, error) {
+func (w *installation) cancel(name string, requested bool) (*issuance.Operation, error) {
 	return w.service.CancelOperation(w.Context(), w.grant(access.CertificatePendingUpdate, name), "", requested)
 }
 
 // secret reads the value of a name's secret, in the stored form.
-func (w *world) secret(name string) string {
+func (w *installation) secret(name string) string {
 	w.Helper()
 	b, err := w.secrets.Get(w.Context(), w.grant(access.SecretGet, name), "", "")
 	w.must(err)
 	return string(b.Value.Reveal())
 }
 
-func (w *world) must(err error) {
+func (w *installation) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
@@ -285,7 +288,7 @@ func (w *world) must(err error) {
 }
 
 // refused checks an error for its kind and what its text holds.
-func (w *world) refused(err error, kind fault.Kind, text string) {
+func (w *installation) refused(err error, kind fault.Kind, text string) {
 	w.Helper()
 	if !fault.Is(err, kind) || !strings.Contains(err.Error(), text) {
 		w.Errorf("got error %v, want kind %d with %q", err, kind, text)
@@ -293,7 +296,7 @@ func (w *world) refused(err error, kind fault.Kind, text string) {
 }
 
 // check walks all vaults and opens every box.
-func (w *world) check() {
+func (w *installation) check() {
 	w.Helper()
 	open := func(p seal.Place, b seal.Box) error {
 		_, err := w.sealer.Open(w.Context(), p, b)
@@ -305,7 +308,7 @@ func (w *world) check() {
 }
 
 // dump is all that is stored of a name, to be compared.
-func (w *world) dump(name string) string {
+func (w *installation) dump(name string) string {
 	w.Helper()
 	n, v, ctx := object.MustName(name), w.home.ID, w.Context()
 	var out strings.Builder
