@@ -56,9 +56,9 @@ func (c *auditVerifyCmd) Run(ctx context.Context, s streams) error {
 		fmt.Fprintln(s.out, "WRONG:", finding)
 	}
 	if report.Lines == 0 {
-		fmt.Fprintf(s.out, "%d files, no numbered line\n", report.Files)
+		fmt.Fprintf(s.out, "%s, no numbered line\n", count(report.Files, "file"))
 	} else {
-		fmt.Fprintf(s.out, "%d files, lines %d to %d\n", report.Files, report.First, report.Last)
+		fmt.Fprintf(s.out, "%s, lines %d to %d\n", count(report.Files, "file"), report.First, report.Last)
 	}
 	if len(report.Findings) > 0 {
 		return errors.New("the audit log is not as it was written")

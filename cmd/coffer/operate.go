@@ -12,6 +12,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/admin"
+	"coffer/internal/config"
 )
 
 // operatorFlags are those of the commands that change or show the set-up.
@@ -33,6 +34,14 @@ func ask[Out any](ctx context.Context, s streams, f operatorFlags, name string, 
 		show(s, out)
 		return nil
 	})
+}
+
+// count is a number of things, such as "1 file" or "2 files".
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func said(format string, args ...any) func(streams, admin.None) {
@@ -75,18 +84,23 @@ func (c *vaultCreateCmd) Run(ctx context.Context, s streams) error {
 	})
 }
 
+// vaultURL is where clients find a vault of a server that listens at this address.
+func vaultURL(settings *config.Config, vault, listen string) string {
+	host := "https://" + strings.ToLower(vault) + "." + settings.Suffix
+	if _, port, err := net.SplitHostPort(listen); err == nil && port != "443" {
+		host += ":" + port
+	}
+	return host
+}
+
 // tellHowToUse says where clients find a new vault, and that nobody may use it yet.
 func (c *vaultCreateCmd) tellHowToUse(s streams, v admin.VaultView) {
 	settings, err := c.load()
 	if err != nil {
 		return // it was just used
 	}
-	_, port, _ := net.SplitHostPort(settings.Listen)
 	host := strings.ToLower(v.Name) + "." + settings.Suffix
-	if port != "" && port != "443" {
-		port = ":" + port
-	}
-	fmt.Fprintf(s.out, "\nClients reach it at https://%s%s. Nobody may use it yet; to let an identity in:\n", host, port)
+	fmt.Fprintf(s.out, "\nClients reach it at %s. Nobody may use it yet; to let an identity in:\n", vaultURL(settings, v.Name, settings.Listen))
 	if v.Model == "rbac" {
 		fmt.Fprintf(s.out, "  coffer access assign 'Key Vault Administrator' IDENTITY --vault %s\n", v.Name)
 	} else {
@@ -537,7 +551,7 @@ func (c *rotateCmd) Run(ctx context.Context, s streams) error {
 		if r.InHSM {
 			advice = "back the HSM up again"
 		}
-		fmt.Fprintf(s.out, "root key %s now wraps %d data keys; %s\n", r.RootKey, r.DataKeys, advice)
+		fmt.Fprintf(s.out, "root key %s now wraps %s; %s\n", r.RootKey, count(r.DataKeys, "data key"), advice)
 	})
 }
 

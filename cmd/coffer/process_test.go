@@ -95,6 +95,9 @@ func (f *folder) coffer(args ...string) string {
 	if err != nil {
 		f.t.Fatalf("coffer %s: %v: %s", strings.Join(args, " "), err, &stderr)
 	}
+	if args[0] == "init" && stderr.Len() > 0 {
+		f.t.Errorf("a first start warns of something: %s", &stderr)
+	}
 	return string(out)
 }
 

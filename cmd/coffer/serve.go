@@ -52,7 +52,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	reopenOnHangup(ctx, d, log)
-	log.Info("serving", "address", d.Address().String(), "vaults", "https://{vault}."+settings.Suffix, "version", version())
+	log.Info("serving", "address", d.Address().String(), "vaults", vaultURL(settings, "{vault}", d.Address().String()), "version", version())
 	return errors.Join(d.Serve(ctx), d.Close())
 }
 
@@ -126,7 +126,11 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	if ca := d.CAFile(); ca != "" {
 		fmt.Fprintf(s.out, "trust          %s\n", ca)
 	}
-	fmt.Fprintf(s.out, "\nStart it with: coffer serve --config %s\n", path)
+	fmt.Fprintf(s.out, "\nStart it with: coffer serve --config %s\nClients sign in at %s", path, settings.URL)
+	if c.Vault != "" {
+		fmt.Fprintf(s.out, " and reach the vault at %s", vaultURL(settings, c.Vault, c.Listen))
+	}
+	fmt.Fprintln(s.out, ".")
 	return nil
 }
 

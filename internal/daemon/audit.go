@@ -59,11 +59,10 @@ func (d *Daemon) anchor() (*audit.Anchor, error) {
 	if cmp.Or(c.Store.Driver, store.SQLite) == store.SQLite {
 		return a, nil
 	}
-	path := AuditPath(c) + ".id"
+	path := auditIDPath(c)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		raw = []byte(guid.New() + "\n")
-		err = os.WriteFile(path, raw, 0o600)
+		raw, err = newAuditID(c)
 		d.log.Warn("this audit log is new; when it should not be, its files are lost", "path", AuditPath(c), "id", strings.TrimSpace(string(raw)))
 	}
 	a.Log = strings.TrimSpace(string(raw))
@@ -71,6 +70,26 @@ func (d *Daemon) anchor() (*audit.Anchor, error) {
 		err = fmt.Errorf("%s must hold the id of the audit log, a GUID", path)
 	}
 	return a, err
+}
+
+func auditIDPath(c *config.Config) string { return AuditPath(c) + ".id" }
+
+func newAuditID(c *config.Config) ([]byte, error) {
+	id := []byte(guid.New() + "\n")
+	return id, os.WriteFile(auditIDPath(c), id, 0o600)
+}
+
+// createAuditID gives a new vault's audit log its id, so that its first start does not
+// warn of a log that is lost. An id that is there stays.
+func createAuditID(c *config.Config) error {
+	if cmp.Or(c.Store.Driver, store.SQLite) == store.SQLite {
+		return nil
+	}
+	if _, err := os.Lstat(auditIDPath(c)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err := newAuditID(c)
+	return err
 }
 
 // ReopenAudit begins another file of the audit log when the one there was moved away.

@@ -89,6 +89,9 @@ func Create(ctx context.Context, settings *config.Config, now time.Time, log *sl
 	if err := createStore(ctx, settings, log); err != nil {
 		return err
 	}
+	if err := createAuditID(settings); err != nil {
+		return err
+	}
 	return createRoot(ctx, settings, now, log)
 }
 
