@@ -149,3 +149,50 @@ func TestCitationsOfTheContractPointSomewhere(t *testing.T) {
 	}
 	t.Logf("%d citations", cited)
 }
+
+// TestArchitectureNamesWhatIsThere: what the page names as `package.Name`, or
+// `package.Type.Method`, is declared there.
+func TestArchitectureNamesWhatIsThere(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z]\\w*)((?:\\.[A-Za-z]\\w*)+)`")
+	checked := 0
+	for _, m := range named.FindAllSubmatchIndex(page, -1) {
+		dir := filepath.Join("internal", string(page[m[2]:m[3]]))
+		if d, found := testPackages[string(page[m[2]:m[3]])]; found {
+			dir = d
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 0 {
+			continue // a setting, or a file
+		}
+		var text []byte
+		for _, f := range files {
+			more, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, more...)
+		}
+		checked++
+		for name := range strings.SplitSeq(string(page[m[4]+1:m[5]]), ".") {
+			if name == strings.ToLower(name) && strings.Contains(name, "_") {
+				continue // of a setting
+			}
+			if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |var |const |\t)` + name + `\b`).Match(text) {
+				t.Errorf("docs/architecture.md:%d: %s has no %s", lineOf(page, m[0]), dir, name)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d names were checked", checked)
+	}
+}
+
+// testPackages are those below another.
+var testPackages = map[string]string{"storetest": "internal/store/storetest"}

@@ -46,8 +46,8 @@ var layers = map[string][]string{
 	"outbox":    {"object", "jobs"},
 	"backup":    {"object", "fault", "seal"},
 	"hsm":       {"object", "fault", "pki", "seal"},
-	"lifecycle": {"object", "fault", "vault", "access"},
 	// rules
+	"lifecycle":   {"object", "fault", "vault", "access"},
 	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox"},
 	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle", "outbox"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
