@@ -543,10 +543,13 @@ func (c *idLeaveCmd) Run(ctx context.Context, s streams) error {
 	return ask(ctx, s, c.operatorFlags, admin.MemberRemove, admin.Membership{Group: c.Group, Member: c.Member}, said("%s is not in %s", c.Member, c.Group))
 }
 
-type rotateCmd struct{ operatorFlags }
+type rotateCmd struct {
+	operatorFlags
+	ForgetOld bool `help:"Forget the root keys before: backups that were made with them do not open any more."`
+}
 
 func (c *rotateCmd) Run(ctx context.Context, s streams) error {
-	return ask(ctx, s, c.operatorFlags, admin.Rotate, admin.None{}, func(s streams, r admin.Rotated) {
+	return ask(ctx, s, c.operatorFlags, admin.Rotate, admin.Rotation{ForgetOld: c.ForgetOld}, func(s streams, r admin.Rotated) {
 		advice := "copy the root key file again"
 		if r.InHSM {
 			advice = "back the HSM up again"

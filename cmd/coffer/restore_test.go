@@ -53,6 +53,7 @@ func TestRestore(t *testing.T) {
 			put("before")
 			f.coffer("backup", backup)
 			put("after")
+			f.coffer("rotate") // the new file opens the backup too
 			f.refused("stop the server first", "restore", backup)
 			stop(p)
 
@@ -101,7 +102,9 @@ func TestRestore(t *testing.T) {
 			p = f.start()
 			p.has(http.StatusOK, "before", "after")
 			p.has(http.StatusNotFound, "later")
+			f.coffer("rotate", "--forget-old")
 			p.stop(syscall.SIGTERM)
+			f.refused("does not open it", "restore", backup)
 			f.checkVault()
 			left, err := filepath.Glob(f.path("coffer.db.restoring*"))
 			if err != nil || len(left) != 0 {

@@ -38,7 +38,7 @@ const (
 	MemberAdd        = "identity.join"        // Membership -> None
 	MemberRemove     = "identity.leave"       // Membership -> None
 
-	Rotate = "rotate" // None -> Rotated
+	Rotate = "rotate" // Rotation -> Rotated
 	Backup = "backup" // ToFile -> None
 
 	AuditShow = "audit.head" // None -> AuditHead
@@ -201,6 +201,11 @@ type Forget struct {
 type Membership struct {
 	Group  string `json:"group"`
 	Member string `json:"member"`
+}
+
+// Rotation replaces the root key.
+type Rotation struct {
+	ForgetOld bool `json:"forgetOld,omitempty"` // backups from before do not open with the new file
 }
 
 // Rotated tells what a rotation did.

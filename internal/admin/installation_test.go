@@ -87,7 +87,7 @@ func newInstallation(t *testing.T) *installation {
 		Management: rules,
 		Directory:  dir,
 		Gate:       access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
-		Rotate: func(context.Context, access.Grant) (Rotated, error) {
+		Rotate: func(context.Context, access.Grant, bool) (Rotated, error) {
 			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil
 		},
 		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },

@@ -24,7 +24,7 @@ type Config struct {
 	Recorder   *access.Recorder
 
 	// Rotate makes a new root key and wraps every data key with it.
-	Rotate func(ctx context.Context, g access.Grant) (Rotated, error)
+	Rotate func(ctx context.Context, g access.Grant, forgetOld bool) (Rotated, error)
 	// Backup writes a copy of the database to a file on this machine.
 	Backup func(ctx context.Context, g access.Grant, path string) error
 	// AuditHead answers what the database has seen of the audit log.
@@ -76,7 +76,9 @@ func New(cfg Config) *Service {
 		MemberAdd:        on(s, access.MemberAdd, everything, s.join),
 		MemberRemove:     on(s, access.MemberRemove, everything, s.leave),
 
-		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, g access.Grant, _ None) (Rotated, error) { return cfg.Rotate(ctx, g) }),
+		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, g access.Grant, r Rotation) (Rotated, error) {
+			return cfg.Rotate(ctx, g, r.ForgetOld)
+		}),
 		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, g access.Grant, f ToFile) (None, error) {
 			return None{}, cfg.Backup(ctx, g, f.Path)
 		}),

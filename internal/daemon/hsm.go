@@ -19,6 +19,7 @@ import (
 type rootKeeper interface {
 	seal.Keeper
 	Rotate(ctx context.Context, now time.Time) error
+	Keep(ctx context.Context) error
 	Retire(ctx context.Context) error
 	CurrentID() string
 }

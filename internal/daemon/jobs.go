@@ -59,7 +59,7 @@ func (d *Daemon) purge(ctx context.Context) error {
 // rotate replaces the root key without stopping. At every line a crash leaves
 // each data key with its root key in the file, or in the HSM. Another rotation, of
 // this replica or of another, must not retire the key that this one uses.
-func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated, err error) {
+func (d *Daemon) rotate(ctx context.Context, g access.Grant, forgetOld bool) (out admin.Rotated, err error) {
 	g.MustEverywhere(access.RootKeyRotate)
 	once := jobs.Once{DB: store.For[jobs.OnceTx]{DB: d.db}, Kind: rotateJob, Now: d.now, Logger: d.log}
 	err = once.Do(ctx, func(ctx context.Context) error {
@@ -73,7 +73,10 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant) (out admin.Rotated,
 		}
 		g.Attempt().Describe(audit.Details{RootKey: &audit.RootKeyProperties{ID: d.root.CurrentID(), DataKeys: n}})
 		out = admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}
-		return d.root.Retire(ctx)
+		if forgetOld {
+			return d.root.Retire(ctx)
+		}
+		return d.root.Keep(ctx)
 	})
 	if errors.Is(err, jobs.ErrUnderWay) {
 		return out, &fault.Error{Kind: fault.Conflict, Msg: "The root key is being rotated already."}

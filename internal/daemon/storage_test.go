@@ -163,7 +163,7 @@ func TestRotationSurvivesACrash(t *testing.T) {
 			return errors.Join(d.root.Rotate(t.Context(), time.Now()), err)
 		}},
 		{"not at all", func(d *Daemon) error {
-			_, err := d.rotate(context.Background(), accesstest.New(t).Everywhere(access.RootKeyRotate))
+			_, err := d.rotate(context.Background(), accesstest.New(t).Everywhere(access.RootKeyRotate), true)
 			return err
 		}},
 	} {
@@ -183,7 +183,7 @@ func TestRotationSurvivesACrash(t *testing.T) {
 			if v, err := d.sealer.Open(t.Context(), place, box); err != nil || string(v.Reveal()) != "kept" {
 				t.Errorf("%s: %v", c.what, err)
 			}
-			r, err := d.rotate(t.Context(), accesstest.New(t).Everywhere(access.RootKeyRotate))
+			r, err := d.rotate(t.Context(), accesstest.New(t).Everywhere(access.RootKeyRotate), true)
 			if err != nil || r.DataKeys != 1 || r.RootKey == first {
 				t.Errorf("%s: the next rotation: %+v, %v", c.what, r, err)
 			}

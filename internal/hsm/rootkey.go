@@ -284,6 +284,9 @@ func (r *RootKey) Retire(ctx context.Context) error {
 	})
 }
 
+// Keep is Retire: the root keys of earlier times are in the backups of the HSM.
+func (r *RootKey) Keep(ctx context.Context) error { return r.Retire(ctx) }
+
 // CurrentID names the current root key, as of the last look into the HSM.
 func (r *RootKey) CurrentID() string {
 	r.mu.Lock()

@@ -121,6 +121,9 @@ func (*RootKey) Unwrap(context.Context, seal.DataKey) (seal.Value, error) {
 // Rotate fails with ErrNotBuilt.
 func (*RootKey) Rotate(context.Context, time.Time) error { return ErrNotBuilt }
 
+// Keep fails with ErrNotBuilt.
+func (*RootKey) Keep(context.Context) error { return ErrNotBuilt }
+
 // Retire fails with ErrNotBuilt.
 func (*RootKey) Retire(context.Context) error { return ErrNotBuilt }
 

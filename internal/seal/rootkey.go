@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 // RootFile is a Keeper whose root keys live in one file of mode 0600: in clear,
 // or sealed by a passphrase. It is safe for concurrent use.
 //
-// A file holds one root key; during a rotation it holds the new one and the old
-// one, so that a crash at any line leaves every data key with its root key.
+// A file holds the current root key, and those before it that were kept for backups of
+// the database. During a rotation the one before is not kept yet, but in use, so that a
+// crash at any line leaves every data key with its root key.
 type RootFile struct {
 	path string
 
@@ -35,6 +37,7 @@ type rootKey struct {
 	ID      string    `json:"id"` // 16 hex digits
 	Key     []byte    `json:"key"`
 	Created time.Time `json:"created"`
+	Kept    bool      `json:"kept,omitempty"` // it wraps nothing of the database any more, but of its backups
 
 	aead cipher.AEAD
 }
@@ -71,6 +74,7 @@ const (
 	rootFormat   = 1
 	rootNote     = "Whoever has this file and the database has every secret of the vault. Keep a copy apart from the database's."
 	maxRootBytes = 64 << 10
+	maxRootKeys  = 100 // in one file; about 300 bytes each, sealed
 )
 
 var rootPlace = Place{Kind: "root", Column: "keys"}
@@ -328,13 +332,13 @@ func (r *RootFile) find(id string) cipher.AEAD {
 	return nil
 }
 
-// Rotate puts a new root key in front of the old one. Call rewrap, then Retire.
+// Rotate puts a new root key in front of the old one. Call rewrap, then Keep or Retire.
 // A crash in between leaves both in the file; Rotate then goes on with the new
 // key that it finds there.
 func (r *RootFile) Rotate(_ context.Context, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.refresh(); err != nil || len(r.keys) > 1 {
+	if err := r.refresh(); err != nil || len(r.keys) > 1 && !r.keys[1].Kept {
 		return err
 	}
 	k, err := newRootKey(now)
@@ -342,6 +346,21 @@ func (r *RootFile) Rotate(_ context.Context, now time.Time) error {
 		return err
 	}
 	return r.write(append([]rootKey{k}, r.keys...), r.passphrase, os.Rename)
+}
+
+// Keep ends a rotation: the root keys before the current one open what was backed up in
+// their time. The oldest goes when there would be more than maxRootKeys.
+func (r *RootFile) Keep(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.refresh(); err != nil {
+		return err
+	}
+	keys := slices.Clone(r.keys[:min(len(r.keys), maxRootKeys)])
+	for i := range keys[1:] {
+		keys[1+i].Kept = true
+	}
+	return r.write(keys, r.passphrase, os.Rename)
 }
 
 // Retire forgets all root keys but the current one: only after every data key

@@ -211,6 +211,42 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 	}
 }
 
+// Keys that are kept open what was wrapped in their time, in clear and sealed; the file
+// has a bound, and Retire drops them.
+func TestKeptRootKeysOpenBackups(t *testing.T) {
+	path, r := created(t, "correct horse")
+	var backups []DataKey
+	for range 3 {
+		backups = append(backups, wrap(t, r, "v1"))
+		before := r.CurrentID()
+		if err := errors.Join(r.Rotate(t.Context(), epoch), r.Keep(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if r.CurrentID() == before {
+			t.Fatal("a key that is kept was taken for a rotation under way")
+		}
+	}
+	r = opened(t, path, "correct horse")
+	for _, d := range append(backups, wrap(t, r, "v1")) {
+		unwraps(t, r, d)
+	}
+	for len(r.keys) < maxRootKeys {
+		r.keys = append(r.keys, r.keys[len(r.keys)-1])
+	}
+	if err := errors.Join(r.Rotate(t.Context(), epoch), r.Keep(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if r = opened(t, path, "correct horse"); len(r.keys) != maxRootKeys {
+		t.Errorf("%d root keys", len(r.keys))
+	}
+	if err := r.Retire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened(t, path, "correct horse").Unwrap(t.Context(), backups[2]); !errors.Is(err, ErrRootKey) {
+		t.Errorf("it is kept still: %v", err)
+	}
+}
+
 // Another process rotates while this one has the old key in memory.
 func TestRotationByAnotherProcess(t *testing.T) {
 	for _, passphrase := range []string{"", "correct horse"} {
