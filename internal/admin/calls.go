@@ -42,6 +42,9 @@ const (
 	Backup = "backup" // ToFile -> None
 
 	AuditShow = "audit.head" // None -> AuditHead
+
+	JobList  = "jobs.list"  // None -> []JobView: those that were given up
+	JobRetry = "jobs.retry" // ByID -> None
 )
 
 // None is the empty input or answer.
@@ -222,6 +225,18 @@ type AuditHead struct {
 	Sequence  uint64 `json:"sequence"`
 	Hash      string `json:"hash"`
 	Disturbed string `json:"disturbed,omitempty"`
+}
+
+// JobView is a job that was given up.
+type JobView struct {
+	ID       string    `json:"id"`
+	Kind     string    `json:"kind"`
+	Vault    string    `json:"vault,omitempty"` // its id; "": of the installation
+	Name     string    `json:"name,omitempty"`
+	Ref      string    `json:"ref,omitempty"`
+	Failures int       `json:"failures"`
+	Error    string    `json:"error"`
+	GaveUp   time.Time `json:"gaveUp"`
 }
 
 // ToFile names a file on the server's machine.

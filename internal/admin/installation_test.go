@@ -18,6 +18,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/directory"
+	"coffer/internal/fault"
 	"coffer/internal/management"
 	"coffer/internal/store"
 	"coffer/internal/vault"
@@ -93,6 +94,15 @@ func newInstallation(t *testing.T) *installation {
 		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },
 		AuditHead: func(context.Context, access.Grant) (AuditHead, error) {
 			return AuditHead{Sequence: 7, Hash: "00ff"}, nil
+		},
+		Jobs: func(context.Context, access.Grant) ([]JobView, error) {
+			return []JobView{{ID: "job-1", Kind: "deliver", Error: "away"}}, nil
+		},
+		RetryJob: func(_ context.Context, _ access.Grant, id string) error {
+			if id != "job-1" {
+				return &fault.Error{Kind: fault.NotFound, Msg: "There is no job " + id}
+			}
+			return nil
 		},
 		Now: time.Now, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})

@@ -29,6 +29,9 @@ type Config struct {
 	Backup func(ctx context.Context, g access.Grant, path string) error
 	// AuditHead answers what the database has seen of the audit log.
 	AuditHead func(ctx context.Context, g access.Grant) (AuditHead, error)
+	// Jobs answers the jobs that were given up, and RetryJob has one run again.
+	Jobs     func(ctx context.Context, g access.Grant) ([]JobView, error)
+	RetryJob func(ctx context.Context, g access.Grant, id string) error
 
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -81,6 +84,10 @@ func New(cfg Config) *Service {
 		}),
 		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, g access.Grant, f ToFile) (None, error) {
 			return None{}, cfg.Backup(ctx, g, f.Path)
+		}),
+		JobList: on(s, access.JobList, everything, func(ctx context.Context, g access.Grant, _ None) ([]JobView, error) { return cfg.Jobs(ctx, g) }),
+		JobRetry: on(s, access.JobRetry, everything, func(ctx context.Context, g access.Grant, j ByID) (None, error) {
+			return None{}, cfg.RetryJob(ctx, g, j.ID)
 		}),
 		AuditShow: on(s, access.AuditRead, everything, func(ctx context.Context, g access.Grant, _ None) (AuditHead, error) { return cfg.AuditHead(ctx, g) }),
 	}

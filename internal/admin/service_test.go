@@ -118,6 +118,9 @@ func allSteps(t *testing.T) []step {
 		{RoleUnassign, ByID{"{assignment}"}, fault.NotFound, "There is no role assignment", ""},
 
 		{Rotate, None{}, 0, `{"rootKey":"0123456789abcdef","dataKeys":3}`, ""},
+		{JobList, None{}, 0, `"error":"away"`, ""},
+		{JobRetry, ByID{"job-1"}, 0, "{}", ""},
+		{JobRetry, ByID{"job-2"}, fault.NotFound, "There is no job job-2", ""},
 		{AuditShow, None{}, 0, `"sequence":7`, ""},
 		{Backup, ToFile{filepath.Join(t.TempDir(), "copy.db")}, 0, "{}", ""},
 		{Backup, ToFile{t.TempDir()}, -1, "file exists", ""}, // only the operator can act on it

@@ -160,7 +160,7 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.admin = admin.New(admin.Config{
 		Management: resources, Directory: who.dir, Gate: d.gate, Recorder: d.recorder,
-		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead,
+		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {

@@ -13,6 +13,7 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
+	"coffer/internal/object"
 	"coffer/internal/outbox"
 	"coffer/internal/store"
 )
@@ -82,4 +83,36 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant, forgetOld bool) (ou
 		return out, &fault.Error{Kind: fault.Conflict, Msg: "The root key is being rotated already."}
 	}
 	return out, err
+}
+
+// maxFailedJobs bounds what is listed of the jobs that were given up.
+const maxFailedJobs = 1000
+
+// failedJobs are the jobs that were given up, the longest given up first.
+func (d *Daemon) failedJobs(ctx context.Context, g access.Grant) (out []admin.JobView, err error) {
+	g.MustEverywhere(access.JobList)
+	var list []jobs.Job
+	err = d.db.View(ctx, func(tx *store.Tx) (err error) {
+		list, err = tx.FailedJobs(ctx, maxFailedJobs)
+		return err
+	})
+	out = []admin.JobView{}
+	for _, j := range list {
+		out = append(out, admin.JobView{ID: j.ID, Kind: string(j.Kind), Vault: string(j.Vault), Name: j.Name, Ref: j.Ref,
+			Failures: j.Failures, Error: j.LastError, GaveUp: j.GaveUp})
+	}
+	return out, err
+}
+
+// retryJob has a job that was given up run again, with all its attempts.
+func (d *Daemon) retryJob(ctx context.Context, g access.Grant, id string) error {
+	g.MustEverywhere(access.JobRetry)
+	err := d.db.Update(ctx, func(tx *store.Tx) error { return tx.RerunJob(ctx, id, d.now()) })
+	if errors.Is(err, object.ErrNotFound) {
+		return &fault.Error{Kind: fault.NotFound, Msg: fmt.Sprintf("There is no job '%s' that was given up.", id)}
+	}
+	if err == nil {
+		d.runner.Wake()
+	}
+	return err
 }

@@ -60,6 +60,8 @@ var touches = map[string]fresh.Areas{
 	"FreeLeases":        0,
 	"HastenJobs":        0,
 	"DeleteJobs":        0,
+	"InsertMessage":     0,
+	"DeleteMessage":     0,
 	"InsertDataKey":     0,
 	"RewrapDataKey":     0,
 	"RememberAssertion": 0,
