@@ -56,7 +56,7 @@ func TestRotationsDoNotMeet(t *testing.T) {
 	other := jobs.Once{DB: store.For[jobs.OnceTx]{DB: d.db}, Kind: rotateJob, Now: d.now, Logger: d.log} // a replica
 	err := other.Do(t.Context(), func(ctx context.Context) error {
 		before := d.root.CurrentID()
-		_, err := d.rotate(ctx, grants.Everywhere(access.RootKeyRotate))
+		_, err := d.rotate(ctx, grants.Everywhere(access.RootKeyRotate), false)
 		if !fault.Is(err, fault.Conflict) || d.root.CurrentID() != before {
 			t.Errorf("while another runs: %v", err)
 		}
@@ -65,7 +65,7 @@ func TestRotationsDoNotMeet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.rotate(t.Context(), grants.Everywhere(access.RootKeyRotate)); err != nil {
+	if _, err := d.rotate(t.Context(), grants.Everywhere(access.RootKeyRotate), false); err != nil {
 		t.Errorf("after it: %v", err)
 	}
 	for _, err := range storetest.CheckVault(t.Context(), d.db) {
