@@ -179,10 +179,18 @@ func (s *Sealer) load(ctx context.Context, scope string) (*scopeKeys, error) {
 
 func (s *Sealer) unwrap(ctx context.Context, row DataKey) (Value, error) {
 	raw, err := s.keeper.Unwrap(ctx, row)
+	if errors.Is(err, ErrRootKey) {
+		err = notAtHand(err)
+	}
 	if err != nil {
 		return Value{}, fmt.Errorf("unwrapping data key %s of %s: %w", row.ID, row.Scope, err)
 	}
 	return raw, nil
+}
+
+// notAtHand: until the root key file of the replica that rotated is here too.
+func notAtHand(err error) error {
+	return &fault.Error{Kind: fault.Unavailable, Msg: "The root key is not at hand now.", Err: err}
 }
 
 // maxTries bounds how often something is wrapped again because root or data keys
@@ -257,9 +265,12 @@ func (s *Sealer) isCurrent(ctx context.Context, rows []DataKey) (err error) {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the root key here is older than the database; bring the one of the replica that rotated it: %w", err)
+		err = fmt.Errorf("the root key here is older than the database; bring the one of the replica that rotated it: %w", err)
 	}
-	return nil
+	if errors.Is(err, ErrRootKey) {
+		return notAtHand(err)
+	}
+	return err
 }
 
 // Check opens every data key, and logs which it cannot: the wrong copy of a root key,

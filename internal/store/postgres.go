@@ -3,11 +3,16 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"coffer/internal/fault"
 	"coffer/internal/fresh"
 	"coffer/internal/object"
 )
@@ -97,8 +103,30 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return (&Tx{session: postgresTx{tx}, faults: noFaults}).run(fn)
+	return away((&Tx{session: postgresTx{tx}, faults: noFaults}).run(fn))
 }
+
+// away makes of an error that says that the server is not there, or not the one to write
+// to, one that a caller can act on: it is tried again later. Not for the error of a
+// commit, which may have happened.
+func away(err error) error {
+	var connecting *pgconn.ConnectError
+	var refused *pgconn.PgError
+	var network net.Error
+	switch {
+	case errors.As(err, &connecting), errors.Is(err, driver.ErrBadConn), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "08") || slices.Contains(passingCodes, refused.Code)):
+	case errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded): // which a caller's own clock is, too
+	default:
+		return err
+	}
+	return &fault.Error{Kind: fault.Unavailable, Msg: "The database does not answer now.", Err: err}
+}
+
+// passingCodes are what PostgreSQL says while it stops, starts, or is another's standby:
+// admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections,
+// read_only_sql_transaction.
+var passingCodes = []string{"57P01", "57P02", "57P03", "53300", "25006"}
 
 // update runs fn at the serializable level, again after a conflict.
 func (e *postgresEngine) update(ctx context.Context, fn func(*Tx) error) error {
@@ -149,7 +177,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 		if conflict(t.failed) { // whatever fn made of it
 			return t.failed
 		}
-		return err
+		return away(err)
 	}
 	if err := e.faults(Commit, Before); err != nil {
 		return fmt.Errorf("store: committing: %w", err)
@@ -178,7 +206,7 @@ func (e *postgresEngine) begin(ctx context.Context, opts *sql.TxOptions) (*sql.T
 	}
 	tx, err := e.db.BeginTx(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("store: beginning: %w", err)
+		return nil, away(fmt.Errorf("store: beginning: %w", err))
 	}
 	return tx, nil
 }
