@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -43,8 +44,11 @@ type Attempt struct {
 	target   Target
 	action   Action
 
+	granted  bool         // it was decided about: what was decided stays as it is
+	finished bool         // the outcome is on record
+	firewall *vault.Vault // whose firewall was asked; see address
+
 	// What came of the checks, for the record.
-	finished        bool
 	unauthenticated *audit.Unauthenticated
 	address         *bool
 	permission      *audit.Permission
@@ -90,32 +94,51 @@ func (a *Attempt) ID() string { return a.entry.RequestID() }
 
 // Arrived says what arrived, and from where.
 func (a *Attempt) Arrived(r audit.Request, client netip.Addr, apiVersion string) {
+	a.mustBeOpen()
 	a.request, a.client, a.version = r, client.Unmap().WithZone(""), apiVersion
 }
 
 // In says which vault is meant, and under which URL clients know it.
-func (a *Attempt) In(v *vault.Vault, url string) { a.target.Vault, a.vaultURL = v, url }
+func (a *Attempt) In(v *vault.Vault, url string) {
+	a.mustBeOpen()
+	a.target.Vault, a.vaultURL = v, url
+}
 
 // Unauthenticated says that nobody could be found who calls. failure is the AKV
 // number, "" if there is none; withToken tells whether there was a token at all.
 func (a *Attempt) Unauthenticated(failure string, withToken bool) {
+	a.mustBeOpen()
 	a.caller, a.unauthenticated = Caller{}, &audit.Unauthenticated{Failure: failure, WithToken: withToken}
 }
 
 // Authenticated says who calls.
-func (a *Attempt) Authenticated(c Caller) { a.caller, a.unauthenticated = c, nil }
+func (a *Attempt) Authenticated(c Caller) {
+	a.mustBeOpen()
+	a.caller, a.unauthenticated = c, nil
+	a.firewall = nil // it asks who calls
+}
 
 // On says which action is attempted, on which object of the vault; the zero name
 // is the vault itself, or an object whose name is not known yet.
 func (a *Attempt) On(action Action, name object.Name) {
+	a.mustBeOpen()
 	a.action, a.target.Name = action, name
 	a.object, a.objectVersion = "", ""
 }
 
 // OnResource says which management action is attempted, and on what.
 func (a *Attempt) OnResource(action Action, t Target) {
+	a.mustBeOpen()
 	a.action, a.target = action, t
 	a.object, a.objectVersion = "", ""
+}
+
+// mustBeOpen panics once there is a grant: a record must tell of what was decided, and
+// of nothing else.
+func (a *Attempt) mustBeOpen() {
+	if a.granted {
+		panic(fmt.Sprintf("access: an attempt of %q is changed after its grant", a.action))
+	}
 }
 
 // Caller is who calls; zero until that is known.
@@ -150,13 +173,13 @@ func (a *Attempt) Also(operation string, d audit.Details) {
 	a.also = append(a.also, audit.Also{Operation: operation, Details: d})
 }
 
-// errNoAttempt reports an attempt that no Recorder made, that is over, or that does
-// not say what it is on: a bug, never a caller's fault.
+// errNoAttempt reports an attempt that no Recorder made, that is over, that gave its
+// grant already, or that does not say what it is on: a bug, never a caller's fault.
 var errNoAttempt = errors.New("access: not an attempt that can be decided about")
 
 // decidable reports errNoAttempt.
 func (a *Attempt) decidable() error {
-	if a == nil || a.entry == nil || a.finished {
+	if a == nil || a.entry == nil || a.granted || a.finished {
 		return errNoAttempt
 	}
 	switch rows[a.action].plane {

@@ -59,7 +59,8 @@ func (b *Background) Finish(g Grant, o audit.Outcome) {
 
 // Outcome is that of background work which answers with this status when it
 // succeeds. A NotNeeded error tells that there was nothing to do, and so does
-// object.ErrChanged: somebody else did it, or changed what it was about.
+// object.ErrChanged: somebody else did it, or changed what it was about. After
+// object.ErrOutcomeUnknown nobody knows.
 func Outcome(status int, err error) audit.Outcome {
 	var unneeded NotNeeded
 	switch {
@@ -69,6 +70,8 @@ func Outcome(status int, err error) audit.Outcome {
 		return audit.Outcome{Status: status, NotNeeded: true, Message: string(unneeded)}
 	case errors.Is(err, object.ErrChanged):
 		return audit.Outcome{Status: status, NotNeeded: true, Message: "It was done or changed elsewhere meanwhile."}
+	case errors.Is(err, object.ErrOutcomeUnknown):
+		return audit.Outcome{Status: 500, Unknown: true, ErrorCode: "InternalServerError", Message: err.Error()}
 	}
 	return audit.Outcome{Status: 500, ErrorCode: "InternalServerError", Message: err.Error()}
 }

@@ -86,11 +86,15 @@ func (g Grant) Assignment() Assignment { return g.assignment }
 // only then (contract access-control.md, 4.2).
 func (g Grant) PublicOnly() bool { return g.publicOnly }
 
-// Must panics unless the grant is for one of the actions. Every method of a
-// domain that takes a grant begins with it.
+// Must panics unless the grant is for one of the actions, and its attempt goes on: what
+// is done after the outcome is on record would be on none. Every method of a domain
+// that takes a grant begins with it.
 func (g Grant) Must(a ...Action) {
 	if g.action == 0 || !slices.Contains(a, g.action) {
 		panic(fmt.Sprintf("access: a grant for %q where one of %v is needed", g.action, a))
+	}
+	if g.attempt.finished {
+		panic(fmt.Sprintf("access: a grant for %q after the outcome is on record", g.action))
 	}
 }
 
@@ -112,7 +116,7 @@ func (g *Gate) CheckNetwork(a *Attempt) error {
 	}
 	exempt := g.cfg.Trusted != nil && g.cfg.Trusted(a.caller)
 	refusal := checkNetwork(a.target.Vault, a.caller, a.client, exempt)
-	a.address = new(refusal == nil)
+	a.address, a.firewall = new(refusal == nil), a.target.Vault
 	if refusal != nil {
 		return refusal
 	}
@@ -124,13 +128,13 @@ func (g *Gate) CheckNetwork(a *Attempt) error {
 // *fault.Error: Forbidden with the reason, or Unavailable when the rules or the
 // record cannot be had; any other is a bug.
 //
-// The zero name asks about the vault. A restore, whose name is in the backup,
-// asks so first and again with the name.
+// The zero name asks about the vault. An attempt gets one grant: of two, the record
+// would tell of the last only.
 func (g *Gate) Allow(ctx context.Context, a *Attempt) (Grant, error) {
 	if err := a.decidable(); err != nil {
 		return Grant{}, err
 	}
-	if rows[a.action].plane == dataPlane && (a.address == nil || !*a.address) {
+	if rows[a.action].plane == dataPlane && (a.firewall != a.target.Vault || !*a.address) {
 		if err := g.CheckNetwork(a); err != nil {
 			return Grant{}, err
 		}
@@ -152,6 +156,7 @@ func (g *Gate) Allow(ctx context.Context, a *Attempt) (Grant, error) {
 			return Grant{}, err
 		}
 	}
+	a.granted = true
 	return Grant{
 		attempt: a, caller: a.caller, action: a.action, vault: rules.Vault, name: a.target.Name,
 		resource: a.target.Resource, assignment: a.target.Assignment, publicOnly: d.PublicOnly,

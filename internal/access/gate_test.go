@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -294,7 +295,7 @@ func TestBackgroundWorkIsRecordedAsTheVaults(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
 		result string
-	}{{nil, "Success"}, {errors.New("it broke"), "Failure"}, {NotNeeded("It was recovered."), "NotNeeded"}} {
+	}{{nil, "Success"}, {errors.New("it broke"), "Failure"}, {fmt.Errorf("committing: %w", object.ErrOutcomeUnknown), "Unknown"}, {NotNeeded("It was recovered."), "NotNeeded"}} {
 		ctx, stop := context.WithCancel(t.Context())
 		stop() // the process ends; the record does not
 		g, err := b.Begin(ctx, v.ID, SecretPurgeDue, name("db"), "job-7")
@@ -388,6 +389,65 @@ func TestWhatCannotBeTakenBackIsDecidedByTheRulesOfNow(t *testing.T) {
 		_, _ = NewGate(GateConfig{Rules: asked{source{rules: Rules{Vault: v}}, &current}}).Allow(t.Context(), at)
 		if want := strings.HasSuffix(a.String(), "Purge") || a == VaultDelete; current != want {
 			t.Errorf("%v: %v", a, current)
+		}
+	}
+}
+
+// An attempt has one grant, whose record tells of it alone, and which ends with it.
+func TestAnAttemptHasOneGrant(t *testing.T) {
+	rules := policies(entry(object.Secrets, "all"))
+	gate := NewGate(GateConfig{Rules: source{rules: rules}})
+	at, _ := attempt(t, rules.Vault, SecretGet, name("db"), nil)
+	g, err := gate.Allow(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := gate.Allow(t.Context(), at); err == nil || second.Action() != 0 {
+		t.Errorf("a second grant: %v, %v", second, err)
+	}
+	g.Must(SecretGet)
+	refused := func(what string, f func()) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%s: no panic", what)
+			}
+		}()
+		f()
+	}
+	refused("another object", func() { at.On(SecretGet, name("other")) })
+	refused("another resource", func() { at.OnResource(VaultDelete, Target{Resource: kv1}) })
+	refused("another vault", func() { at.In(rules.Vault, "") })
+	refused("another caller", func() { at.Authenticated(Operator("root", "0")) })
+	refused("no caller", func() { at.Unauthenticated("", false) })
+	refused("another request", func() { at.Arrived(audit.Request{}, netip.Addr{}, "") })
+	if err := at.Finish(audit.Outcome{Status: 200}); err != nil {
+		t.Fatal(err)
+	}
+	refused("use after the record", func() { g.Must(SecretGet) })
+}
+
+// What the firewall of one vault, or for one caller, let pass is nothing to another's.
+func TestTheFirewallIsThatOfTheVault(t *testing.T) {
+	rules := policies(entry(object.Secrets, "all"))
+	open := *rules.Vault
+	rules.Vault.Network = vault.NetworkRules{DefaultDeny: true}
+	gate := NewGate(GateConfig{Rules: source{rules: rules}, Trusted: func(c Caller) bool { return c.ObjectID == "trusted" }})
+	for what, change := range map[string]func(*Attempt){
+		"vault":  func(at *Attempt) { at.OnResource(SecretList, Target{Vault: rules.Vault}) },
+		"caller": func(at *Attempt) { at.Authenticated(annCaller()) },
+	} {
+		at, _ := attempt(t, &open, SecretList, object.Name{}, nil)
+		if what == "caller" {
+			at.In(rules.Vault, "")
+			at.Authenticated(Caller{ObjectID: "trusted"})
+		}
+		if err := gate.CheckNetwork(at); err != nil {
+			t.Fatal(err)
+		}
+		change(at)
+		if _, err := gate.Allow(t.Context(), at); !fault.Is(err, fault.Forbidden) {
+			t.Errorf("another %s: %v", what, err)
 		}
 	}
 }

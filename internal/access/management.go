@@ -1,5 +1,7 @@
 package access
 
+import "strings"
+
 // assignmentWrite is the action whose assignment is in the request, since it
 // need not exist yet.
 const assignmentWrite = "Microsoft.Authorization/roleAssignments/write"
@@ -19,8 +21,12 @@ func byManagement(c Caller, a Action, t Target, r Rules) Decision {
 }
 
 // manages finds the assignment by which the caller may do an action on a
-// resource. The caller has been checked against the installation's tenant.
+// resource. Tokens of other tenants do not come this far; an id of one tenant must not
+// count in another even so.
 func manages(c Caller, action string, t Target, r Rules) (assignmentID string, ok bool) {
+	if r.TenantID == "" || !strings.EqualFold(c.TenantID, r.TenantID) {
+		return "", false
+	}
 	f := &facts{action: action}
 	about := &f.resource
 	if matches(assignmentWrite, action) {

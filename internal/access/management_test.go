@@ -134,3 +134,15 @@ func managementActions() (all []Action) {
 	}
 	return all
 }
+
+// An id of one tenant is nobody in another, even if a door lets it pass.
+func TestCallersOfOtherTenantsManageNothing(t *testing.T) {
+	rules := Rules{TenantID: tenant, Assignments: []Assignment{at(kv1, OwnerID)}}
+	for _, of := range []string{"", "aaaaaaaa-0000-0000-0000-00000000000f", tenant} {
+		c := annCaller()
+		c.TenantID = of
+		if d := Decide(c, VaultDelete, Target{Resource: kv1}, rules); d.Allowed != (of == tenant) {
+			t.Errorf("of tenant %q: %v", of, d.Allowed)
+		}
+	}
+}

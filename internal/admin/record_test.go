@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"maps"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"coffer/internal/access"
 )
 
 // changes are the last record of the log, and those of the same request: what of its
@@ -152,5 +155,23 @@ func TestRecordsTellWhatChanged(t *testing.T) {
 		if bytes.Contains(data, []byte(hidden)) {
 			t.Errorf("the log has %q of a secret", hidden)
 		}
+	}
+}
+
+// A call that panics is on record, and is answered.
+func TestAPanicIsOnRecord(t *testing.T) {
+	w := newInstallation(t)
+	w.service.cfg.Rotate = func(context.Context, access.Grant, bool) (Rotated, error) { panic("private words") }
+	w.service = New(w.service.cfg)
+	_, s := w.serve()
+	if _, err := s.call(Rotate, None{}); err == nil || strings.Contains(err.Error(), "private words") {
+		t.Errorf("answered %v", err)
+	}
+	all := w.records()
+	if n := len(all); n != 1 || all[0].Operation != "VaultRootKeyRotate" || all[0].Result != "Failure" || strings.Contains(all[0].Description, "private words") {
+		t.Errorf("recorded %+v", all)
+	}
+	if !strings.Contains(w.log.String(), "private words") {
+		t.Error("the log does not have it")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"coffer/internal/access"
@@ -14,6 +15,7 @@ import (
 	"coffer/internal/directory"
 	"coffer/internal/fault"
 	"coffer/internal/management"
+	"coffer/internal/object"
 )
 
 // Config is what a Service is made of; every field is required.
@@ -131,11 +133,22 @@ func (s *Service) Call(ctx context.Context, operator access.Caller, name string,
 	attempt := s.cfg.Recorder.Begin(s.cfg.Now())
 	attempt.Authenticated(operator)
 	attempt.OnResource(c.action, access.Target{Resource: access.Everywhere}) // until the input says more
-	out, err := c.run(ctx, attempt, in)
+	out, err := s.run(ctx, c, attempt, in)
 	if recordErr := attempt.Finish(outcome(err)); recordErr != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "The outcome cannot be recorded; it may have taken effect.", Err: recordErr}
 	}
 	return out, err
+}
+
+// run is the call whose panic is an error: the attempt has its record all the same.
+func (s *Service) run(ctx context.Context, c call, a *access.Attempt, in json.RawMessage) (out any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			out, err = nil, errors.New("an internal error; the server's log has it")
+			s.cfg.Logger.ErrorContext(ctx, "a call of the command line panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	return c.run(ctx, a, in)
 }
 
 func outcome(err error) audit.Outcome {
@@ -145,5 +158,5 @@ func outcome(err error) audit.Outcome {
 	if _, told := errors.AsType[*fault.Error](err); told {
 		return audit.Outcome{Status: http.StatusBadRequest, Message: err.Error()}
 	}
-	return audit.Outcome{Status: http.StatusInternalServerError, Message: err.Error()}
+	return audit.Outcome{Status: http.StatusInternalServerError, Message: err.Error(), Unknown: errors.Is(err, object.ErrOutcomeUnknown)}
 }

@@ -188,6 +188,10 @@ type Head struct {
 var (
 	ErrNotFound = errors.New("object: not found")
 	ErrExists   = errors.New("object: already exists")
+	// ErrOutcomeUnknown reports a commit whose answer was lost: what it was to make
+	// durable is there, or is not.
+	ErrOutcomeUnknown = errors.New("object: it is not known whether it took effect")
+
 	// ErrChanged reports a compare-and-swap that lost: the row is no longer in
 	// the state that the writer saw.
 	ErrChanged = errors.New("object: changed meanwhile")

@@ -39,8 +39,11 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err := c.attempt.Finish(outcome(a)); err != nil {
 			// Something may have been done, but no record, no success.
 			a.Release()
+			done := a.Failure == nil
 			a = c.refuse(rest.Unavailable("The outcome cannot be recorded now.", err))
-			_ = c.attempt.Finish(outcome(a)) // a second chance for the record; the first error is logged
+			o := outcome(a)
+			o.Unknown = o.Unknown || done // whoever reads the record must not believe that it was not
+			_ = c.attempt.Finish(o)       // a second chance for the record; the first error is logged
 		}
 	}
 	c.write(a)
@@ -79,6 +82,7 @@ func outcome(a *rest.Answer) audit.Outcome {
 	o := audit.Outcome{Status: a.Status()}
 	if f := a.Failure; f != nil {
 		o.ErrorCode, o.InnerErrorCode, o.Message = f.Code, f.Inner, f.Message
+		o.Unknown = errors.Is(f.Internal, object.ErrOutcomeUnknown)
 	}
 	return o
 }

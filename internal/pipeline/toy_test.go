@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -327,6 +328,48 @@ func TestAnEndpointCannotAnswerBeforeItIsOnRecord(t *testing.T) {
 			t.Errorf("%d records before the answer", n)
 		}
 	}}, r)
+}
+
+// What was done must not be on record as a failure: neither when the answer of its
+// commit is lost, nor when the record cannot be written at first.
+func TestWhatNobodyKnowsIsOnRecordAsUnknown(t *testing.T) {
+	for name, lost := range map[string]error{"commit": fmt.Errorf("committing: %w", object.ErrOutcomeUnknown), "record": nil} {
+		d := newDoor(t)
+		broken := false
+		log, err := audit.Open(audit.Config{Path: d.auditPath + name, OpenFile: func(path string) (audit.File, error) {
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+			return fragile{f, &broken}, err
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		d.auditPath += name
+		d.Recorder = access.NewRecorder(log)
+		d.Routes = []pipeline.Route{pipeline.NewRoute("/toy/{name}", pipeline.Method{Verb: "DELETE", Do: pipeline.Bare(access.SecretDelete,
+			func(context.Context, access.Grant) (string, error) { broken = lost == nil; return "", lost }, show)})}
+		d.mount(t)
+		if got := d.do("DELETE", "/toy/robot", "", "ann").Code; got < 500 {
+			t.Errorf("%s: %d", name, got)
+		}
+		if all := d.records(t); len(all) != 1 || all[0].ResultType != "Unknown" {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+}
+
+// fragile is a file of which one write fails.
+type fragile struct {
+	*os.File
+	broken *bool
+}
+
+func (f fragile) Write(b []byte) (int, error) {
+	if *f.broken {
+		*f.broken = false
+		return 0, errors.New("no space left on device")
+	}
+	return f.File.Write(b)
 }
 
 // watched looks when the answer begins.

@@ -182,13 +182,19 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 	if err := e.faults(Commit, Before); err != nil {
 		return fmt.Errorf("store: committing: %w", err)
 	}
+	if err := ctx.Err(); err != nil { // nothing is committed yet
+		return err
+	}
 	err = tx.Commit()
 	e.commits.Grow(t.touched) // also when it is not known whether it happened
-	if err != nil {
+	if _, told := errors.AsType[*pgconn.PgError](err); told {
 		return fmt.Errorf("store: committing: %w", err)
 	}
-	if err := e.faults(Commit, After); err != nil {
-		return fmt.Errorf("store: committing: %w", err)
+	if err == nil {
+		err = e.faults(Commit, After)
+	}
+	if err != nil {
+		return unanswered(err)
 	}
 	return nil
 }

@@ -127,6 +127,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // process commits.
 func (db *DB) Commits() *fresh.Commits { return db.engine.counts() }
 
+// unanswered is the error of a commit whose answer did not come.
+func unanswered(err error) error {
+	return fmt.Errorf("store: committing: %w: %w", object.ErrOutcomeUnknown, err)
+}
+
 // View runs fn in a read-only transaction: all that fn reads is one state of
 // the database, which holds every Update that has returned. fn must not keep tx.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
@@ -135,7 +140,8 @@ func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
 
 // Update runs fn in a transaction that sees no other and is all or nothing. It
 // returns after the commit is durable. An error of fn rolls back what fn wrote
-// and is returned; an error of the commit leaves it open whether it happened.
+// and is returned; an error of the commit is object.ErrOutcomeUnknown when it leaves
+// open whether it happened.
 // fn may run again after a conflict, must not keep tx, and must not call Update.
 func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	return db.engine.update(ctx, fn)

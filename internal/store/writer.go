@@ -186,10 +186,10 @@ func (w *writer) commit() error {
 	w.commits.Grow(w.touched) // also when it is not known whether it happened
 	if err != nil {
 		w.rollback()
-		return fmt.Errorf("store: committing: %w", err)
+		return unanswered(err) // the log may hold it, and be replayed
 	}
 	if err := w.faults(Commit, After); err != nil {
-		return fmt.Errorf("store: committing: %w", err)
+		return unanswered(err)
 	}
 	return nil
 }

@@ -112,9 +112,12 @@ func failures(s *suite) {
 				if !errors.Is(err, ErrInjected) {
 					s.Errorf("%s, %v write %d: got error %v", scenario.name, when, nth, err)
 				}
-				want := before
-				if nth == count.Passed() && when == store.After { // the commit happened
+				want, lost := before, nth == count.Passed() && when == store.After
+				if lost { // the commit happened
 					want = done
+				}
+				if errors.Is(err, object.ErrOutcomeUnknown) != lost {
+					s.Errorf("%s, %v write %d of %d: got error %v", scenario.name, when, nth, count.Passed(), err)
 				}
 				if !equal(after, want) {
 					s.Errorf("%s, %v write %d of %d: left neither all nor nothing", scenario.name, when, nth, count.Passed())
