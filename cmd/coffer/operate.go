@@ -12,7 +12,6 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/admin"
-	"coffer/internal/config"
 )
 
 // operatorFlags are those of the commands that change or show the set-up.
@@ -84,15 +83,6 @@ func (c *vaultCreateCmd) Run(ctx context.Context, s streams) error {
 	})
 }
 
-// vaultURL is where clients find a vault of a server that listens at this address.
-func vaultURL(settings *config.Config, vault, listen string) string {
-	host := "https://" + strings.ToLower(vault) + "." + settings.Suffix
-	if _, port, err := net.SplitHostPort(listen); err == nil && port != "443" {
-		host += ":" + port
-	}
-	return host
-}
-
 // tellHowToUse says where clients find a new vault, and that nobody may use it yet.
 func (c *vaultCreateCmd) tellHowToUse(s streams, v admin.VaultView) {
 	settings, err := c.load()
@@ -100,7 +90,7 @@ func (c *vaultCreateCmd) tellHowToUse(s streams, v admin.VaultView) {
 		return // it was just used
 	}
 	host := strings.ToLower(v.Name) + "." + settings.Suffix
-	fmt.Fprintf(s.out, "\nClients reach it at %s. Nobody may use it yet; to let an identity in:\n", vaultURL(settings, v.Name, settings.Listen))
+	fmt.Fprintf(s.out, "\nClients reach it at %s. Nobody may use it yet; to let an identity in:\n", settings.VaultURL(v.Name, settings.Listen))
 	if v.Model == "rbac" {
 		fmt.Fprintf(s.out, "  coffer access assign 'Key Vault Administrator' IDENTITY --vault %s\n", v.Name)
 	} else {

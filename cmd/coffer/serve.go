@@ -52,7 +52,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	reopenOnHangup(ctx, d, log)
-	log.Info("serving", "address", d.Address().String(), "vaults", vaultURL(settings, "{vault}", d.Address().String()), "version", version())
+	log.Info("serving", "address", d.Address().String(), "vaults", settings.VaultURL("{vault}", d.Address().String()), "version", version())
 	return errors.Join(d.Serve(ctx), d.Close())
 }
 
@@ -128,7 +128,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	}
 	fmt.Fprintf(s.out, "\nStart it with: coffer serve --config %s\nClients sign in at %s", path, settings.URL)
 	if c.Vault != "" {
-		fmt.Fprintf(s.out, " and reach the vault at %s", vaultURL(settings, c.Vault, c.Listen))
+		fmt.Fprintf(s.out, " and reach the vault at %s", settings.VaultURL(c.Vault, c.Listen))
 	}
 	fmt.Fprintln(s.out, ".")
 	return nil

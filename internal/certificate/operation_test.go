@@ -415,3 +415,14 @@ func TestSelfDelayGivesTimeToCancel(t *testing.T) {
 		t.Error("the job is not due")
 	}
 }
+
+// TestWithoutARecordThereAreNoRules: the end of an operation would be on no record.
+func TestWithoutARecordThereAreNoRules(t *testing.T) {
+	newInstallation(t, func(c *certificate.Config) {
+		without := *c
+		without.Record = nil
+		if _, err := certificate.NewService(without); err == nil {
+			t.Error("a service without Record")
+		}
+	})
+}

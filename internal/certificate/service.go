@@ -61,7 +61,7 @@ type Config struct {
 
 	// Record puts on record that background work is about to end an operation. What
 	// it returns is called with the operation as it ended, or with why it did not.
-	// Its error keeps the operation from ending: it is tried again. nil: no record.
+	// Its error keeps the operation from ending: it is tried again.
 	Record func(op *issuance.Operation, jobID string) (done func(ended *issuance.Operation, err error), err error)
 }
 
@@ -75,8 +75,8 @@ type Service struct {
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
-	if cfg.DB == nil || cfg.Sealer == nil || cfg.Keys == nil || cfg.Now == nil || cfg.Logger == nil {
-		return nil, errors.New("certificate: DB, Sealer, Keys, Now and Logger are required")
+	if cfg.DB == nil || cfg.Sealer == nil || cfg.Keys == nil || cfg.Now == nil || cfg.Logger == nil || cfg.Record == nil {
+		return nil, errors.New("certificate: DB, Sealer, Keys, Now, Logger and Record are required")
 	}
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -124,6 +126,20 @@ func (c *Config) Save(path string) error {
 func (c *Config) At(path string) (err error) {
 	c.dir, err = filepath.Abs(filepath.Dir(path))
 	return err
+}
+
+// VaultURL is where clients reach a vault: at the port of the login door, which they
+// reach through the same listener, or at that of the listener's address.
+func (c *Config) VaultURL(vault, address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	if u, err := url.Parse(c.URL); err == nil && u.Host != "" {
+		port = u.Port()
+	}
+	base := "https://" + strings.ToLower(vault) + "." + c.Suffix
+	if port == "" || port == "443" {
+		return base
+	}
+	return base + ":" + port
 }
 
 // DataDir is the folder of the state.

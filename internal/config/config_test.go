@@ -240,6 +240,20 @@ func TestPathsBeginAtTheFile(t *testing.T) {
 	}
 }
 
+func TestAVaultIsReachedAtThePortOfTheLoginDoor(t *testing.T) {
+	for _, c := range []struct{ url, address, want string }{
+		{"", "127.0.0.1:8443", "https://main.vault.example.net:8443"},
+		{"", "[::]:443", "https://main.vault.example.net"},
+		{"https://login.vault.example.net:9443", ":8443", "https://main.vault.example.net:9443"},
+		{"https://login.vault.example.net", ":8443", "https://main.vault.example.net"}, // behind a load balancer
+	} {
+		settings := Config{URL: c.url, Suffix: "vault.example.net"}
+		if got := settings.VaultURL("Main", c.address); got != c.want {
+			t.Errorf("%q, listening at %s: %s, not %s", c.url, c.address, got, c.want)
+		}
+	}
+}
+
 func TestSecretsComeFromPrivateFilesOrTheEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, content string, mode fs.FileMode) string {

@@ -145,7 +145,8 @@ func (d *Daemon) assemble(address string) error {
 	d.recorder = access.NewRecorder(d.audit)
 	d.gate = access.NewGate(access.GateConfig{Rules: assignments, TenantID: d.settings.Tenant, Trusted: func(c access.Caller) bool { return d.settings.Trusts(c.ObjectID) }})
 	d.background = access.NewBackground(access.BackgroundConfig{
-		Gate: d.gate, Recorder: d.recorder, Vault: d.vaultByID, URL: d.vaultURL, Now: d.now, Logger: d.log,
+		Gate: d.gate, Recorder: d.recorder, Vault: d.vaultByID, Now: d.now, Logger: d.log,
+		URL: func(v *vault.Vault) string { return d.settings.VaultURL(v.Key(), address) },
 	})
 	if err := d.domain(); err != nil {
 		return err

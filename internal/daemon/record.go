@@ -22,11 +22,6 @@ func (d *Daemon) vaultByID(ctx context.Context, id object.VaultID) (v *vault.Vau
 	return v, err
 }
 
-// vaultURL is where clients reach a vault.
-func (d *Daemon) vaultURL(v *vault.Vault) string {
-	return "https://" + v.Key() + "." + d.settings.Suffix
-}
-
 // recordEnrollment is the record of the end of a pending operation, its intent
 // durable before the end.
 func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) (func(*issuance.Operation, error), error) {

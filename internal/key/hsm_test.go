@@ -590,7 +590,8 @@ func TestAnHSMThatIsAway(t *testing.T) {
 	w.refused(err, fault.Unavailable, "", "The HSM does not have this key.")
 
 	// And a vault that was started without the HSM that its keys are in.
-	w.service, err = key.NewService(key.Config{DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
+	w.service, err = key.NewService(key.Config{DB: store.For[key.Tx]{DB: w.db}, Sealer: w, Maker: w, Now: w.now, Logger: slog.New(slog.DiscardHandler),
+		Record: func(object.Head, string) (func(*key.Bundle, error), error) { panic("nothing is rotated") }})
 	w.must(err)
 	_, err = w.use("rsa", key.Sign, "RS256", digest, nil)
 	w.refused(err, fault.Unavailable, "", "runs without one")

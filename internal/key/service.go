@@ -56,7 +56,7 @@ type Config struct {
 
 	// Record puts on record that a key is about to be rotated because it is due.
 	// What it returns is called with the new version, or with why there is none.
-	// Its error keeps the key from rotating: it is tried again. nil: no record.
+	// Its error keeps the key from rotating: it is tried again.
 	Record func(h object.Head, jobID string) (done func(rotated *Bundle, err error), err error)
 }
 
@@ -75,17 +75,14 @@ const maxRecent = 1024
 
 // NewService checks the configuration; it starts nothing.
 func NewService(cfg Config) (*Service, error) {
-	if cfg.DB == nil || cfg.Sealer == nil || cfg.Maker == nil || cfg.Now == nil || cfg.Logger == nil {
-		return nil, errors.New("key: DB, Sealer, Maker, Now and Logger are required")
+	if cfg.DB == nil || cfg.Sealer == nil || cfg.Maker == nil || cfg.Now == nil || cfg.Logger == nil || cfg.Record == nil {
+		return nil, errors.New("key: DB, Sealer, Maker, Now, Logger and Record are required")
 	}
 	if cfg.KeepOpen < 0 {
 		return nil, errors.New("key: KeepOpen is negative")
 	}
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
-	}
-	if cfg.Record == nil {
-		cfg.Record = func(object.Head, string) (func(*Bundle, error), error) { return func(*Bundle, error) {}, nil }
 	}
 	custody := Custody{
 		Sealer: cfg.Sealer, Maker: cfg.Maker, Device: cfg.Device, Now: cfg.Now, Wake: cfg.Wake, Logger: cfg.Logger,

@@ -68,7 +68,8 @@ func newFixture(t *testing.T) fixture {
 		t.Fatal(err)
 	}
 	service, err := key.NewService(key.Config{DB: store.For[key.Tx]{DB: db}, Sealer: unused{}, Maker: unused{},
-		Now: func() time.Time { return epoch }, Logger: slog.New(slog.DiscardHandler)})
+		Now: func() time.Time { return epoch }, Logger: slog.New(slog.DiscardHandler),
+		Record: func(object.Head, string) (func(*key.Bundle, error), error) { panic("nothing is rotated") }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,5 +145,14 @@ func TestManagedKeysRefuseChanges(t *testing.T) {
 	}
 	if _, err := r.Get(t.Context(), r.grant(access.KeyGet, "web"), ""); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWithoutARecordThereAreNoRules: a rotation that is due would be on no record.
+func TestWithoutARecordThereAreNoRules(t *testing.T) {
+	_, err := key.NewService(key.Config{DB: store.For[key.Tx]{DB: &store.DB{}}, Sealer: unused{}, Maker: unused{},
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		t.Error("a service without Record")
 	}
 }

@@ -151,13 +151,17 @@ func newInstallationWith(t testing.TB, keys certificate.Keys) *installation {
 	w.rules = certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.hsm,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
+		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
+			return func(*issuance.Operation, error) {}, nil
+		},
 	}
 	if w.certificates, err = certificate.NewService(w.rules); err != nil {
 		t.Fatal(err)
 	}
 	w.keys, err = key.NewService(key.Config{
 		DB: store.For[key.Tx]{DB: w.db}, Sealer: sealer, Maker: keys, Now: clock, Logger: w.logger, KeepOpen: time.Minute, Device: w.hsm,
-		Fresh: fresh.Source{Commits: w.db.Commits()},
+		Fresh:  fresh.Source{Commits: w.db.Commits()},
+		Record: func(object.Head, string) (func(*key.Bundle, error), error) { return func(*key.Bundle, error) {}, nil },
 	})
 	if err != nil {
 		t.Fatal(err)
