@@ -164,35 +164,38 @@ const purgeBatch = 50
 // PurgeDue removes what has been deleted for as long as its vault keeps deleted
 // objects, in all vaults. Purge protection does not hold it back: the retention is
 // over. record puts each name on record before it goes, and what it returns is told
-// what came of it, access.NotNeeded when there was nothing to do; its error keeps the
-// name for the next time.
+// what came of it, access.NotNeeded when there was nothing to do; its error keeps all
+// names for the next time. A name that cannot be purged does not hold up the others,
+// up to purgeBatch of them; the error joins why each was not.
 func (s Names[T, B]) PurgeDue(ctx context.Context, record func(object.Head) (done func(error), err error)) error {
 	now := s.Now()
+	var failed []error
 	for ctx.Err() == nil {
 		var due []object.Head
+		limit := purgeBatch + len(failed) // those that failed are still the longest due
 		err := s.DB.View(ctx, func(tx T) (err error) {
-			due, err = s.Rows(tx).Due(ctx, now, purgeBatch)
+			due, err = s.Rows(tx).Due(ctx, now, limit)
 			return err
 		})
 		if err != nil {
-			return err
+			return errors.Join(append(failed, err)...)
 		}
-		for _, h := range due {
+		for _, h := range due[min(len(failed), len(due)):] {
 			done, err := record(h)
 			if err != nil {
-				return fmt.Errorf("recording the purge of %s: %w", h.Name, err)
+				return errors.Join(append(failed, fmt.Errorf("recording the purge of %s: %w", h.Name, err))...)
 			}
 			err = s.purgeIfDue(ctx, h, now)
 			done(err)
 			if err != nil && !errors.As(err, new(access.NotNeeded)) {
-				return err
+				failed = append(failed, fmt.Errorf("purging %s: %w", h.Name, err))
 			}
 		}
-		if len(due) < purgeBatch {
-			return nil
+		if len(due) < limit || len(failed) >= purgeBatch {
+			return errors.Join(failed...)
 		}
 	}
-	return ctx.Err()
+	return errors.Join(append(failed, ctx.Err())...)
 }
 
 // purgeIfDue looks again: access.NotNeeded tells that the name was recovered, or
