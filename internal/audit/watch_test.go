@@ -136,7 +136,7 @@ func TestLostIntentsAreWrittenAnew(t *testing.T) {
 				t.Errorf("%s: the last own line is %q", what, op)
 			}
 			late := intended(t, l)
-			l = openLog(t, Config{Path: path, Sync: true}) // after a crash
+			openLog(t, Config{Path: path, Sync: true}) // after a crash
 			for _, e := range []*Entry{open, late} {
 				if e == nil {
 					continue

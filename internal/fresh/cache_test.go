@@ -54,7 +54,7 @@ func TestSharedAValueServesForAnAgeOnly(t *testing.T) {
 		if r.get("a") {
 			t.Error("read again before its time")
 		}
-		time.Sleep(1) // the age counts from before the read
+		time.Sleep(time.Nanosecond) // the age counts from before the read
 		if !r.get("a") {
 			t.Error("older than allowed")
 		}
@@ -79,8 +79,11 @@ func TestNothingIsKept(t *testing.T) {
 	for name, s := range map[string]fresh.Source{
 		"zero": {}, "shared without an age": {Commits: fresh.NewCommits(false)}, "of no database": {MaxAge: time.Hour},
 	} {
-		if r := newReads(s); !r.get("a") || !r.get("a") {
-			t.Errorf("%s: something was kept", name)
+		r := newReads(s)
+		for range 2 {
+			if !r.get("a") {
+				t.Errorf("%s: something was kept", name)
+			}
 		}
 	}
 	r := newReads(fresh.Source{Commits: fresh.NewCommits(true)})
