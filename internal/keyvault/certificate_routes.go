@@ -39,7 +39,7 @@ func (s *Server) certificateRoutes() []pipeline.Route {
 		pipeline.NewRoute("/certificates/{name}/versions",
 			on(http.MethodGet, s.listCertificateVersions())).Closed(),
 		pipeline.NewRoute("/certificates/{name}/create",
-			on(http.MethodPost, pipeline.WithBody(access.CertificateCreate, parseCreate, rules.Create, renderCreated))),
+			on(http.MethodPost, pipeline.WithBody(access.CertificateCreate, parseCreate, rules.Create, renderCreated).MakesKey())),
 		pipeline.NewRoute("/certificates/{name}/import",
 			on(http.MethodPost, pipeline.WithBody(access.CertificateImport, parseImport, rules.Import, renderBundle).Heavy())),
 		pipeline.NewRoute("/certificates/{name}/backup",

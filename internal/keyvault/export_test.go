@@ -4,6 +4,7 @@ package keyvault
 type Route struct {
 	Verb, Pattern string
 	Body, Heavy   bool
+	MakesKey      bool
 }
 
 // Routes are all routes of the server.
@@ -11,7 +12,7 @@ func (s *Server) Routes() []Route {
 	var all []Route
 	for _, r := range s.routes() {
 		for _, m := range r.Methods() {
-			all = append(all, Route{m.Verb, r.Pattern(), m.Do.ReadsBody(), m.Do.IsHeavy()})
+			all = append(all, Route{m.Verb, r.Pattern(), m.Do.ReadsBody(), m.Do.IsHeavy(), m.Do.IsKeyMaker()})
 		}
 	}
 	return all

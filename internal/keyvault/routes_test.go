@@ -98,14 +98,22 @@ func TestEveryRouteAsksTheGate(t *testing.T) {
 	}
 }
 
-// TestWhatIsCostlyToReadTakesItsTurn: PFX, PEM, PKCS #7 and backups.
+// TestWhatIsCostlyToReadTakesItsTurn: PFX, PEM, PKCS #7 and backups; and what makes
+// keys takes its share.
 func TestWhatIsCostlyToReadTakesItsTurn(t *testing.T) {
 	w := newInstallation(t)
-	var heavy []string
+	var heavy, makers []string
 	for _, route := range w.handler.Routes() {
 		if route.Heavy {
 			heavy = append(heavy, route.Pattern)
 		}
+		if route.MakesKey {
+			makers = append(makers, route.Pattern)
+		}
+	}
+	slices.Sort(makers)
+	if want := []string{"/certificates/{name}/create", "/keys/{name}/create", "/keys/{name}/rotate"}; !slices.Equal(makers, want) {
+		t.Errorf("keys are made by %v, want %v", makers, want)
 	}
 	slices.Sort(heavy)
 	want := []string{"/certificates/restore", "/certificates/{name}/import", "/certificates/{name}/pending/merge", "/keys/restore", "/secrets/restore"}

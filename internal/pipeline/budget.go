@@ -16,6 +16,7 @@ import (
 type Budget struct {
 	bodies          *budget.Pool[holder]       // bytes
 	slots           *budget.Pool[holder]       // of reading what takes much of a processor
+	keys            *budget.Pool[holder]       // that are being generated, or wait to be
 	unauthenticated *budget.Pool[netip.Prefix] // bytes of bodies that tell who calls
 }
 
@@ -37,6 +38,11 @@ const (
 	slotsOfOne    = 16
 	slotsEachCore = 16
 	slotWait      = 5 * time.Second
+
+	// A key in software takes up to seconds of a worker. The generator's own queue is
+	// as long as all of these, so that it is the callers' shares that bound it.
+	allKeys   = 256
+	keysOfOne = 128
 )
 
 // NewBudget makes a budget of the default size.
@@ -44,6 +50,7 @@ func NewBudget() *Budget {
 	all := max(2*slotsOfOne, slotsEachCore*runtime.GOMAXPROCS(0))
 	return &Budget{
 		budget.NewPool[holder](allBodies, bodiesOfOne), budget.NewPool[holder](int64(all), slotsOfOne),
+		budget.NewPool[holder](allKeys, keysOfOne),
 		budget.NewPool[netip.Prefix](allUnknown, unknownOfOne),
 	}
 }
@@ -61,7 +68,7 @@ func (b *Budget) Unauthenticated(remote string, n int64) (give func(), err error
 
 // holdings are what a request has of the budget, until it is answered.
 type holdings struct {
-	bytes, slots int64
+	bytes, slots, keys int64
 }
 
 func (c *call) holder() holder {
@@ -108,6 +115,19 @@ func (c *call) takeSlot() error {
 	return nil
 }
 
+// takeKey takes the place of a key to be generated, if the endpoint makes one: one
+// caller's keys must not take every place.
+func (c *call) takeKey() error {
+	if !c.admitted.endpoint.makesKey {
+		return nil
+	}
+	if err := c.p.cfg.Budget.keys.Take(c.holder(), 1); err != nil {
+		return overBudget(err, "keys")
+	}
+	c.holds.keys++
+	return nil
+}
+
 // giveBack returns what the request holds of the budget.
 func (c *call) giveBack() {
 	if c.holds == (holdings{}) {
@@ -116,6 +136,7 @@ func (c *call) giveBack() {
 	b, h := c.p.cfg.Budget, c.holder()
 	b.bodies.Give(h, c.holds.bytes)
 	b.slots.Give(h, c.holds.slots)
+	b.keys.Give(h, c.holds.keys)
 	c.holds = holdings{}
 }
 

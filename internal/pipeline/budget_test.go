@@ -158,3 +158,36 @@ func TestCostlyRequestsWaitForASlot(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// One caller's keys do not take every place; what is answered gives its place back.
+func TestKeysInTheMakingHaveAShare(t *testing.T) {
+	d := newDoor(t)
+	d.Budget = pipeline.NewBudgetOf(1<<20, 1<<20, 2, 1)
+	running, finish := make(chan struct{}), make(chan struct{})
+	d.Routes = []pipeline.Route{pipeline.NewRoute("/toy/{name}", pipeline.Method{Verb: "POST", Do: pipeline.WithBody(access.SecretSet, parseToy,
+		func(_ context.Context, _ access.Grant, color string) (string, error) {
+			if color == "slow" {
+				running <- struct{}{}
+				<-finish
+			}
+			return color, nil
+		}, show).MakesKey()})}
+	d.mount(t)
+	done := make(chan int)
+	go func() { done <- d.do("POST", "/toy/ball", `{"color":"slow"}`, "ann").Code }()
+	<-running
+	rec := d.do("POST", "/toy/ball", `{"color":"red"}`, "ann")
+	if rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" {
+		t.Errorf("a second key of one caller: %d %v", rec.Code, rec.Header())
+	}
+	if rec := d.do("POST", "/toy/ball", `{"color":"red"}`, "ben"); rec.Code != http.StatusOK {
+		t.Errorf("another's: %d", rec.Code)
+	}
+	finish <- struct{}{}
+	if code := <-done; code != http.StatusOK {
+		t.Errorf("the first: %d", code)
+	}
+	if rec := d.do("POST", "/toy/ball", `{"color":"red"}`, "ann"); rec.Code != http.StatusOK {
+		t.Errorf("afterwards: %d", rec.Code)
+	}
+}

@@ -12,11 +12,12 @@ import (
 // Endpoint is one operation of a door. Only the functions of this package make one,
 // so that all go the same way.
 type Endpoint struct {
-	action  access.Action
-	body    bool // a JSON body is read
-	heavy   bool
-	maxBody int64 // bytes; 0: that of the door
-	run     func(*call, access.Target) (rest.Reply, error)
+	action   access.Action
+	body     bool // a JSON body is read
+	heavy    bool
+	makesKey bool
+	maxBody  int64 // bytes; 0: that of the door
+	run      func(*call, access.Target) (rest.Reply, error)
 }
 
 // Route is one path of a door.
@@ -112,6 +113,9 @@ func NamedInBody[P interface{ Name() object.Name }, R any](a access.Action, pars
 }
 
 func apply[P, R any](c *call, params P, rule Rule[P, R], render func(Request, R) rest.Reply) (rest.Reply, error) {
+	if err := c.takeKey(); err != nil {
+		return rest.Reply{}, err
+	}
 	result, err := rule(c.r.Context(), c.admitted.grant, params)
 	if err != nil {
 		return rest.Reply{}, err
@@ -134,6 +138,15 @@ func (e Endpoint) MaxBody(limit int64) Endpoint {
 
 // ReadsBody tells whether the operation has a body.
 func (e Endpoint) ReadsBody() bool { return e.body }
+
+// MakesKey is the endpoint whose rule may generate a key pair.
+func (e Endpoint) MakesKey() Endpoint {
+	e.makesKey = true
+	return e
+}
+
+// IsKeyMaker tells whether the rule may generate a key pair.
+func (e Endpoint) IsKeyMaker() bool { return e.makesKey }
 
 // IsHeavy tells whether the operation needs a slot.
 func (e Endpoint) IsHeavy() bool { return e.heavy }

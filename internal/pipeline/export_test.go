@@ -7,7 +7,7 @@ import (
 )
 
 // NewBudgetOf makes a budget of any size. Bodies of unauthenticated requests have one
-// as large as all others.
+// as large as all others; keys are as many as slots.
 func NewBudgetOf(bodies, bodiesOfOne, slots, slotsOfOne int64) *Budget {
-	return &Budget{budget.NewPool[holder](bodies, bodiesOfOne), budget.NewPool[holder](slots, slotsOfOne), budget.NewPool[netip.Prefix](bodies, bodiesOfOne)}
+	return &Budget{budget.NewPool[holder](bodies, bodiesOfOne), budget.NewPool[holder](slots, slotsOfOne), budget.NewPool[holder](slots, slotsOfOne), budget.NewPool[netip.Prefix](bodies, bodiesOfOne)}
 }
