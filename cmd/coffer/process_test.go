@@ -95,8 +95,12 @@ func (f *folder) coffer(args ...string) string {
 	if err != nil {
 		f.t.Fatalf("coffer %s: %v: %s", strings.Join(args, " "), err, &stderr)
 	}
-	if args[0] == "init" && stderr.Len() > 0 {
-		f.t.Errorf("a first start warns of something: %s", &stderr)
+	if args[0] == "init" {
+		for line := range strings.Lines(stderr.String()) { // of an HSM it tells that it is in use
+			if !strings.Contains(line, `"level":"INFO"`) {
+				f.t.Errorf("a first start warns of something: %s", line)
+			}
+		}
 	}
 	return string(out)
 }
