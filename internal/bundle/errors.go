@@ -57,7 +57,7 @@ func detail(err error) string {
 	case format.Unsupported:
 		return sentence(format.What) + " Export it again with AES."
 	}
-	return "It is not PKCS#12: " + format.What + "."
+	return "It is not PKCS#12: " + strings.TrimPrefix(format.What, "ber: ") + "."
 }
 
 // sentence makes one of a phrase.

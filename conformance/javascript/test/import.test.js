@@ -130,7 +130,7 @@ test("a policy sent along is merged with what the material says", async () => {
   const wrong = certificates.importCertificate(newName("wrong"), toPfx(selfSigned()), {
     certificatePolicy: { keyProperties: { keyType: "RSA" } },
   });
-  assert.equal(await rejects(wrong, 400, "BadParameter"), "Property policy has invalid value\r\n");
+  assert.equal(await rejects(wrong, 400, "BadParameter"), "Property policy has invalid value\r\npolicy.key_props.kty contradicts the certificate.\r\n");
 });
 
 test("an import on an existing name is its next version", async () => {
@@ -155,9 +155,9 @@ test("an import waits for an operation in progress", async () => {
 for (const [what, bytes, options, message] of [
   ["an expired certificate", () => toPfx(expired()), {}, "X509 Certificate is already expired"],
   ["a PFX under another password", () => toPfx(selfSigned(), { password: "right" }), { password: "wrong" },
-    "The specified PKCS#12 X.509 certificate content can not be read. Please check if certificate is in valid PKCS#12 format."],
+    "The specified PKCS#12 X.509 certificate content can not be read. Please check if certificate is in valid PKCS#12 format. The password does not open it, or it is damaged."],
   ["bytes that are no PFX", () => Buffer.from("no certificate at all"), {},
-    "The specified PKCS#12 X.509 certificate content can not be read. Please check if certificate is in valid PKCS#12 format."],
+    "The specified PKCS#12 X.509 certificate content can not be read. Please check if certificate is in valid PKCS#12 format. It is not PKCS#12: truncated."],
   ["a PEM without a key", () => Buffer.from(selfSigned().certificate.toString()), pem,
     "Private key is not specified in the specified X.509 PEM certificate content. Please specify private key in the X.509 PEM certificate content."],
   ["a PEM with the key of another certificate", () => toPem({ key: selfSigned().key, certificate: selfSigned().certificate }), pem,

@@ -150,7 +150,7 @@ class ImportTest {
         String held = OpenSsl.certificatesIn(Base64.getDecoder().decode(SECRETS.getSecret(name).getValue()));
         assertFalse(held.contains("PRIVATE KEY"));
         assertEquals(
-                "Property policy has invalid value\r\n",
+                "Property policy has invalid value\r\npolicy.key_props.kty contradicts the certificate.\r\n",
                 rejects(400, "BadParameter", () -> CERTIFICATES.importCertificate(
                         new ImportCertificateOptions(newName("wrong"), pfx)
                                 .setPolicy(new CertificatePolicy(null, (String) null)
@@ -179,9 +179,9 @@ class ImportTest {
         String unreadable = "The specified PKCS#12 X.509 certificate content can not be read. Please check if"
                 + " certificate is in valid PKCS#12 format.";
         byte[] locked = OpenSsl.toPfx(OpenSsl.selfSigned(), "right", false);
-        assertEquals(unreadable, rejects(400, "BadParameter", () -> CERTIFICATES.importCertificate(
+        assertEquals(unreadable + " The password does not open it, or it is damaged.", rejects(400, "BadParameter", () -> CERTIFICATES.importCertificate(
                 new ImportCertificateOptions(name, locked).setPassword("wrong"))));
-        assertEquals(unreadable, rejects(400, "BadParameter", () -> CERTIFICATES.importCertificate(
+        assertEquals(unreadable + " It is not PKCS#12: truncated.", rejects(400, "BadParameter", () -> CERTIFICATES.importCertificate(
                 new ImportCertificateOptions(name, "no certificate".getBytes(StandardCharsets.US_ASCII)))));
         byte[] keyless = OpenSsl.pem(OpenSsl.selfSigned().certificate()).getBytes(StandardCharsets.US_ASCII);
         assertEquals(
