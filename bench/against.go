@@ -57,6 +57,9 @@ func (r *run) against(other string) (err error) {
 			return func(ctx context.Context, _, _ int) error { return v.importPEM(ctx, fresh("imp"), r.pem) }
 		}},
 	} {
+		if r.op != "" && r.op != op.name {
+			continue
+		}
 		for _, n := range connections {
 			ours, theirs, ratio, err := r.pair(n, op.do(r.vault, paths[0]), op.do(before, paths[1]))
 			if err != nil {

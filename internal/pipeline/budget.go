@@ -35,8 +35,8 @@ const (
 	bodiesOfOne   = 64 << 20
 	allUnknown    = 64 << 20
 	unknownOfOne  = 8 << 20
-	slotsOfOne    = 16
-	slotsEachCore = 16
+	slotsOfOne    = 64
+	slotsEachCore = 64
 	slotWait      = 5 * time.Second
 
 	// A key in software takes up to seconds of a worker. The generator's own queue is
