@@ -79,7 +79,7 @@ func TestLineIsTheJSONOfTheRecord(t *testing.T) {
 func TestHiddenCharactersAreEscaped(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("python3, the other parser, is not installed")
+		t.Fatal("python3, the other parser, is not installed: run scripts/install")
 	}
 	var text strings.Builder
 	for _, span := range [][2]rune{{0, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x61c, 0x61c}, {0x200b, 0x200f}, {0x2028, 0x202e},
