@@ -30,14 +30,9 @@ func (s *Service) Assign(ctx context.Context, g access.Grant, role string) (acce
 			return access.Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "condition", Msg: err.Error()}
 		}
 	}
-	err := s.cfg.DB.Update(ctx, func(tx Tx) error {
-		if id, rest, in := cutVault(g.Resource()); in {
-			v, err := findByID(ctx, tx, id)
-			if err != nil {
-				return err
-			}
-			g.Attempt().ConcernsVault(v)
-			a.Scope = v.ResourceID() + rest
+	err := s.cfg.DB.Update(ctx, func(tx Tx) (err error) {
+		if a.Scope, err = scopeOf(ctx, tx, g); err != nil {
+			return err
 		}
 		g.Attempt().Describe(assignment(a))
 		return tx.InsertAssignment(ctx, a)
@@ -74,12 +69,8 @@ func (s *Service) Assignments(ctx context.Context, g access.Grant) (list []acces
 	g.Must(access.RoleAssignmentList)
 	var all []access.Assignment
 	err = s.cfg.DB.View(ctx, func(tx Tx) (err error) {
-		if id, _, in := cutVault(g.Resource()); in {
-			v, err := findByID(ctx, tx, id)
-			if err != nil {
-				return err
-			}
-			g.Attempt().ConcernsVault(v)
+		if _, err := scopeOf(ctx, tx, g); err != nil {
+			return err
 		}
 		all, err = tx.Assignments(ctx)
 		return err
@@ -90,6 +81,21 @@ func (s *Service) Assignments(ctx context.Context, g access.Grant) (list []acces
 		}
 	}
 	return list, err
+}
+
+// scopeOf is the scope that the grant is for. A vault in it must exist; the scope has
+// its casing, and the record is told of it.
+func scopeOf(ctx context.Context, tx Tx, g access.Grant) (string, error) {
+	id, rest, in := cutVault(g.Resource())
+	if !in {
+		return g.Resource(), nil
+	}
+	v, err := findByID(ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	g.Attempt().ConcernsVault(v)
+	return v.ResourceID() + rest, nil
 }
 
 // dropBelow removes, and answers, every assignment at a vault and below it: with the

@@ -27,9 +27,6 @@ type Version struct {
 // Text is the version as the caller wrote it: links repeat it.
 func (v Version) Text() string { return v.text }
 
-// Rank is the place of the version in the door's list.
-func (v Version) Rank() int { return v.rank }
-
 // Has tells whether the version knows the feature.
 func (v Version) Has(f Feature) bool { return v.rank >= f.since }
 

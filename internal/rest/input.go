@@ -38,9 +38,6 @@ type report struct {
 	lines []string
 }
 
-// NoInput is the input of an operation without a body: it has no members.
-func NoInput() *Input { return &Input{report: &report{}} }
-
 // ParseInput reads a body that must be an object. Its shape is bounded before
 // anything is decoded.
 func ParseInput(b []byte) (*Input, error) {
