@@ -63,6 +63,11 @@ func TestRestore(t *testing.T) {
 				f.copy(backup, f.path("coffer.db"))
 				f.refused("coffer restore FILE", "serve")
 				f.copy(f.path("kept"), f.path("coffer.db"))
+			} else { // nor is an older copy taken for what was there, though there is no log
+				f.copy(f.path("coffer.db"), f.path("kept"))
+				f.copy(backup, f.path("coffer.db"))
+				f.refused("is not the one that was here last", "serve")
+				f.copy(f.path("kept"), f.path("coffer.db"))
 			}
 			// What cannot be restored changes nothing.
 			damaged := filepath.Join(t.TempDir(), "damaged.db")

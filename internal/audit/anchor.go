@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -43,6 +45,12 @@ type LostError struct{ What string }
 
 func (e *LostError) Error() string { return e.What }
 
+// OlderError reports a database that has not seen what the log has on record: an older
+// copy. What says how it is: a sentence.
+type OlderError struct{ What string }
+
+func (e *OlderError) Error() string { return e.What }
+
 // KeptHead is the head that the database has of a log; the zero Head when it has none.
 func (a *Anchor) KeptHead(ctx context.Context) (h Head, err error) {
 	ctx, cancel := context.WithTimeout(ctx, anchorTimeout)
@@ -69,12 +77,15 @@ func (l *Log) checkAnchor(ctx context.Context) error {
 		return fmt.Errorf("reading the head of the log in the database: %w", err)
 	}
 	l.anchored = kept
-	lost, err := l.compare(kept)
-	if err != nil || lost == nil {
+	err = l.compare(kept)
+	lost, isLost := errors.AsType[*LostError](err)
+	older, isOlder := errors.AsType[*OlderError](err)
+	switch {
+	case isOlder && l.cfg.Accept != nil: // the chain is whole, and goes on
+		l.Older = older.What
+		return nil
+	case !isLost || l.cfg.Accept == nil:
 		return err
-	}
-	if l.cfg.Accept == nil {
-		return lost
 	}
 	// The next line follows the one that the database has seen, so that the break shows.
 	l.chain.head = Head{max(l.chain.head.Sequence, kept.Sequence), kept.Hash}
@@ -82,35 +93,101 @@ func (l *Log) checkAnchor(ctx context.Context) error {
 	return l.records.append(l.ownLine(accepted, success, lost.What, *l.cfg.Accept))
 }
 
-// compare tells what the log lacks of what was kept.
-func (l *Log) compare(kept Head) (*LostError, error) {
-	head := l.chain.head
+// compare tells what the log lacks of what was kept (a *LostError), and what the
+// database lacks of the log (an *OlderError).
+func (l *Log) compare(kept Head) error { return Compare(l.cfg.Path, l.chain.head, kept) }
+
+// Compare is what a start finds of the log at path, whose last line is head, beside a
+// database that has seen it up to kept: nil, a *LostError or an *OlderError.
+func Compare(path string, head, kept Head) error {
 	switch {
-	case kept.Sequence == 0 || head == kept:
-		return nil, nil
+	case head == kept:
+		return nil
 	case head.Sequence == 0:
-		return &LostError{fmt.Sprintf("the log has no line, but the database has seen %d", kept.Sequence)}, nil
+		return &LostError{fmt.Sprintf("the log has no line, but the database has seen %d", kept.Sequence)}
 	case head.Sequence < kept.Sequence:
-		return &LostError{fmt.Sprintf("the log ends with line %d, but the database has seen line %d", head.Sequence, kept.Sequence)}, nil
+		return &LostError{fmt.Sprintf("the log ends with line %d, but the database has seen line %d", head.Sequence, kept.Sequence)}
 	}
-	rotated, err := Rotated(l.cfg.Path)
+	rotated, err := Rotated(path)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	later := unseen{kept: kept}
+	if kept.Sequence == 0 {
+		return later.walk(append(rotated, path))
 	}
 	slices.Reverse(rotated) // the latest is the likeliest
-	for _, file := range append([]string{l.cfg.Path}, rotated...) {
+	var behind []string
+	for _, file := range append([]string{path}, rotated...) {
+		behind = append(behind, file)
 		h, found, err := findLine(file, kept.Sequence)
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case found && h == kept:
-			return nil, nil
+			slices.Reverse(behind)
+			return later.walk(behind)
 		case found:
-			return &LostError{fmt.Sprintf("line %d of the log is not the one that the database has seen", kept.Sequence)}, nil
+			return &LostError{fmt.Sprintf("line %d of the log is not the one that the database has seen", kept.Sequence)}
 		}
 	}
-	return &LostError{fmt.Sprintf("the log has no line %d, which the database has seen", kept.Sequence)}, nil
+	return &LostError{fmt.Sprintf("the log has no line %d, which the database has seen", kept.Sequence)}
 }
+
+// anchorSlack is how much later than the first line that a database has not seen the log
+// may tell of a change in it. A head is kept each AnchorPeriod while changes can be made.
+const anchorSlack = time.Minute
+
+// unseen looks for changes that a database must hold, and has not seen: behind the head
+// that it has kept, by more than the anchor can be late.
+type unseen struct {
+	kept  Head
+	since time.Time // of the first line behind
+}
+
+// walk looks through files, the oldest first.
+func (u *unseen) walk(files []string) error {
+	for _, name := range files {
+		if err := u.file(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *unseen) file(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		n, _, ok := parseLink(lines.Bytes())
+		if !ok || n <= u.kept.Sequence {
+			continue
+		}
+		var r struct{ Time, OperationName, ResultType string }
+		if json.Unmarshal(lines.Bytes(), &r) != nil {
+			continue // verify tells of it
+		}
+		at, err := time.Parse(time.RFC3339, r.Time)
+		switch {
+		case err != nil:
+		case u.since.IsZero():
+			u.since = at
+		case r.ResultType == success && r.OperationName != restored && changes.MatchString(r.OperationName) && at.Sub(u.since) > anchorSlack:
+			return &OlderError{fmt.Sprintf("the database has seen line %d of the audit log, and line %d tells that %s was done on %s:"+
+				" it is an older copy, which lacks what was done since", u.kept.Sequence, n, r.OperationName, r.Time)}
+		}
+	}
+	return lines.Err()
+}
+
+// changes are the operations that leave something in the database; signing, say, does not,
+// and a restore is on record before it happens.
+var changes = regexp.MustCompile(`(Create|Import|Set|Update|Delete|Recover|Purge|Restore|Rotate|Merge|Put|Enable|Disable)$`)
 
 // findLine looks for the line of that number in a file.
 func findLine(path string, sequence uint64) (h Head, found bool, err error) {

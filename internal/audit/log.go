@@ -34,7 +34,8 @@ type Config struct {
 	MaxBytes        int64 // the file is rotated before it grows beyond; 0: 256 MiB
 
 	// Anchor keeps the head of the log in a database; nil: nowhere. A log that lacks
-	// what it tells of is opened only when Accept says who takes note of the loss.
+	// what it tells of, and one that tells of what the database lacks, is opened only
+	// when Accept says who takes note of the loss.
 	Anchor *Anchor
 	Accept *Claims
 
@@ -64,6 +65,10 @@ type Log struct {
 	// Accepted is what Open found missing and Config.Accept took note of; "": nothing.
 	Accepted string
 
+	// Older is what Open found that the database lacks, and Config.Accept took note of;
+	// "": nothing. It is not on record yet: RecordRestore does that.
+	Older string
+
 	// Guarded by the turn of the records.
 	chain    chain
 	compacts int64     // size of the intent file beyond which it is compacted
@@ -90,7 +95,7 @@ type owed struct {
 // Open opens the log and repairs what a crash has left: a torn last line is
 // moved aside to Path.torn, and intents without outcome are emitted as records
 // of result type "Unknown". A log that lacks what the database has seen is a
-// *LostError.
+// *LostError; beside a database that has not seen its last minutes it is an *OlderError.
 func Open(cfg Config) (*Log, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("audit: the path is empty")

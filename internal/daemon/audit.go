@@ -47,6 +47,10 @@ func (d *Daemon) openAudit(accept *audit.Claims) error {
 		return fmt.Errorf("%w: bring back its files, to where they were; if they are lost, run 'coffer audit accept',"+
 			" which puts the loss on record, and start again", err)
 	}
+	if _, older := errors.AsType[*audit.OlderError](err); older {
+		return fmt.Errorf("%w: bring back the newest database, or with SQLite the copy by 'coffer restore FILE'; if this one is meant to be"+
+			" used, run 'coffer audit accept', which puts that on record, and start again", err)
+	}
 	return err
 }
 
@@ -106,6 +110,9 @@ func AcceptAudit(ctx context.Context, settings *config.Config, by audit.Claims, 
 	}
 	if err := d.openAudit(&by); err != nil {
 		return "", err
+	}
+	if older := d.audit.Older; older != "" {
+		return older, d.audit.RecordRestore(ctx, older, by)
 	}
 	return d.audit.Accepted, nil
 }

@@ -81,6 +81,9 @@ func whatToDo(err error, c *config.Config) error {
 	case errors.Is(err, store.ErrForeignLog):
 		return fmt.Errorf("%w: nothing was changed. A backup is brought back by 'coffer restore FILE', which puts aside what belongs"+
 			" to the old file; to restore what was copied here, copy it to another name first", err)
+	case errors.Is(err, store.ErrForeignFile):
+		return fmt.Errorf("%w: nothing was changed. If it is to be restored, move it to another name and run 'coffer restore NAME',"+
+			" which puts on record what goes; else bring back the file that was here", err)
 	}
 	return err
 }

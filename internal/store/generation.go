@@ -18,10 +18,11 @@ import (
 )
 
 // SQLite replays a -wal file over whatever database file lies beside it: over a
-// backup that was copied there after a crash, too. So each start gives the database a
-// generation, a random number in its header and in a file beside it. A log that the
-// last start left behind is replayed only over a database file of that generation;
-// copies that Backup makes have none.
+// backup that was copied there after a crash, too. And an older copy without a log is
+// a database like any other, of which nobody is told what it lacks. So each start and
+// each stop gives the database a generation, a random number in its header and in a
+// file beside it, and only a database file of that generation is opened; copies that
+// Backup makes have none. Restore takes the file beside it away.
 //
 // The number is the user_version of SQLite's file format (fileformat2.html, 1.3):
 // four bytes, big-endian, at offset 60 of the file.
@@ -29,35 +30,48 @@ const generationOffset = 60
 
 func generationFile(path string) string { return path + ".generation" }
 
-// checkLog refuses a log that does not belong to the database file, and otherwise
-// makes sure that the generation of the file is known before a log grows. Without a
-// log any file is taken.
-func checkLog(path string) error {
-	has, err := fileGeneration(path)
-	if err != nil {
+// takeGeneration refuses a database file that is not the one of the last start, and
+// makes sure that the generation of a file is known before its log grows.
+func takeGeneration(path string) error {
+	has, known, err := checkGeneration(path)
+	if err != nil || known {
 		return err
-	}
-	known, err := readGenerations(path)
-	if err != nil {
-		return err
-	}
-	if slices.Contains(known, has) {
-		return nil
-	}
-	log, err := os.Stat(path + "-wal")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// A version of this program that gave no generations left a log without any.
-	if err == nil && log.Size() > 0 && (known != nil || has != 0) {
-		return fmt.Errorf("%w: %s is a copy from another time than %s-wal", ErrForeignLog, path, filepath.Base(path))
 	}
 	return writeGenerations(path, has)
 }
 
+// checkGeneration refuses a database file that is not the one of the last start
+// (ErrForeignFile), or a log that does not belong to it (ErrForeignLog). known tells
+// whether a file beside it says that it is; without one any file without a log is taken.
+func checkGeneration(path string) (has uint32, known bool, err error) {
+	if has, err = fileGeneration(path); err != nil {
+		return 0, false, err
+	}
+	all, err := readGenerations(path)
+	if err != nil || slices.Contains(all, has) {
+		return has, err == nil, err
+	}
+	log, err := os.Stat(path + "-wal")
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return 0, false, err
+	// A version of this program that gave no generations left a log without any.
+	case err == nil && log.Size() > 0 && (all != nil || has != 0):
+		return 0, false, fmt.Errorf("%w: %s is a copy from another time than %s-wal", ErrForeignLog, path, filepath.Base(path))
+	case all != nil:
+		return 0, false, fmt.Errorf("%w: %s is a copy from another time than %s", ErrForeignFile, path, filepath.Base(generationFile(path)))
+	}
+	return has, false, nil
+}
+
+// execer is a database, or one connection to it.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 // stamp gives the database its next generation. A crash at any line leaves a file
 // whose generation is known beside it.
-func stamp(ctx context.Context, db *sql.DB, path string) error {
+func stamp(ctx context.Context, db execer, path string) error {
 	has, err := fileGeneration(path)
 	if err != nil {
 		return err

@@ -59,10 +59,17 @@ func TestLogIsReplayedOverItsOwnFileOnly(t *testing.T) {
 		if d := cmp.Diff([]string{"one", "two"}, vaultNames(t, storetest.Open(t, after))); d != "" {
 			t.Error(d)
 		}
-		// Without a log, any file is taken.
+		// Without a log it is a copy still, which was not restored.
 		alone := crashed(t, cfg)
 		copyFile(t, copied, alone.Path)
 		if err := os.Remove(alone.Path + "-wal"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Open(t.Context(), alone); !errors.Is(err, store.ErrForeignFile) {
+			t.Errorf("%s without a log: %v", filepath.Base(copied), err)
+		}
+		// Where nothing tells what was there before, any file is taken.
+		if err := os.Remove(alone.Path + ".generation"); err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff([]string{"one"}, vaultNames(t, storetest.Open(t, alone))); d != "" {
@@ -79,6 +86,28 @@ func TestLogIsReplayedOverItsOwnFileOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff([]string{"one", "two"}, vaultNames(t, storetest.Open(t, old))); d != "" {
+		t.Error(d)
+	}
+}
+
+// A copy of the file that was made while the process ran is not the file that a clean
+// stop left.
+func TestCopyOfARunningDatabaseIsNotTheStoppedOne(t *testing.T) {
+	cfg := storetest.SQLite(t)
+	db := storetest.Open(t, cfg)
+	copied := filepath.Join(t.TempDir(), "copied.db")
+	copyFile(t, cfg.Path, copied)
+	if err := errors.Join(insertVault(t, db, "one"), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(t.TempDir(), "kept.db")
+	copyFile(t, cfg.Path, kept)
+	copyFile(t, copied, cfg.Path)
+	if _, err := store.Open(t.Context(), cfg); !errors.Is(err, store.ErrForeignFile) {
+		t.Errorf("the copy: %v", err)
+	}
+	copyFile(t, kept, cfg.Path)
+	if d := cmp.Diff([]string{"one"}, vaultNames(t, storetest.Open(t, cfg))); d != "" {
 		t.Error(d)
 	}
 }

@@ -78,7 +78,7 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	if err := checkLog(path); err != nil {
+	if err := takeGeneration(path); err != nil {
 		return nil, err
 	}
 	if e.writes, err = connect(path, 1, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"); err != nil {
@@ -240,6 +240,10 @@ func (e *sqliteEngine) close() (err error) {
 			if c := <-e.readers; c != nil {
 				err = errors.Join(err, c.close())
 			}
+		}
+		// A copy that was made while this process ran is told from the file as it is now.
+		if err := stamp(context.Background(), e.writer.conn.conn, e.path); err != nil {
+			e.logger.Warn("the database keeps the mark of its start", "error", err)
 		}
 		err = errors.Join(err, e.writer.conn.close(), e.release())
 	})

@@ -78,6 +78,9 @@ var (
 	// ErrForeignLog reports a SQLite database with a write-ahead log that belongs to
 	// another file, or to an earlier state of this one.
 	ErrForeignLog = errors.New("store: the database and its write-ahead log do not belong together")
+	// ErrForeignFile reports a SQLite database file that was put in the place of the one
+	// that was open last: an older copy, say.
+	ErrForeignFile = errors.New("store: the database file is not the one that was here last")
 	// ErrNewer reports a database that a newer version of the program has
 	// migrated; migrations go forward only.
 	ErrNewer = errors.New("store: the database was made by a newer version of this program")
@@ -97,9 +100,8 @@ type engine interface {
 	close() error
 }
 
-// Open opens the database and brings its schema up to date; ErrMissing, ErrNewer and
-// ErrForeignLog change nothing. With SQLite the
-// process holds the database alone until Close; another one gets ErrInUse.
+// Open opens the database and brings its schema up to date; ErrMissing, ErrNewer,
+// ErrForeignLog and ErrForeignFile change nothing. With SQLite the process holds the database alone until Close; another one gets ErrInUse.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
