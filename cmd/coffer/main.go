@@ -83,6 +83,7 @@ type commands struct {
 	Rotate  rotateCmd  `cmd:"" help:"Replace the root key and wrap every data key with the new one, without stopping."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
 	Restore restoreCmd `cmd:"" help:"Put a copy in the place of the database (SQLite), while no server runs."`
+	Config  configCmd  `cmd:"" help:"Accept changed settings."`
 	Jobs    jobsCmd    `cmd:"" help:"List background work that was given up, and have it run again."`
 	Audit   auditCmd   `cmd:"" help:"Verify the audit log."`
 	Env     envCmd     `cmd:"" help:"Print the environment of a development vault's clients for a shell."`

@@ -187,7 +187,7 @@ func (u *unseen) file(name string) error {
 
 // changes are the operations that leave something in the database; signing, say, does not,
 // and a restore is on record before it happens.
-var changes = regexp.MustCompile(`(Create|Import|Set|Update|Delete|Recover|Purge|Restore|Rotate|Merge|Put|Enable|Disable)$`)
+var changes = regexp.MustCompile(`(Create|Import|Set|Update|Delete|Recover|Purge|Restore|Rotate|Merge|Put|Patch|Changed|Enable|Disable|Enroll|Renew)$`)
 
 // findLine looks for the line of that number in a file.
 func findLine(path string, sequence uint64) (h Head, found bool, err error) {

@@ -38,6 +38,9 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if err := d.sealer.Check(ctx, rootName(d.settings), d.log); err != nil {
 		return err
 	}
+	if err := d.checkSettings(ctx); err != nil {
+		return err
+	}
 	if c.Store.Driver != store.Postgres {
 		if err := d.endLeases(ctx); err != nil {
 			return err

@@ -66,6 +66,7 @@ var touches = map[string]fresh.Areas{
 	"RewrapDataKey":     0,
 	"RememberAssertion": 0,
 	"SetAuditHead":      0,
+	"SetInstallation":   0,
 	"ForgetAssertions":  0,
 }
 

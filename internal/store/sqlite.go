@@ -59,7 +59,10 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, fmt.Errorf("path: %w", err)
 		}
-	} else if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	}
+	_, err = os.Stat(path)
+	absent := errors.Is(err, fs.ErrNotExist)
+	if absent && !cfg.Create {
 		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	lock, err := datadir.Lock(path + ".lock")
@@ -75,6 +78,11 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 			e.release()
 		}
 	}()
+	if absent { // nothing tells which file was here
+		if err := removeIfThere(generationFile(path)); err != nil {
+			return nil, err
+		}
+	}
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}

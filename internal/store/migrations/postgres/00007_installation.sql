@@ -1,0 +1,8 @@
+-- +goose Up
+
+-- What is true of the whole installation, a row each: the settings that its clients go
+-- by, and when it was backed up last.
+CREATE TABLE installation (
+	name  TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+	value TEXT NOT NULL
+);
