@@ -45,7 +45,7 @@ func openReserved(path string) (File, error) {
 // may be nearly full and yet have enough for the line, and for the records.
 func (r *reserved) Write(line []byte) (int, error) {
 	if r.lines+int64(len(line)) > r.room {
-		if _, err := r.WriteAt(zeros[:], r.room); err == nil && r.Sync() == nil {
+		if _, err := r.WriteAt(zeros[:], r.room); err == nil && r.randomAccess.Sync() == nil {
 			r.room += reserve
 		} else if err := r.randomAccess.Truncate(r.room); err != nil {
 			return 0, err
@@ -55,6 +55,14 @@ func (r *reserved) Write(line []byte) (int, error) {
 	r.lines += int64(n)
 	r.room = max(r.room, r.lines)
 	return n, err
+}
+
+// Sync makes the lines durable. Times of the file are not worth the file system's journal.
+func (r *reserved) Sync() error {
+	if f, ok := r.randomAccess.(*os.File); ok {
+		return syncData(f)
+	}
+	return r.randomAccess.Sync()
 }
 
 // Truncate cuts the zeros too.

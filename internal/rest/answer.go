@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -96,10 +97,7 @@ func writeValue(buf *bytes.Buffer, value []byte) {
 	buf.WriteString(`{"value":"`)
 	rest := value
 	for len(rest) > 0 {
-		n := 0
-		for n < len(rest) && rest[n] >= ' ' && rest[n] <= '~' && rest[n] != '"' && rest[n] != '\\' {
-			n++
-		}
+		n := plain(rest)
 		buf.Write(rest[:n])
 		if rest = rest[n:]; len(rest) == 0 {
 			break
@@ -117,6 +115,25 @@ func writeValue(buf *bytes.Buffer, value []byte) {
 		}
 	}
 	buf.WriteByte('"')
+}
+
+// plain counts the leading bytes of b that stand for themselves in JSON, of ASCII.
+// Values are base64 mostly: eight bytes are looked at in one step.
+func plain(b []byte) (n int) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; n+8 <= len(b); n += 8 {
+		w := binary.LittleEndian.Uint64(b[n:])
+		quote, slash := w^ones*'"', w^ones*'\\'
+		// The top bit of a byte is set where it is below ' ', equal to '"' or to '\\', above
+		// '~' or not ASCII. A borrow may mark a byte after such a one, never one alone.
+		if (w-ones*' '|quote-ones|slash-ones|w+ones|w)&tops != 0 {
+			break
+		}
+	}
+	for n < len(b) && b[n] >= ' ' && b[n] <= '~' && b[n] != '"' && b[n] != '\\' {
+		n++
+	}
+	return n
 }
 
 // Refuse makes the answer of a failure; body is the door's shape of it.

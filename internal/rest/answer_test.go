@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -45,6 +46,29 @@ func TestSecretsAreWipedFromBuffers(t *testing.T) {
 		a.Release()
 		if bytes.Contains(written, []byte("hunter2")) == secret {
 			t.Errorf("secret %v: %q", secret, written)
+		}
+	}
+}
+
+// Each byte at each place of a step of eight, alone and beside each other: text goes
+// through JSON unharmed, whatever the steps have taken for plain.
+func TestEveryByteAtEveryPlaceIsEscapedAsItMust(t *testing.T) {
+	for b := range 256 {
+		for at := range 17 {
+			for _, next := range []byte{'A', '"', '!', '~'} {
+				value := []byte("AAAAAAAAAAAAAAAAAA")
+				value[at], value[at+1] = byte(b), next
+				var buf bytes.Buffer
+				writeValue(&buf, value)
+				buf.WriteByte('}')
+				var got struct{ Value string }
+				if err := json.Unmarshal(buf.Bytes(), &got); err != nil {
+					t.Fatalf("%q: %v", value, err)
+				}
+				if want := strings.ToValidUTF8(string(value), "\ufffd"); got.Value != want {
+					t.Fatalf("%q, want %q", got.Value, want)
+				}
+			}
 		}
 	}
 }
