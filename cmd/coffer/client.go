@@ -20,6 +20,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates"
+
+	"coffer/internal/tlsprofile"
 )
 
 // vaultFlags say which vault the client commands speak to. They use Microsoft's
@@ -97,6 +99,7 @@ func (f vaultFlags) client() (*azcertificates.Client, error) {
 
 func httpClient(caFile, direct string) (*http.Client, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = tlsprofile.Apply(&tls.Config{})
 	if caFile != "" {
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -109,7 +112,7 @@ func httpClient(caFile, direct string) (*http.Client, error) {
 		if !pool.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("%s holds no certificate", caFile)
 		}
-		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		t.TLSClientConfig.RootCAs = pool
 	}
 	if direct != "" {
 		t.Proxy = nil

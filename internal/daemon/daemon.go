@@ -35,6 +35,7 @@ import (
 	"coffer/internal/servercert"
 	"coffer/internal/store"
 	"coffer/internal/throttle"
+	"coffer/internal/tlsprofile"
 	"coffer/internal/vault"
 )
 
@@ -294,7 +295,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like any other route
 		ReadHeaderTimeout:            readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: d.tls.Get},
+		TLSConfig: tlsprofile.Apply(&tls.Config{GetCertificate: d.tls.Get}),
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:  slog.NewLogLogger(d.log.Handler(), slog.LevelDebug), // clients break off handshakes
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"coffer/internal/directory"
 	"coffer/internal/fresh"
 	"coffer/internal/store"
+	"coffer/internal/tlsprofile"
 	"coffer/internal/token"
 )
 
@@ -50,6 +52,7 @@ func (d *Daemon) verifier(who identity) (*authn.Verifier, error) {
 	cfg.HTTP = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10, MaxIdleConns: 10, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
+		TLSClientConfig: tlsprofile.Apply(&tls.Config{}),
 	}}
 	return authn.New(cfg)
 }
