@@ -74,6 +74,7 @@ type initCmd struct {
 	SKU      string   `help:"Of the first vault: standard, or premium, which may have keys in the HSM." name:"sku" enum:"standard,premium" default:"standard"`
 	Postgres bool     `help:"Keep the data in PostgreSQL; the connection string is in --postgres-url-file or $$COFFER_STORE_URL."`
 	URLFile  string   `help:"File with PostgreSQL's connection string." name:"postgres-url-file" type:"path" placeholder:"FILE"`
+	Insecure bool     `help:"Do not verify a PostgreSQL on another machine: something else protects the way." name:"postgres-insecure"`
 	Seal     string   `help:"File with the passphrase that seals the root key (or set $$COFFER_PASSPHRASE)." name:"passphrase-file" type:"path" placeholder:"FILE"`
 	Module   string   `help:"PKCS#11 library of an HSM that keeps the keys of HSM types." name:"hsm-module" type:"path" placeholder:"FILE"`
 	Token    string   `help:"Token label of the HSM." name:"hsm-token" placeholder:"LABEL"`
@@ -92,8 +93,8 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 		RootKey: config.RootKey{PassphraseFile: c.Seal, HSM: c.RootHSM},
 		HSM:     config.HSM{Module: c.Module, Token: c.Token, Serial: c.Serial, PINFile: c.PINFile},
 	}
-	if c.Postgres || c.URLFile != "" {
-		settings.Store = config.Store{Driver: "postgres", URLFile: c.URLFile}
+	if c.Postgres || c.URLFile != "" || c.Insecure {
+		settings.Store = config.Store{Driver: "postgres", URLFile: c.URLFile, Insecure: c.Insecure}
 	}
 	if c.URL == "" {
 		settings.URL = "https://login." + settings.Suffix

@@ -54,6 +54,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"", func(c *Config) { c.DefaultVault = "main" }},
 		{"store.driver: must be sqlite or postgres", func(c *Config) { c.Store.Driver = "SQLite" }},
 		{"store.url_file: goes with driver postgres only", func(c *Config) { c.Store.URLFile = "x" }},
+		{"store.insecure: goes with driver postgres only", func(c *Config) { c.Store.Insecure = true }},
 		{"store.path: goes with driver sqlite only", func(c *Config) { c.Store = Store{Driver: "postgres", Path: "x"} }},
 		{"store.max_age: goes with driver postgres only: with sqlite every read is of now", func(c *Config) { c.Store.MaxAge = 1 }},
 		{"store.max_age: must be 0s to 2s", func(c *Config) { c.Store = Store{Driver: "postgres", MaxAge: Duration(2*time.Second + 1)} }},

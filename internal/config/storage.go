@@ -15,6 +15,9 @@ type Store struct {
 	Path    string `yaml:"path,omitempty"`     // sqlite: the database file; zero: coffer.db in the data folder
 	URLFile string `yaml:"url_file,omitempty"` // postgres: a file that holds the connection string; zero: $COFFER_STORE_URL
 
+	// Insecure allows a PostgreSQL on another machine that is not verified: something else must protect the way.
+	Insecure bool `yaml:"insecure,omitempty"`
+
 	// MaxAge is, with postgres, how old an answer about an object may be when another
 	// replica has changed it. Zero: reads are of now.
 	MaxAge Duration `yaml:"max_age,omitempty"`
@@ -24,6 +27,7 @@ func (s Store) check(m *mistakes) {
 	switch s.Driver {
 	case "", "sqlite":
 		m.unless(s.URLFile == "", "store.url_file", "goes with driver postgres only")
+		m.unless(!s.Insecure, "store.insecure", "goes with driver postgres only")
 		m.unless(s.MaxAge == 0, "store.max_age", "goes with driver postgres only: with sqlite every read is of now")
 	case "postgres":
 		m.unless(s.Path == "", "store.path", "goes with driver sqlite only")

@@ -60,7 +60,10 @@ func (d *Daemon) openStore(ctx context.Context) error {
 }
 
 func storeConfig(c *config.Config, log *slog.Logger) (sc store.Config, err error) {
-	sc = store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Logger: log}
+	sc = store.Config{Driver: cmp.Or(c.Store.Driver, store.SQLite), Insecure: c.Store.Insecure, Logger: log}
+	if sc.Insecure {
+		log.Warn("store.insecure is set: whoever is on the way to PostgreSQL may read and change everything, unless something else protects it")
+	}
 	if sc.Driver == store.SQLite {
 		sc.Path = DatabasePath(c)
 	} else {

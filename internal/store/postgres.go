@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -60,9 +59,9 @@ type postgresEngine struct {
 }
 
 func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
-	conf, err := pgx.ParseConfig(string(cfg.URL.Reveal()))
+	conf, err := parseURL(cfg)
 	if err != nil {
-		return nil, errors.New("url: not a PostgreSQL connection string") // the cause may repeat the password
+		return nil, err
 	}
 	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger, commits: fresh.NewCommits(false)}
 	// A server answers best with few connections for each of its cores; ours is

@@ -36,6 +36,10 @@ type Config struct {
 	Path   string     // SQLite: the database file
 	URL    seal.Value // Postgres: the connection string, which holds a password
 
+	// Insecure allows a server on another machine that is not verified. Without it that is
+	// ErrUnverified.
+	Insecure bool
+
 	// Create makes what is absent: the file and its directory, or the schema. Without
 	// it that is ErrMissing: a volume that is not mounted is no empty vault.
 	Create bool
