@@ -1,11 +1,13 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
@@ -28,11 +30,17 @@ type call struct {
 	holds    holdings
 }
 
+// requestTime bounds a request, from its arrival to its answer: what it waits for then is a
+// 504. It is less than what a listener gives an answer, so that there is one.
+const requestTime = 2 * time.Minute
+
 // ServeHTTP answers one request: the outcome is on record before the answer is
 // written.
 func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := p.cfg.Now()
-	c := &call{p: p, w: w, r: r, arrived: arrived{at: at}, attempt: p.cfg.Recorder.Begin(at)}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+	defer cancel()
+	c := &call{p: p, w: w, r: r.WithContext(ctx), arrived: arrived{at: at}, attempt: p.cfg.Recorder.Begin(at)}
 	defer c.giveBack()
 	a := c.answer()
 	if c.recorded {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coffer/internal/fault"
+	"coffer/internal/object"
 )
 
 // Failure is a refusal on its way to the wire. It is an error, so that a door's own
@@ -55,6 +56,9 @@ func FailureOf(err error, requestID string, codes Codes) *Failure {
 		return known(e, codes)
 	}
 	switch {
+	case errors.Is(err, object.ErrOutcomeUnknown):
+		return &Failure{Status: http.StatusGatewayTimeout, Code: "Timeout", Internal: err,
+			Message: "The database did not confirm the operation: it may have taken effect, or not. Look before you repeat it."}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Failure{Status: http.StatusGatewayTimeout, Code: "Timeout", Message: "The request took too long.", Internal: err}
 	case errors.Is(err, context.Canceled): // the client is gone; nobody reads this

@@ -38,6 +38,11 @@ const (
 	maxPause   = 500 * time.Millisecond
 )
 
+// patience bounds how long a transaction waits for the server, beginning and commit
+// included: one that is stalled, or behind a network that swallows everything, says
+// nothing for a quarter of an hour. A caller's own deadline may come sooner.
+const patience = 20 * time.Second
+
 // Error codes of PostgreSQL (appendix A of its manual).
 const (
 	serializationFailure = "40001"
@@ -55,6 +60,8 @@ type postgresEngine struct {
 
 	commits *fresh.Commits
 
+	patience time.Duration
+
 	writers sync.RWMutex // held by every update: shared, or alone after conflicts
 }
 
@@ -63,7 +70,7 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger, commits: fresh.NewCommits(false)}
+	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger, commits: fresh.NewCommits(false), patience: patience}
 	// A server answers best with few connections for each of its cores; ours is
 	// the only number at hand, and the default of PostgreSQL is 100 in all.
 	n := min(max(8, 4*runtime.GOMAXPROCS(0)), 32)
@@ -97,12 +104,14 @@ func (e *postgresEngine) counts() *fresh.Commits { return e.commits }
 // view reads one snapshot. A transaction that only reads cannot fail at
 // repeatable read, and sees one state like a view of SQLite.
 func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.patience, errStalled)
+	defer cancel()
 	tx, err := e.begin(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return away((&Tx{session: postgresTx{tx}, faults: noFaults}).run(fn))
+	return whyEnded(ctx, (&Tx{session: postgresTx{tx, ctx}, faults: noFaults}).run(fn))
 }
 
 // away makes of an error that says that the server is not there, or not the one to write
@@ -120,6 +129,18 @@ func away(err error) error {
 		return err
 	}
 	return &fault.Error{Kind: fault.Unavailable, Msg: "The database does not answer now.", Err: err}
+}
+
+// errStalled is why a transaction ends that waited longer than patience.
+var errStalled = errors.New("store: the database does not answer in time")
+
+// whyEnded makes of the error of a transaction that was not committed what a caller can act
+// on: context.DeadlineExceeded, with the cause, when its time is over, else what away says.
+func whyEnded(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) || conflict(err) {
+		return away(err)
+	}
+	return fmt.Errorf("%w: %w: %w", context.Cause(ctx), context.DeadlineExceeded, err)
 }
 
 // passingCodes are what PostgreSQL says while it stops, starts, or is another's standby:
@@ -166,23 +187,25 @@ func (e *postgresEngine) turn(ctx context.Context, fn func(*Tx) error, alone boo
 // nothing, after it everything; the error of a commit whose answer was lost
 // leaves it open.
 func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.patience, errStalled)
+	defer cancel()
 	tx, err := e.begin(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	t := &Tx{session: postgresTx{tx}, faults: e.faults}
+	t := &Tx{session: postgresTx{tx, ctx}, faults: e.faults}
 	if err := t.run(fn); err != nil {
 		if conflict(t.failed) { // whatever fn made of it
 			return t.failed
 		}
-		return away(err)
+		return whyEnded(ctx, err)
 	}
 	if err := e.faults(Commit, Before); err != nil {
 		return fmt.Errorf("store: committing: %w", err)
 	}
 	if err := ctx.Err(); err != nil { // nothing is committed yet
-		return err
+		return whyEnded(ctx, err)
 	}
 	err = tx.Commit()
 	e.commits.Grow(t.touched) // also when it is not known whether it happened
@@ -211,7 +234,7 @@ func (e *postgresEngine) begin(ctx context.Context, opts *sql.TxOptions) (*sql.T
 	}
 	tx, err := e.db.BeginTx(ctx, opts)
 	if err != nil {
-		return nil, away(fmt.Errorf("store: beginning: %w", err))
+		return nil, whyEnded(ctx, fmt.Errorf("store: beginning: %w", err))
 	}
 	return tx, nil
 }
@@ -227,14 +250,19 @@ func (e *postgresEngine) close() error {
 
 // postgresTx is a transaction of pgx, which keeps prepared statements for each
 // connection by itself.
-type postgresTx struct{ tx *sql.Tx }
-
-func (p postgresTx) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
-	return p.tx.ExecContext(ctx, query, args...)
+//
+// Its statements end with the transaction's time, which no statement's own may exceed.
+type postgresTx struct {
+	tx  *sql.Tx
+	ctx context.Context
 }
 
-func (p postgresTx) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	return p.tx.QueryContext(ctx, query, args...)
+func (p postgresTx) exec(_ context.Context, query string, args []any) (sql.Result, error) {
+	return p.tx.ExecContext(p.ctx, query, args...)
+}
+
+func (p postgresTx) query(_ context.Context, query string, args []any) (*sql.Rows, error) {
+	return p.tx.QueryContext(p.ctx, query, args...)
 }
 
 func (postgresTx) dialect() dialect { return postgresDialect }

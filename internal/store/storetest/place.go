@@ -50,6 +50,7 @@ func Postgres(t testing.TB) store.Config {
 	})
 	q := u.Query()
 	q.Set("search_path", schema)
+	q.Set("application_name", schema)
 	u.RawQuery = q.Encode()
 	return store.Config{Driver: store.Postgres, URL: seal.NewValue([]byte(u.String())), Create: true}
 }
@@ -77,4 +78,35 @@ func Reopen(t testing.TB, db *store.DB, cfg store.Config) *store.DB {
 		t.Fatal(err)
 	}
 	return Open(t, cfg)
+}
+
+// Backends are the processes of PostgreSQL that serve the connections to a schema of
+// Postgres.
+func Backends(t testing.TB, cfg store.Config) (pids []int) {
+	t.Helper()
+	db, err := sql.Open("pgx", os.Getenv("COFFER_TEST_POSTGRES"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	u, err := url.Parse(string(cfg.URL.Reveal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.Query("SELECT pid FROM pg_stat_activity WHERE application_name = $1", u.Query().Get("application_name"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pid int
+		if err := rows.Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	if err := rows.Err(); err != nil || len(pids) == 0 {
+		t.Fatalf("no process serves the schema: %v", err)
+	}
+	return pids
 }
