@@ -21,6 +21,7 @@ var modules = map[string][]string{
 	"github.com/jackc/pgx/v5":                                                {"internal/store"},
 	"github.com/miekg/pkcs11":                                                {"internal/hsm"},
 	"github.com/pressly/goose/v3":                                            {"internal/store"},
+	"github.com/trustelem/zxcvbn":                                            {"internal/seal"}, // the floor of passphrases
 	"go.yaml.in/yaml/v3":                                                     {"internal/config"},
 	"golang.org/x/crypto":                                                    {"internal/bundle", "internal/hsm", "internal/pkcs12", "internal/pki", "internal/seal"},
 	"golang.org/x/sync":                                                      {"internal/authn", "internal/daemon"},

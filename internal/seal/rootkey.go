@@ -84,8 +84,11 @@ var ErrPassphrase = errors.New("seal: the passphrase does not open the root key 
 
 // CreateRootFile makes a root key and its file; an existing file is an error
 // (fs.ErrExist), for it may be the only way to somebody's data. An empty
-// passphrase keeps the key in clear.
+// passphrase keeps the key in clear; one that is easily guessed is refused.
 func CreateRootFile(path string, passphrase Value, now time.Time) (*RootFile, error) {
+	if err := checkNewPassphrase(passphrase); err != nil {
+		return nil, err
+	}
 	k, err := newRootKey(now)
 	if err != nil {
 		return nil, err
@@ -375,8 +378,11 @@ func (r *RootFile) Retire(context.Context) error {
 }
 
 // Seal changes the passphrase of the file; an empty one keeps the keys in clear from now
-// on.
+// on, one that is easily guessed is refused.
 func (r *RootFile) Seal(passphrase Value) error {
+	if err := checkNewPassphrase(passphrase); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.refresh(); err != nil {

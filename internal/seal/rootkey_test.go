@@ -119,32 +119,32 @@ func TestCreateNeverReplacesAFile(t *testing.T) {
 }
 
 func TestPassphrase(t *testing.T) {
-	path, r := created(t, "correct horse")
+	path, r := created(t, "correct horse battery")
 	d := wrap(t, r, "v1")
 	raw, err := os.ReadFile(path)
 	if err != nil || bytes.Contains(raw, []byte(base64.StdEncoding.EncodeToString(r.keys[0].Key))) || bytes.Contains(raw, []byte(`"keys"`)) {
 		t.Fatalf("the key is in clear: %v", err)
 	}
-	unwraps(t, opened(t, path, "correct horse"), d)
+	unwraps(t, opened(t, path, "correct horse battery"), d)
 	if _, err := OpenRootFile(path, NewValue([]byte("wrong"))); !errors.Is(err, ErrPassphrase) {
 		t.Errorf("wrong: %v", err)
 	}
 	if _, err := OpenRootFile(path, Value{}); err == nil || errors.Is(err, ErrPassphrase) {
 		t.Errorf("missing: %v", err)
 	}
-	if err := r.Seal(NewValue([]byte("battery"))); err != nil {
+	if err := r.Seal(NewValue([]byte("staple nail horse field"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenRootFile(path, NewValue([]byte("correct horse"))); !errors.Is(err, ErrPassphrase) {
+	if _, err := OpenRootFile(path, NewValue([]byte("correct horse battery"))); !errors.Is(err, ErrPassphrase) {
 		t.Errorf("the old one: %v", err)
 	}
-	unwraps(t, opened(t, path, "battery"), d)
+	unwraps(t, opened(t, path, "staple nail horse field"), d)
 	if err := r.Seal(Value{}); err != nil {
 		t.Fatal(err)
 	}
 	unwraps(t, opened(t, path, ""), d)
 	// Whoever replaces a sealed file by a clear one is found out.
-	if _, err := OpenRootFile(path, NewValue([]byte("battery"))); err == nil || !strings.Contains(err.Error(), "not sealed by a passphrase") {
+	if _, err := OpenRootFile(path, NewValue([]byte("staple nail horse field"))); err == nil || !strings.Contains(err.Error(), "not sealed by a passphrase") {
 		t.Errorf("clear, with a passphrase: %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	if err := os.Rename(dir, dir+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	if r.Seal(NewValue([]byte("new"))) == nil || r.Rotate(t.Context(), epoch) == nil || r.Retire(t.Context()) == nil {
+	if r.Seal(NewValue([]byte("staple nail horse field"))) == nil || r.Rotate(t.Context(), epoch) == nil || r.Retire(t.Context()) == nil {
 		t.Error("writing to nowhere succeeds")
 	}
 	if err := os.Rename(dir+"-away", dir); err != nil {
@@ -214,7 +214,7 @@ func TestRotationSurvivesACrashAnywhere(t *testing.T) {
 // Keys that are kept open what was wrapped in their time, in clear and sealed; the file
 // has a bound, and Retire drops them.
 func TestKeptRootKeysOpenBackups(t *testing.T) {
-	path, r := created(t, "correct horse")
+	path, r := created(t, "correct horse battery")
 	var backups []DataKey
 	for range 3 {
 		backups = append(backups, wrap(t, r, "v1"))
@@ -226,7 +226,7 @@ func TestKeptRootKeysOpenBackups(t *testing.T) {
 			t.Fatal("a key that is kept was taken for a rotation under way")
 		}
 	}
-	r = opened(t, path, "correct horse")
+	r = opened(t, path, "correct horse battery")
 	for _, d := range append(backups, wrap(t, r, "v1")) {
 		unwraps(t, r, d)
 	}
@@ -236,20 +236,20 @@ func TestKeptRootKeysOpenBackups(t *testing.T) {
 	if err := errors.Join(r.Rotate(t.Context(), epoch), r.Keep(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if r = opened(t, path, "correct horse"); len(r.keys) != maxRootKeys {
+	if r = opened(t, path, "correct horse battery"); len(r.keys) != maxRootKeys {
 		t.Errorf("%d root keys", len(r.keys))
 	}
 	if err := r.Retire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := opened(t, path, "correct horse").Unwrap(t.Context(), backups[2]); !errors.Is(err, ErrRootKey) {
+	if _, err := opened(t, path, "correct horse battery").Unwrap(t.Context(), backups[2]); !errors.Is(err, ErrRootKey) {
 		t.Errorf("it is kept still: %v", err)
 	}
 }
 
 // Another process rotates while this one has the old key in memory.
 func TestRotationByAnotherProcess(t *testing.T) {
-	for _, passphrase := range []string{"", "correct horse"} {
+	for _, passphrase := range []string{"", "correct horse battery"} {
 		path, here := created(t, passphrase)
 		old := wrap(t, here, "v1")
 		there := opened(t, path, passphrase)
