@@ -39,6 +39,7 @@ var layers = map[string][]string{
 	"vault":      {"object", "fault", "fresh"},
 	"audit":      {"object"},
 	"throttle":   {},
+	"health":     {},
 	"access":     {"guid", "object", "fault", "fresh", "vault", "audit"},
 	"directory":  {"object", "fault", "guid", "fresh", "seal", "access", "audit"},
 	"token":      {"object", "guid", "seal", "directory"},

@@ -126,6 +126,7 @@ const (
 	JobList
 	JobRetry
 	AuditRead // how far the audit log goes
+	HealthRead
 )
 
 // plane is whose rules decide about an action.

@@ -125,6 +125,7 @@ var rows = [256]row{
 	JobList:              managementRow("VaultJobList", "Coffer.Installation/jobs/read", reads),
 	JobRetry:             managementRow("VaultJobRetry", "Coffer.Installation/jobs/retry/action", acts),
 	AuditRead:            managementRow("VaultAuditRead", "Coffer.Installation/audit/read", reads),
+	HealthRead:           managementRow("VaultHealthRead", "Coffer.Installation/health/read", reads),
 }
 
 // dataRow is a row of the contract's tables.

@@ -43,6 +43,8 @@ const (
 
 	AuditShow = "audit.head" // None -> AuditHead
 
+	HealthShow = "health.show" // None -> HealthView
+
 	JobList  = "jobs.list"  // None -> []JobView: those that were given up
 	JobRetry = "jobs.retry" // ByID -> None
 )
@@ -225,6 +227,20 @@ type AuditHead struct {
 	Sequence  uint64 `json:"sequence"`
 	Hash      string `json:"hash"`
 	Disturbed string `json:"disturbed,omitempty"`
+}
+
+// HealthView is what is wrong with the running process; Ready is what /healthstatus tells.
+type HealthView struct {
+	Ready    bool            `json:"ready"`
+	Findings []HealthFinding `json:"findings"`
+}
+
+// HealthFinding is a check that fails: a sentence, and whether the vault serves all the same.
+type HealthFinding struct {
+	Check  string    `json:"check"`
+	What   string    `json:"what"`
+	Since  time.Time `json:"since"`
+	Serves bool      `json:"serves"`
 }
 
 // JobView is a job that was given up.

@@ -92,6 +92,9 @@ func newInstallation(t *testing.T) *installation {
 			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil
 		},
 		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },
+		Health: func(context.Context, access.Grant) (HealthView, error) {
+			return HealthView{Ready: true, Findings: []HealthFinding{{Check: "the HSM", What: "away", Serves: true}}}, nil
+		},
 		AuditHead: func(context.Context, access.Grant) (AuditHead, error) {
 			return AuditHead{Sequence: 7, Hash: "00ff"}, nil
 		},

@@ -31,6 +31,8 @@ type Config struct {
 	Backup func(ctx context.Context, g access.Grant, path string) error
 	// AuditHead answers what the database has seen of the audit log.
 	AuditHead func(ctx context.Context, g access.Grant) (AuditHead, error)
+	// Health answers what is wrong with the running process.
+	Health func(ctx context.Context, g access.Grant) (HealthView, error)
 	// Jobs answers the jobs that were given up, and RetryJob has one run again.
 	Jobs     func(ctx context.Context, g access.Grant) ([]JobView, error)
 	RetryJob func(ctx context.Context, g access.Grant, id string) error
@@ -91,7 +93,8 @@ func New(cfg Config) *Service {
 		JobRetry: on(s, access.JobRetry, everything, func(ctx context.Context, g access.Grant, j ByID) (None, error) {
 			return None{}, cfg.RetryJob(ctx, g, j.ID)
 		}),
-		AuditShow: on(s, access.AuditRead, everything, func(ctx context.Context, g access.Grant, _ None) (AuditHead, error) { return cfg.AuditHead(ctx, g) }),
+		HealthShow: on(s, access.HealthRead, everything, func(ctx context.Context, g access.Grant, _ None) (HealthView, error) { return cfg.Health(ctx, g) }),
+		AuditShow:  on(s, access.AuditRead, everything, func(ctx context.Context, g access.Grant, _ None) (AuditHead, error) { return cfg.AuditHead(ctx, g) }),
 	}
 	return s
 }

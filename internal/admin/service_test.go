@@ -122,6 +122,7 @@ func allSteps(t *testing.T) []step {
 		{JobRetry, ByID{"job-1"}, 0, "{}", ""},
 		{JobRetry, ByID{"job-2"}, fault.NotFound, "There is no job job-2", ""},
 		{AuditShow, None{}, 0, `"sequence":7`, ""},
+		{HealthShow, None{}, 0, `"check":"the HSM"`, ""},
 		{Backup, ToFile{filepath.Join(t.TempDir(), "copy.db")}, 0, "{}", ""},
 		{Backup, ToFile{t.TempDir()}, -1, "file exists", ""}, // only the operator can act on it
 		{VaultDelete, ByName{"roles"}, fault.Forbidden, "purge protection", ""},

@@ -22,6 +22,7 @@ import (
 	"coffer/internal/config"
 	"coffer/internal/datadir"
 	"coffer/internal/fresh"
+	"coffer/internal/health"
 	"coffer/internal/hsm"
 	"coffer/internal/jobs"
 	"coffer/internal/key"
@@ -69,6 +70,7 @@ type Daemon struct {
 	secrets    *secret.Service
 	admin      *admin.Service
 	tls        *servercert.Keeper
+	well       *health.Checks
 	caFile     string // "" with a certificate from elsewhere
 	handler    http.Handler
 }
@@ -160,9 +162,10 @@ func (d *Daemon) assemble(address string) error {
 	if err != nil {
 		return err
 	}
+	d.well = d.checks()
 	d.admin = admin.New(admin.Config{
 		Management: resources, Directory: who.dir, Gate: d.gate, Recorder: d.recorder,
-		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob,
+		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {
@@ -272,16 +275,10 @@ const (
 	shutdownTimeout   = 20 * time.Second
 	maxHeaderBytes    = 32 << 10
 	maxStreams        = 100 // of one HTTP/2 connection
-	readyTimeout      = 2 * time.Second
 )
 
-// ready reports whether the vault can serve: it can record, and the database
-// answers.
-func (d *Daemon) ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
-	defer cancel()
-	return errors.Join(d.audit.Healthy(), d.db.Ping(ctx))
-}
+// ready reports whether the vault can serve.
+func (d *Daemon) ready() error { return d.well.Ready(context.Background()) }
 
 // Serve answers on the listener and works on jobs until ctx ends; then it
 // finishes the requests in flight and the jobs under way.
@@ -309,6 +306,8 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	background.Go(func() error { return d.runner.Run(work) })
 	background.Go(func() error { return d.tls.Run(work) })
 	background.Go(func() error { return d.audit.Run(work) })
+	background.Go(func() error { return d.well.Run(work) })
+	background.Go(func() error { return d.verifyPages(work) })
 	background.Go(func() error { return d.admin.Serve(work, sock) })
 	served := make(chan error, 1)
 	all, perAddress := d.settings.Connections.Limits()

@@ -107,10 +107,13 @@ func (d *Daemon) device() key.Device {
 	return device{d.hsm}
 }
 
+// hsmTimeout is how long a start waits for the HSM.
+const hsmTimeout = 2 * time.Second
+
 // checkHSM logs at the start whether keys in the HSM can be used: a vault
 // without them serves the others.
 func (d *Daemon) checkHSM(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, hsmTimeout)
 	defer cancel()
 	if err := d.hsm.Ready(ctx); err == nil {
 		d.log.InfoContext(ctx, "keys of HSM types are in the HSM", "token", d.settings.HSM.Token)

@@ -84,6 +84,8 @@ func whatToDo(err error, c *config.Config) error {
 	case errors.Is(err, store.ErrMissing):
 		return fmt.Errorf("%w: mount its volume if that is away, or bring back a backup with 'coffer restore FILE'."+
 			" Only 'coffer init' and the first 'coffer dev' make a database", err)
+	case errors.Is(err, store.ErrDamaged):
+		return fmt.Errorf("%w: bring back a backup with 'coffer restore FILE'", err)
 	case errors.Is(err, store.ErrForeignLog):
 		return fmt.Errorf("%w: nothing was changed. A backup is brought back by 'coffer restore FILE', which puts aside what belongs"+
 			" to the old file; to restore what was copied here, copy it to another name first", err)

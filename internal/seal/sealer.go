@@ -314,6 +314,26 @@ func (s *Sealer) Verify(ctx context.Context) error {
 	return nil
 }
 
+// AtHand fails when the keeper lacks a root key that wraps a data key, though this
+// process may have that open: it opens one data key of each.
+func (s *Sealer) AtHand(ctx context.Context) error {
+	rows, err := s.rows(ctx, "")
+	if err != nil {
+		return err
+	}
+	asked := map[string]bool{}
+	for _, row := range rows {
+		if asked[row.RootID] {
+			continue
+		}
+		asked[row.RootID] = true
+		if _, err := s.unwrap(ctx, row); err != nil {
+			return fmt.Errorf("the data keys of root key %s do not open: %w", row.RootID, err)
+		}
+	}
+	return nil
+}
+
 func (k *scopeKeys) add(id string, raw Value) error {
 	b, err := hex.DecodeString(id)
 	if err != nil || len(b) != keyIDBytes {

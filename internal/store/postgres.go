@@ -49,6 +49,8 @@ const (
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
 	foreignKeyViolation  = "23503"
+	dataCorrupted        = "XX001"
+	indexCorrupted       = "XX002"
 )
 
 // postgresEngine is a PostgreSQL server, shared by any number of processes.
@@ -59,6 +61,7 @@ type postgresEngine struct {
 	closed atomic.Bool
 
 	commits *fresh.Commits
+	damaged *damage
 
 	patience time.Duration
 
@@ -70,7 +73,7 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger, commits: fresh.NewCommits(false), patience: patience}
+	e := &postgresEngine{db: stdlib.OpenDB(*conf), faults: cfg.Faults, logger: cfg.Logger, commits: fresh.NewCommits(false), patience: patience, damaged: &damage{logger: cfg.Logger}}
 	// A server answers best with few connections for each of its cores; ours is
 	// the only number at hand, and the default of PostgreSQL is 100 in all.
 	n := min(max(8, 4*runtime.GOMAXPROCS(0)), 32)
@@ -99,6 +102,8 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
+func (e *postgresEngine) damage() *damage { return e.damaged }
+
 func (e *postgresEngine) counts() *fresh.Commits { return e.commits }
 
 // view reads one snapshot. A transaction that only reads cannot fail at
@@ -111,7 +116,7 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return whyEnded(ctx, (&Tx{session: postgresTx{tx, ctx}, faults: noFaults}).run(fn))
+	return whyEnded(ctx, (&Tx{session: postgresTx{tx, ctx, e.damaged}, faults: noFaults}).run(fn))
 }
 
 // away makes of an error that says that the server is not there, or not the one to write
@@ -194,7 +199,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	t := &Tx{session: postgresTx{tx, ctx}, faults: e.faults}
+	t := &Tx{session: postgresTx{tx, ctx, e.damaged}, faults: e.faults}
 	if err := t.run(fn); err != nil {
 		if conflict(t.failed) { // whatever fn made of it
 			return t.failed
@@ -253,8 +258,9 @@ func (e *postgresEngine) close() error {
 //
 // Its statements end with the transaction's time, which no statement's own may exceed.
 type postgresTx struct {
-	tx  *sql.Tx
-	ctx context.Context
+	tx     *sql.Tx
+	ctx    context.Context
+	damage *damage
 }
 
 func (p postgresTx) exec(_ context.Context, query string, args []any) (sql.Result, error) {
@@ -264,6 +270,8 @@ func (p postgresTx) exec(_ context.Context, query string, args []any) (sql.Resul
 func (p postgresTx) query(_ context.Context, query string, args []any) (*sql.Rows, error) {
 	return p.tx.QueryContext(p.ctx, query, args...)
 }
+
+func (p postgresTx) saw(err error) error { return p.damage.saw(err) }
 
 func (postgresTx) dialect() dialect { return postgresDialect }
 

@@ -45,6 +45,10 @@ type sqliteEngine struct {
 	commits *fresh.Commits
 	stop    chan struct{}
 	closing sync.Once
+
+	damaged   *damage
+	verifying sync.Mutex
+	verified  string // guarded by verifying: the table that was looked at last
 }
 
 func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
@@ -72,7 +76,8 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &sqliteEngine{lock: lock, path: path, logger: cfg.Logger, stop: make(chan struct{}), commits: fresh.NewCommits(true)}
+	e := &sqliteEngine{lock: lock, path: path, logger: cfg.Logger, stop: make(chan struct{}), commits: fresh.NewCommits(true),
+		damaged: &damage{logger: cfg.Logger}}
 	defer func() {
 		if err != nil {
 			e.release()
@@ -149,8 +154,10 @@ func (e *sqliteEngine) connection(ctx context.Context, db *sql.DB) (*sqliteConn,
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	return &sqliteConn{conn: conn, statements: map[string]*sql.Stmt{}}, nil
+	return &sqliteConn{conn: conn, statements: map[string]*sql.Stmt{}, damage: e.damaged}, nil
 }
+
+func (e *sqliteEngine) damage() *damage { return e.damaged }
 
 func (e *sqliteEngine) counts() *fresh.Commits { return e.commits }
 
@@ -276,6 +283,7 @@ func (e *sqliteEngine) release() error {
 type sqliteConn struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt
+	damage     *damage
 }
 
 // Statements run without the caller's context. With one, the driver starts a
@@ -313,7 +321,7 @@ func (c *sqliteConn) query(_ context.Context, query string, args []any) (*sql.Ro
 // control runs a word of transaction control.
 func (c *sqliteConn) control(query string) error {
 	_, err := c.exec(unending, query, nil)
-	return err
+	return c.damage.saw(err)
 }
 
 func (c *sqliteConn) close() error {
@@ -323,6 +331,8 @@ func (c *sqliteConn) close() error {
 	}
 	return errors.Join(append(errs, c.conn.Close())...)
 }
+
+func (c *sqliteConn) saw(err error) error { return c.damage.saw(err) }
 
 func (*sqliteConn) dialect() dialect { return sqliteDialect }
 

@@ -101,6 +101,7 @@ type engine interface {
 	update(ctx context.Context, fn func(*Tx) error) error
 	backup(ctx context.Context, path string) error
 	counts() *fresh.Commits
+	damage() *damage
 	close() error
 }
 
@@ -122,6 +123,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		e, err = openPostgres(ctx, cfg)
 	default:
 		err = fmt.Errorf("driver: must be %q or %q", SQLite, Postgres)
+	}
+	if tellsOfDamage(err) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)

@@ -28,6 +28,8 @@ type session interface {
 	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
 	// translate makes an error of the database one of object's where it is one.
 	translate(err error) error
+	// saw marks an error that tells of damage.
+	saw(err error) error
 	dialect() dialect
 }
 
@@ -113,7 +115,7 @@ func (tx *Tx) row(ctx context.Context, query string, args []any, dest ...any) er
 }
 
 func (tx *Tx) fail(what string, err error) error {
-	tx.failed = fmt.Errorf("store: %s: %w", what, err)
+	tx.failed = fmt.Errorf("store: %s: %w", what, tx.session.saw(err))
 	return tx.failed
 }
 
@@ -139,3 +141,4 @@ var errEnded = errors.New("the transaction has ended")
 func (ended) exec(context.Context, string, []any) (sql.Result, error) { return nil, errEnded }
 func (ended) query(context.Context, string, []any) (*sql.Rows, error) { return nil, errEnded }
 func (ended) translate(err error) error                               { return err }
+func (ended) saw(err error) error                                     { return err }
