@@ -14,7 +14,6 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
-	"coffer/internal/seal"
 	"coffer/internal/store"
 	"coffer/internal/store/storetest"
 	"coffer/internal/vault"
@@ -44,7 +43,8 @@ func newFixture(t *testing.T) fixture {
 		}
 	}
 	err := db.Update(t.Context(), func(tx *store.Tx) error {
-		err := errors.Join(tx.InsertVault(t.Context(), home), tx.InsertVault(t.Context(), other))
+		err := errors.Join(tx.InsertVault(t.Context(), home), tx.InsertVault(t.Context(), other),
+			tx.InsertDataKey(t.Context(), storetest.DataKey(string(home.ID))))
 		for i, name := range []string{"Web", "gone", "own", "pending"} {
 			h := object.Head{Vault: home.ID, Name: object.MustName(name), Managed: name != "own"}
 			err = errors.Join(err, tx.InsertKey(t.Context(), h))
@@ -53,7 +53,7 @@ func newFixture(t *testing.T) fixture {
 			}
 			for j := range 2 {
 				err = errors.Join(err, tx.InsertKeyVersion(t.Context(), &key.Version{Vault: home.ID, Name: h.Name, Version: id(10*i + j),
-					Spec: pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256}, Public: []byte{1}, Private: seal.Box{1},
+					Spec: pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256}, Public: []byte{1}, Private: storetest.Box(""),
 					Ops: []key.Op{key.Sign}, Attributes: object.Attributes{Enabled: j == 0, Created: epoch, Updated: epoch}}))
 			}
 			h.Current = id(10*i + 1)

@@ -17,7 +17,6 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
-	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -106,7 +105,7 @@ func (w *installation) known(keys map[string]hexBytes) {
 				return err
 			}
 			v := &key.Version{Vault: h.Vault, Name: h.Name, Version: object.NewVersion(), Spec: spec, Public: spki,
-				Private: seal.Box("none"), Ops: []key.Op{key.Verify},
+				Ops:        []key.Op{key.Verify},
 				Attributes: object.Attributes{Enabled: true, Created: w.now(), Updated: w.now()}}
 			if err := tx.InsertKeyVersion(w.Context(), v); err != nil {
 				return err

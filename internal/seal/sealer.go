@@ -3,12 +3,10 @@ package seal
 import (
 	"context"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -16,31 +14,6 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/object"
 )
-
-// Installation is the scope of what belongs to no vault.
-const Installation = "installation"
-
-// DataKey is a data key at rest: wrapped by the root key named RootID.
-type DataKey struct {
-	Scope   string // a vault's id, or Installation
-	ID      string // 16 hex digits
-	RootID  string
-	Wrapped []byte
-	Created time.Time
-}
-
-// Tx is what sealing needs of one open transaction.
-type Tx interface {
-	// DataKeys lists the data keys of a scope, oldest first; of all scopes when
-	// scope is "".
-	DataKeys(ctx context.Context, scope string) ([]DataKey, error)
-	// InsertDataKey fails with object.ErrExists when the scope already has a key
-	// of that id. Each scope has at most one key without a successor: a second
-	// first key of a scope is object.ErrExists too.
-	InsertDataKey(ctx context.Context, k DataKey) error
-	// RewrapDataKey replaces RootID and Wrapped of the key of that scope and id.
-	RewrapDataKey(ctx context.Context, k DataKey) error
-}
 
 // Keeper holds the root key and never gives it away. It may be a machine elsewhere
 // that takes seconds: it is not asked within a transaction, which others wait for.
@@ -56,42 +29,75 @@ type Keeper interface {
 var ErrRootKey = errors.New("seal: wrapped by a root key that is not at hand")
 
 // Sealer seals and opens boxes. It is safe for concurrent use. Unwrapped data
-// keys stay in memory: one of 32 bytes for each vault in use.
+// keys stay in memory: one of 32 bytes for each vault in use, and those replaced and not
+// destroyed yet.
 type Sealer struct {
+	// Limits are DefaultLimits unless they are set before the first use.
+	Limits Limits
+
 	keeper Keeper
 	db     object.DB[Tx]
 	now    func() time.Time
 
-	mu   sync.RWMutex
-	keys map[string]*scopeKeys // guarded by mu
+	mu      sync.RWMutex
+	keys    map[string]map[[keyIDBytes]byte]cipher.AEAD // guarded by mu; by scope
+	current map[string]*current                         // guarded by mu; by scope
 }
 
-type scopeKeys struct {
-	current [keyIDBytes]byte
-	aead    map[[keyIDBytes]byte]cipher.AEAD
+// current is the key that seals for a scope, as far as this process knows.
+type current struct {
+	turn chan struct{} // holds one while the database is asked about it
+
+	mu    sync.Mutex
+	id    [keyIDBytes]byte // guarded by mu, as below
+	left  int64            // boxes that it may still seal of what is reserved
+	asked time.Time        // when the database said that it is current
+}
+
+// take counts a box, if the key may seal one without asking the database.
+func (c *current) take(now time.Time, reading time.Duration) (id [keyIDBytes]byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left <= 0 || now.Sub(c.asked) >= reading {
+		return id, false
+	}
+	c.left--
+	return c.id, true
+}
+
+// set says which key is current, as the database told at a time, with what more was
+// reserved of it.
+func (c *current) set(id [keyIDBytes]byte, more int64, asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id != id {
+		c.id, c.left = id, 0
+	}
+	c.left += more
+	c.asked = asked
+}
+
+// reserved tells whether there is something left of the key.
+func (c *current) reserved(id [keyIDBytes]byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id == id && c.left > 0
 }
 
 // NewSealer makes a Sealer; it reads nothing yet.
 func NewSealer(keeper Keeper, db object.DB[Tx], now func() time.Time) *Sealer {
-	return &Sealer{keeper: keeper, db: db, now: now, keys: map[string]*scopeKeys{}}
-}
-
-// scopeOf says whose data key seals a place.
-func scopeOf(p Place) string {
-	if p.Vault == "" {
-		return Installation
-	}
-	return string(p.Vault)
+	return &Sealer{Limits: DefaultLimits, keeper: keeper, db: db, now: now,
+		keys: map[string]map[[keyIDBytes]byte]cipher.AEAD{}, current: map[string]*current{}}
 }
 
 // Seal puts plaintext into a box bound to p, making the scope's data key on its
-// first use.
+// first use. It may ask the database, so that it is not called within a transaction.
 func (s *Sealer) Seal(ctx context.Context, p Place, plaintext Value) (Box, error) {
-	k, err := s.scope(ctx, scopeOf(p), true)
+	id, aead, err := s.sealing(ctx, scopeOf(p))
 	if err != nil {
 		return nil, fmt.Errorf("sealing %s %s: %w", p.Kind, p.Column, err)
 	}
-	return sealBox(k.aead[k.current], k.current, p, plaintext.Reveal()), nil
+	return sealBox(aead, id, p, plaintext.Reveal()), nil
 }
 
 // Open gives the content of a box that was sealed for p, or ErrBox.
@@ -100,13 +106,15 @@ func (s *Sealer) Open(ctx context.Context, p Place, b Box) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	k, err := s.scope(ctx, scopeOf(p), false)
+	aead, err := s.opening(ctx, scopeOf(p), id)
+	if errors.Is(err, ErrBox) && p.Kind == backupKind {
+		aead, err = s.opening(ctx, Installation, id) // which sealed backups before they had a scope
+	}
+	if errors.Is(err, ErrBox) {
+		return Value{}, err
+	}
 	if err != nil {
 		return Value{}, fmt.Errorf("opening %s %s: %w", p.Kind, p.Column, err)
-	}
-	aead, ok := k.aead[id]
-	if !ok {
-		return Value{}, ErrBox
 	}
 	plain, err := openBox(aead, p, b)
 	if err != nil {
@@ -115,38 +123,173 @@ func (s *Sealer) Open(ctx context.Context, p Place, b Box) (Value, error) {
 	return NewValue(plain), nil
 }
 
+// sealing is the scope's current key, which one box more is counted of.
+func (s *Sealer) sealing(ctx context.Context, scope string) (id [keyIDBytes]byte, aead cipher.AEAD, err error) {
+	c := s.currentOf(scope)
+	id, ok := c.take(s.now(), s.Limits.Reading)
+	if !ok {
+		if id, err = s.askCurrent(ctx, scope, c); err != nil {
+			return id, nil, err
+		}
+	}
+	aead, err = s.opening(ctx, scope, id)
+	if errors.Is(err, ErrBox) {
+		err = fmt.Errorf("seal: the data key of %s is gone", scope) // with its vault
+	}
+	return id, aead, err
+}
+
+func (s *Sealer) currentOf(scope string) *current {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.current[scope]
+	if c == nil {
+		c = &current{turn: make(chan struct{}, 1)}
+		s.current[scope] = c
+	}
+	return c
+}
+
+// askCurrent asks the database which key is current, one caller at a time, and takes a
+// box of it.
+func (s *Sealer) askCurrent(ctx context.Context, scope string, c *current) (id [keyIDBytes]byte, err error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return id, ctx.Err()
+	}
+	for range maxTries {
+		if id, ok := c.take(s.now(), s.Limits.Reading); ok {
+			return id, nil
+		}
+		if err = s.reserve(ctx, scope, c); err != nil && !errors.Is(err, object.ErrChanged) && !errors.Is(err, object.ErrExists) {
+			return id, err
+		}
+	}
+	return id, fmt.Errorf("seal: the data key of %s keeps changing: %w", scope, errors.Join(err, object.ErrChanged))
+}
+
+// reserve finds out which key is current and sees to it that it may seal. A crash after
+// the commit leaves boxes counted that were never sealed.
+func (s *Sealer) reserve(ctx context.Context, scope string, c *current) error {
+	asked := s.now()
+	rows, err := s.rows(ctx, scope)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(rows, func(k DataKey) bool { return k.Replaced.IsZero() })
+	if i < 0 {
+		id, err := s.create(ctx, scope)
+		if err == nil {
+			c.set(id, s.Limits.Block, asked)
+		}
+		return err
+	}
+	id, err := parseID(rows[i].ID)
+	if err != nil {
+		return err
+	}
+	more := int64(0)
+	if !c.reserved(id) {
+		more = s.Limits.Block
+		if rows[i].Sealed+more > s.Limits.Most {
+			return errFull(scope)
+		}
+		err = s.db.Update(ctx, func(tx Tx) error { return tx.ReserveBoxes(ctx, scope, rows[i].ID, more, s.Limits.Most) })
+		if err != nil {
+			return err
+		}
+	}
+	c.set(id, more, asked)
+	return nil
+}
+
+// opening is a key of a scope, or ErrBox when the scope has none of that id.
+func (s *Sealer) opening(ctx context.Context, scope string, id [keyIDBytes]byte) (cipher.AEAD, error) {
+	s.mu.RLock()
+	aead := s.keys[scope][id]
+	s.mu.RUnlock()
+	if aead != nil {
+		return aead, nil
+	}
+	rows, err := s.rows(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	name := hex.EncodeToString(id[:])
+	i := slices.IndexFunc(rows, func(k DataKey) bool { return k.ID == name })
+	if i < 0 {
+		return nil, ErrBox
+	}
+	raw, err := s.unwrap(ctx, rows[i])
+	if err != nil {
+		return nil, err
+	}
+	return s.remember(scope, id, raw)
+}
+
+// remember keeps a key that was unwrapped.
+func (s *Sealer) remember(scope string, id [keyIDBytes]byte, raw Value) (cipher.AEAD, error) {
+	aead, err := newAEAD(raw.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	clear(raw.Reveal())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys[scope] == nil {
+		s.keys[scope] = map[[keyIDBytes]byte]cipher.AEAD{}
+	}
+	s.keys[scope][id] = aead
+	return aead, nil
+}
+
+func parseID(name string) (id [keyIDBytes]byte, err error) {
+	b, err := hex.DecodeString(name)
+	if err != nil || len(b) != keyIDBytes {
+		return id, fmt.Errorf("seal: bad data key id %q", name)
+	}
+	return [keyIDBytes]byte(b), nil
+}
+
 // Forget drops the data keys of a scope from memory, after its vault is gone.
 func (s *Sealer) Forget(v object.VaultID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.keys, string(v))
+	delete(s.current, string(v))
 }
 
-func (s *Sealer) scope(ctx context.Context, scope string, create bool) (*scopeKeys, error) {
+// ForgetDestroyed drops from memory the data keys that the database does not have any
+// more, by whatever replica they were destroyed.
+func (s *Sealer) ForgetDestroyed(ctx context.Context) error {
 	s.mu.RLock()
-	k := s.keys[scope]
+	known := map[string][][keyIDBytes]byte{} // before the rows are read: what is made meanwhile stays
+	for scope, keys := range s.keys {
+		for id := range keys {
+			known[scope] = append(known[scope], id)
+		}
+	}
 	s.mu.RUnlock()
-	if k != nil {
-		return k, nil
-	}
-	k, err := s.load(ctx, scope)
-	if err == nil && k == nil {
-		if !create {
-			return nil, ErrBox
-		}
-		if k, err = s.create(ctx, scope); errors.Is(err, object.ErrExists) {
-			if k, err = s.load(ctx, scope); err == nil && k == nil { // somebody else was first
-				err = fmt.Errorf("seal: the data key of %s is gone", scope) // and has deleted the vault since
-			}
-		}
-	}
+	rows, err := s.rows(ctx, "")
 	if err != nil {
-		return nil, err
+		return err
+	}
+	there := map[string]bool{}
+	for _, k := range rows {
+		there[k.Scope+" "+k.ID] = true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys[scope] = k
-	return k, nil
+	for scope, ids := range known {
+		for _, id := range ids {
+			if !there[scope+" "+hex.EncodeToString(id[:])] {
+				delete(s.keys[scope], id)
+			}
+		}
+	}
+	return nil
 }
 
 // rows reads the data keys of a scope; of all scopes when scope is "".
@@ -156,25 +299,6 @@ func (s *Sealer) rows(ctx context.Context, scope string) (rows []DataKey, err er
 		return err
 	})
 	return rows, err
-}
-
-// load unwraps the scope's keys; nil when it has none.
-func (s *Sealer) load(ctx context.Context, scope string) (*scopeKeys, error) {
-	rows, err := s.rows(ctx, scope)
-	if err != nil || len(rows) == 0 {
-		return nil, err
-	}
-	k := &scopeKeys{aead: map[[keyIDBytes]byte]cipher.AEAD{}}
-	for _, row := range rows {
-		raw, err := s.unwrap(ctx, row)
-		if err != nil {
-			return nil, err
-		}
-		if err := k.add(row.ID, raw); err != nil {
-			return nil, err
-		}
-	}
-	return k, nil
 }
 
 func (s *Sealer) unwrap(ctx context.Context, row DataKey) (Value, error) {
@@ -191,86 +315,6 @@ func (s *Sealer) unwrap(ctx context.Context, row DataKey) (Value, error) {
 // notAtHand: until the root key file of the replica that rotated is here too.
 func notAtHand(err error) error {
 	return &fault.Error{Kind: fault.Unavailable, Msg: "The root key is not at hand now.", Err: err}
-}
-
-// maxTries bounds how often something is wrapped again because root or data keys
-// changed meanwhile.
-const maxTries = 5
-
-// create makes the first key of a scope. It is wrapped before the transaction, which
-// stores it only while the same root keys are in use as before: one that another
-// has replaced since, and is about to retire, gets no more data keys.
-func (s *Sealer) create(ctx context.Context, scope string) (*scopeKeys, error) {
-	raw := make([]byte, 32)
-	rand.Read(raw)
-	var id [keyIDBytes]byte
-	rand.Read(id[:])
-	row := DataKey{Scope: scope, ID: hex.EncodeToString(id[:]), Created: object.Second(s.now())}
-	err := again(func() error {
-		before, err := s.rows(ctx, "")
-		if err == nil {
-			err = s.isCurrent(ctx, before)
-		}
-		if err != nil {
-			return err
-		}
-		if row.RootID, row.Wrapped, err = s.keeper.Wrap(ctx, scope, row.ID, NewValue(raw)); err != nil {
-			return fmt.Errorf("wrapping a new data key: %w", err)
-		}
-		return s.db.Update(ctx, func(tx Tx) error {
-			rows, err := tx.DataKeys(ctx, "")
-			if err == nil && !maps.Equal(rootIDs(rows), rootIDs(before)) {
-				err = object.ErrChanged
-			}
-			if err != nil {
-				return err
-			}
-			return tx.InsertDataKey(ctx, row)
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	k := &scopeKeys{aead: map[[keyIDBytes]byte]cipher.AEAD{}}
-	return k, k.add(row.ID, NewValue(raw))
-}
-
-// again calls fn until it ends otherwise than with object.ErrChanged, maxTries at the
-// most.
-func again(fn func() error) (err error) {
-	for range maxTries {
-		if err = fn(); !errors.Is(err, object.ErrChanged) {
-			return err
-		}
-	}
-	return fmt.Errorf("the root key or the data keys keep changing: %w", err)
-}
-
-// rootIDs are the root keys in use.
-func rootIDs(rows []DataKey) map[string]bool {
-	ids := map[string]bool{}
-	for _, row := range rows {
-		ids[row.RootID] = true
-	}
-	return ids
-}
-
-// isCurrent refuses to make a data key when the keeper can open none of those that
-// the database has: another replica has rotated the root key, and has no old one
-// left for what would be wrapped here.
-func (s *Sealer) isCurrent(ctx context.Context, rows []DataKey) (err error) {
-	for _, row := range rows {
-		if _, err = s.keeper.Unwrap(ctx, row); err == nil {
-			return nil
-		}
-	}
-	if err != nil {
-		err = fmt.Errorf("the root key here is older than the database; bring the one of the replica that rotated it: %w", err)
-	}
-	if errors.Is(err, ErrRootKey) {
-		return notAtHand(err)
-	}
-	return err
 }
 
 // Check opens every data key, and logs which it cannot: the wrong copy of a root key,
@@ -329,88 +373,6 @@ func (s *Sealer) AtHand(ctx context.Context) error {
 		asked[row.RootID] = true
 		if _, err := s.unwrap(ctx, row); err != nil {
 			return fmt.Errorf("the data keys of root key %s do not open: %w", row.RootID, err)
-		}
-	}
-	return nil
-}
-
-func (k *scopeKeys) add(id string, raw Value) error {
-	b, err := hex.DecodeString(id)
-	if err != nil || len(b) != keyIDBytes {
-		return fmt.Errorf("seal: bad data key id %q", id)
-	}
-	aead, err := newAEAD(raw.Reveal())
-	if err != nil {
-		return err
-	}
-	copy(k.current[:], b)
-	k.aead[k.current] = aead
-	return nil
-}
-
-// Rewrap wraps every data key under the keeper's current root key, and stores them in
-// one transaction, if they are still those that were wrapped. A crash before the
-// commit leaves every key as it was, after it every key rewrapped: the keeper must
-// hold both root keys until it returns. It returns how many keys were rewrapped.
-func (s *Sealer) Rewrap(ctx context.Context) (n int, err error) {
-	done := map[rewrapped]DataKey{}
-	err = again(func() error {
-		rows, err := s.rows(ctx, "")
-		if err == nil && len(rows) == 0 {
-			// create knows by the data keys that the root key was replaced.
-			if _, err = s.scope(ctx, Installation, true); err == nil {
-				rows, err = s.rows(ctx, "")
-			}
-		}
-		if err == nil {
-			err = s.rewrap(ctx, rows, done)
-		}
-		if err != nil {
-			return err
-		}
-		n = len(rows)
-		return s.db.Update(ctx, func(tx Tx) error { return storeRewrapped(ctx, tx, rows, done) })
-	})
-	return n, err
-}
-
-// rewrapped names a data key under one root key.
-type rewrapped struct{ scope, id, root string }
-
-func (k DataKey) underRoot() rewrapped { return rewrapped{k.Scope, k.ID, k.RootID} }
-
-// rewrap wraps those of the keys that are not done yet.
-func (s *Sealer) rewrap(ctx context.Context, rows []DataKey, done map[rewrapped]DataKey) error {
-	for _, row := range rows {
-		if _, ok := done[row.underRoot()]; ok {
-			continue
-		}
-		raw, err := s.unwrap(ctx, row)
-		if err != nil {
-			return err
-		}
-		next := row
-		if next.RootID, next.Wrapped, err = s.keeper.Wrap(ctx, row.Scope, row.ID, raw); err != nil {
-			return fmt.Errorf("wrapping data key %s of %s: %w", row.ID, row.Scope, err)
-		}
-		done[row.underRoot()] = next
-	}
-	return nil
-}
-
-// storeRewrapped stores what was made of rows; object.ErrChanged when the data keys
-// are others by now.
-func storeRewrapped(ctx context.Context, tx Tx, rows []DataKey, done map[rewrapped]DataKey) error {
-	stored, err := tx.DataKeys(ctx, "")
-	if err != nil {
-		return err
-	}
-	if !slices.EqualFunc(stored, rows, func(a, b DataKey) bool { return a.underRoot() == b.underRoot() }) {
-		return object.ErrChanged
-	}
-	for _, row := range rows {
-		if err := tx.RewrapDataKey(ctx, done[row.underRoot()]); err != nil {
-			return err
 		}
 	}
 	return nil

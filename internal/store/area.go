@@ -48,7 +48,10 @@ var touches = map[string]fresh.Areas{
 	"InsertSecretVersion": fresh.Objects,
 	"UpdateSecretVersion": fresh.Objects,
 
-	// Nothing of these is kept in memory, but data keys, which never change.
+	"ReplaceBox": fresh.Objects | fresh.Principals, // signing keys are kept with these
+
+	// Nothing of these is kept in memory, but data keys, which never change: which of them is
+	// current is asked again and again (seal.Limits).
 	"EnqueueJob":        0,
 	"ClaimJobs":         0,
 	"CompleteJob":       0,
@@ -64,6 +67,11 @@ var touches = map[string]fresh.Areas{
 	"DeleteMessage":     0,
 	"InsertDataKey":     0,
 	"RewrapDataKey":     0,
+	"ReserveBoxes":      0,
+	"ReplaceDataKey":    0,
+	"CloseDataKey":      0,
+	"ReleaseDataKeys":   0,
+	"DestroyDataKey":    0,
 	"RememberAssertion": 0,
 	"SetAuditHead":      0,
 	"SetInstallation":   0,

@@ -21,6 +21,8 @@ type dialect struct {
 	// skipLocked ends the query that picks jobs: claimers pass by what another
 	// is claiming. SQLite has one writer and needs no such word.
 	skipLocked string
+	// forUpdate ends a query that holds its rows until the commit, against all others.
+	forUpdate string
 	// clock asks the one clock of all processes, in milliseconds since 1970. SQLite
 	// is used by one process, which has its own.
 	clock string
@@ -28,7 +30,7 @@ type dialect struct {
 
 var (
 	sqliteDialect   = dialect{goose: goose.DialectSQLite3, migrations: "migrations/sqlite"}
-	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED",
+	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED", forUpdate: " FOR UPDATE",
 		clock: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"}
 )
 

@@ -136,11 +136,7 @@ func (tx *Tx) claim(ctx context.Context, id string, until time.Time) (j jobs.Job
 // CheckJob implements jobs.Tx.
 func (tx *Tx) CheckJob(ctx context.Context, j jobs.Job) error {
 	var one int
-	err := tx.row(ctx, checkJob, []any{j.ID, j.Attempt}, &one)
-	if errors.Is(err, object.ErrNotFound) {
-		return object.ErrChanged
-	}
-	return err
+	return changedIfAbsent(tx.row(ctx, checkJob, []any{j.ID, j.Attempt}, &one))
 }
 
 // CompleteJob implements jobs.Tx.

@@ -51,6 +51,8 @@ const (
 	foreignKeyViolation  = "23503"
 	dataCorrupted        = "XX001"
 	indexCorrupted       = "XX002"
+
+	closedDataKey = "CF001" // our own, of migration 8
 )
 
 // postgresEngine is a PostgreSQL server, shared by any number of processes.
@@ -283,6 +285,8 @@ func (postgresTx) translate(err error) error {
 			return object.ErrExists
 		case foreignKeyViolation:
 			return object.ErrNotFound
+		case closedDataKey:
+			return errClosed
 		}
 	}
 	return err

@@ -336,8 +336,8 @@ func (c *sqliteConn) saw(err error) error { return c.damage.saw(err) }
 
 func (*sqliteConn) dialect() dialect { return sqliteDialect }
 
-// translate knows two answers: the row is there already, and what the row hangs
-// on is not.
+// translate knows three answers: the row is there already, what the row hangs
+// on is not, and its box was sealed by a key that is closed.
 func (*sqliteConn) translate(err error) error {
 	var e *driver.Error
 	if errors.As(err, &e) {
@@ -346,6 +346,8 @@ func (*sqliteConn) translate(err error) error {
 			return object.ErrExists
 		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
 			return object.ErrNotFound
+		case sqlite3.SQLITE_CONSTRAINT_TRIGGER: // there are those of migration 8 only
+			return errClosed
 		}
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"coffer/internal/authn"
 	"coffer/internal/certificate"
 	"coffer/internal/directory"
+	"coffer/internal/fault"
 	"coffer/internal/fresh"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
@@ -136,6 +137,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // Commits counts what this process has committed, by area. With SQLite no other
 // process commits.
 func (db *DB) Commits() *fresh.Commits { return db.engine.counts() }
+
+// errClosed refuses a box whose data key was replaced while it was under way.
+var errClosed = &fault.Error{Kind: fault.Unavailable, Msg: "The vault's data key was replaced meanwhile.", Err: seal.ErrClosed}
 
 // unanswered is the error of a commit whose answer did not come.
 func unanswered(err error) error {

@@ -209,8 +209,8 @@ func testDelete(t *testing.T, tx Tx) conflicts {
 
 func testSigningKeys(t *testing.T, tx Tx) conflicts {
 	ctx := t.Context()
-	k := &token.SigningKey{ID: "kid-2", Private: []byte{1, 0, 2}, Public: []byte{3, 0xff}, Created: then, RetireAt: then.Add(time.Hour)}
-	l := &token.SigningKey{ID: "kid-1", Private: []byte{4}, Public: []byte{5}, Created: then.Add(time.Second), RetireAt: then.Add(time.Hour)}
+	k := &token.SigningKey{ID: "kid-2", Private: []byte("\x01boxes of\x02"), Public: []byte{3, 0xff}, Created: then, RetireAt: then.Add(time.Hour)}
+	l := &token.SigningKey{ID: "kid-1", Private: []byte("\x01boxes of\x04"), Public: []byte{5}, Created: then.Add(time.Second), RetireAt: then.Add(time.Hour)}
 	do(t, tx.InsertSigningKey(ctx, l))
 	do(t, tx.InsertSigningKey(ctx, k))
 	ks, err := tx.SigningKeys(ctx)

@@ -10,7 +10,6 @@ import (
 	"coffer/internal/certificate"
 	"coffer/internal/issuance"
 	"coffer/internal/object"
-	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -301,7 +300,7 @@ func operations(s *suite) {
 	v := s.vault("one")
 	full := newOperation(v, web, "0123")
 	full.CancellationRequested, full.PreserveOrder = true, true
-	full.Order, full.OrderStep, full.OrderLook = seal.Box("sealed"), 3, epoch.Add(7*time.Millisecond)
+	full.Order, full.OrderStep, full.OrderLook = Box("sealed"), 3, epoch.Add(7*time.Millisecond)
 	full.Error = &issuance.OperationError{Code: issuance.IssuerError, Message: "no\x00"}
 	full.Tags = object.Tags{"a": "b"}
 	bare := &issuance.Operation{Vault: v, Name: web, RequestID: "4567", Status: issuance.Cancelled, Policy: policy(),

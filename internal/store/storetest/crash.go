@@ -77,7 +77,7 @@ func write(text string) error {
 // killed: a process is killed in the middle of writing. Whatever it was told is
 // durable is there afterwards, and nothing is torn.
 func killed(s *suite) {
-	s.update(func(tx *store.Tx) { s.must(tx.InsertVault(s.ctx, newVault(childVault, "one"))) })
+	s.update(func(tx *store.Tx) { s.must(insertVault(s.ctx, tx, childVault, "one")) })
 	s.must(s.db.Close())
 	text, err := json.Marshal(place{s.cfg.Driver, s.cfg.Path, string(s.cfg.URL.Reveal())})
 	s.must(err)

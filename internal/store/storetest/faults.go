@@ -58,7 +58,7 @@ func failures(s *suite) {
 	prepare := func(tx *store.Tx) error {
 		return errors.Join(
 			tx.DeleteVault(s.ctx, v),
-			tx.InsertVault(s.ctx, newVault(v, "one")),
+			insertVault(s.ctx, tx, v, "one"),
 			issued(s.ctx, tx, v, web, 1),
 			begin(s.ctx, tx, v, other, 2),
 		)
@@ -82,6 +82,7 @@ func failures(s *suite) {
 				tx.UpdateVersion(s.ctx, ver), tx.UpdateKeyVersion(s.ctx, k), tx.UpdateSecretVersion(s.ctx, sec),
 				tx.UpdateVault(s.ctx, changed), tx.SetContacts(s.ctx, v, []certificate.Contact{{Email: "a@b"}}),
 				tx.PutIssuer(s.ctx, &certificate.Issuer{Vault: v, Name: web, Created: epoch, Updated: epoch}),
+				tx.ReplaceDataKey(s.ctx, string(v), DataKey("").ID, epoch),
 				tx.InsertDataKey(s.ctx, seal.DataKey{Scope: string(v), ID: "1", Wrapped: []byte("w"), Created: epoch}),
 			)
 		}},

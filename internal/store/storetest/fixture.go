@@ -24,7 +24,6 @@ import (
 	"coffer/internal/key"
 	"coffer/internal/object"
 	"coffer/internal/pki"
-	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/store"
 	"coffer/internal/vault"
@@ -85,9 +84,9 @@ func same[T any](s *suite, got T, err error, want T) {
 // vault makes a vault.
 func (s *suite) vault(name string) object.VaultID {
 	s.Helper()
-	v := newVault(object.NewVaultID(), name)
-	s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return tx.InsertVault(s.ctx, v) }))
-	return v.ID
+	id := object.NewVaultID()
+	s.must(s.db.Update(s.ctx, func(tx *store.Tx) error { return insertVault(s.ctx, tx, id, name) }))
+	return id
 }
 
 func newVault(id object.VaultID, name string) *vault.Vault {
@@ -143,13 +142,13 @@ func newCertificate(v object.VaultID, n object.Name, ver object.Version) *certif
 func newKey(v object.VaultID, n object.Name, ver object.Version) *key.Version {
 	_, public := selfSigned()
 	return &key.Version{Vault: v, Name: n, Version: ver, Spec: pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256},
-		Public: public, Private: seal.Box("key of " + n.Key() + string(ver)), Ops: []key.Op{key.Sign, key.Verify}, Exportable: true,
+		Public: public, Private: Box("key of " + n.Key() + string(ver)), Ops: []key.Op{key.Sign, key.Verify}, Exportable: true,
 		Attributes: attributes(), Tags: object.Tags{}}
 }
 
 func newSecret(v object.VaultID, n object.Name, ver object.Version) *secret.Version {
 	return &secret.Version{Vault: v, Name: n, Version: ver, ContentType: "text/\x00plain; ä", Previous: versionID(99),
-		Value: seal.Box("value of " + n.Key() + string(ver)), Attributes: attributes()}
+		Value: Box("value of " + n.Key() + string(ver)), Attributes: attributes()}
 }
 
 func placeholder(v object.VaultID, n object.Name, ver object.Version) *certificate.Version {
@@ -159,7 +158,7 @@ func placeholder(v object.VaultID, n object.Name, ver object.Version) *certifica
 func newOperation(v object.VaultID, n object.Name, id string) *issuance.Operation {
 	_, public := selfSigned()
 	return &issuance.Operation{Vault: v, Name: n, RequestID: id, Status: issuance.InProgress, Policy: policy(),
-		Spec: issuance.IssuerRef{Name: "self"}, CSR: []byte("csr"), Public: public, Private: seal.Box("pending"), HSM: hsm.ID{0, 1},
+		Spec: issuance.IssuerRef{Name: "self"}, CSR: []byte("csr"), Public: public, Private: Box("pending"), HSM: hsm.ID{0, 1},
 		Enabled: true, Created: epoch, Updated: epoch}
 }
 

@@ -109,7 +109,7 @@ func replicas(s *suite) {
 	s.update(func(tx *store.Tx) {
 		s.must(errors.Join(tx.InsertPrincipal(s.ctx, p), tx.InsertAssignment(s.ctx, a),
 			tx.InsertSecret(s.ctx, object.Head{Vault: v, Name: n}),
-			tx.InsertSecretVersion(s.ctx, &secret.Version{Vault: v, Name: n, Version: versionID(1), Value: []byte("box"), Tags: object.Tags{},
+			tx.InsertSecretVersion(s.ctx, &secret.Version{Vault: v, Name: n, Version: versionID(1), Value: Box("box"), Tags: object.Tags{},
 				Attributes: object.Attributes{Created: epoch, Updated: epoch}})))
 	})
 	// The rights that the other process sees: of a vault, an assignment, a principal.

@@ -16,7 +16,7 @@ func keys(s *suite) {
 	head := object.Head{Vault: v, Name: web, Managed: true}
 	full := newKey(v, web, versionID(9))
 	bare := &key.Version{Vault: v, Name: web, Version: versionID(1), Spec: pki.KeySpec{Algorithm: pki.RSA, Size: 2048},
-		Public: []byte("public"), Private: []byte("box"), Attributes: object.Attributes{Created: epoch, Updated: epoch}}
+		Public: []byte("public"), Private: Box("box"), Attributes: object.Attributes{Created: epoch, Updated: epoch}}
 	empty := newKey(v, web, versionID(5))
 	empty.Ops = []key.Op{}
 	empty.HSM = hsm.ID{0, 0, 1}
@@ -94,7 +94,7 @@ func secrets(s *suite) {
 	v := s.vault("one")
 	head := object.Head{Vault: v, Name: web, Managed: true}
 	full := newSecret(v, web, versionID(9))
-	bare := &secret.Version{Vault: v, Name: web, Version: versionID(1), Value: []byte("box"),
+	bare := &secret.Version{Vault: v, Name: web, Version: versionID(1), Value: Box("box"),
 		Tags: object.Tags{}, Attributes: object.Attributes{Created: epoch, Updated: epoch}}
 	s.update(func(tx *store.Tx) {
 		_, err := tx.SecretHead(s.ctx, v, web)

@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/authn/authntest"
 	"coffer/internal/object"
+	"coffer/internal/seal"
 	"coffer/internal/store"
 )
 
@@ -33,6 +34,9 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"keys of their own are deleted by themselves, and rotate", ownKeyRows},
 		{"contacts and issuers come back as written", contactsAndIssuers},
 		{"data keys come back as written", dataKeys},
+		{"boxes are found by their key", sealedBoxes},
+		{"data keys end when no box of theirs is left", dataKeysEnd},
+		{"closing a data key waits for those who store its boxes", closingWaits},
 		{"vaults come back as written", vaults},
 		{"vaults do not see one another", isolation},
 		{"a vault takes everything along", cascade},
@@ -67,7 +71,12 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 	}
 	t.Run("the directory", func(t *testing.T) {
 		authntest.TestDB(t, func(t *testing.T) object.DB[authntest.Tx] {
-			return store.For[authntest.Tx]{DB: Open(t, place(t))}
+			db := Open(t, place(t))
+			err := db.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertDataKey(t.Context(), DataKey(seal.Installation)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return store.For[authntest.Tx]{DB: db}
 		})
 	})
 }

@@ -70,7 +70,6 @@ func (s *suite) fill(v object.VaultID, id int) {
 		s.must(begin(s.ctx, tx, v, other, id+1))
 		s.must(tx.SetContacts(s.ctx, v, []certificate.Contact{{Email: fmt.Sprint(id)}}))
 		s.must(tx.PutIssuer(s.ctx, &certificate.Issuer{Vault: v, Name: web, Provider: fmt.Sprint(id), Created: epoch, Updated: epoch}))
-		s.must(tx.InsertDataKey(s.ctx, seal.DataKey{Scope: string(v), ID: "k", RootID: "r", Wrapped: []byte("w"), Created: epoch}))
 	})
 }
 
@@ -228,7 +227,7 @@ func contactsAndIssuers(s *suite) {
 		s.wantErr(err, object.ErrNotFound)
 	})
 
-	full := &certificate.Issuer{Vault: v, Name: web, Provider: "DigiCert", AccountID: &name, Password: seal.Box("box"),
+	full := &certificate.Issuer{Vault: v, Name: web, Provider: "DigiCert", AccountID: &name, Password: Box("box"),
 		OrganizationID: &empty, Admins: []issuance.Admin{{FirstName: &name}, {}}, Enabled: true, Created: epoch, Updated: epoch.Add(time.Hour)}
 	bare := &certificate.Issuer{Vault: v, Name: other, Provider: "", Created: epoch, Updated: epoch}
 	noAdmins := &certificate.Issuer{Vault: v, Name: object.MustName("z"), Admins: []issuance.Admin{}, Created: epoch, Updated: epoch}
@@ -258,7 +257,8 @@ func contactsAndIssuers(s *suite) {
 }
 
 func dataKeys(s *suite) {
-	v := s.vault("one")
+	v := object.NewVaultID()
+	s.update(func(tx *store.Tx) { s.must(tx.InsertVault(s.ctx, newVault(v, "one"))) })
 	ofVault := seal.DataKey{Scope: string(v), ID: "00", RootID: "r1", Wrapped: []byte{1, 2}, Created: epoch}
 	ofAll := seal.DataKey{Scope: seal.Installation, ID: "00", RootID: "r1", Wrapped: []byte{3}, Created: epoch.Add(time.Hour)}
 	s.update(func(tx *store.Tx) {
