@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"coffer/internal/admin"
+	"coffer/internal/authn"
+	"coffer/internal/daemon"
 )
 
 type idCmd struct {
@@ -24,6 +28,7 @@ type idCmd struct {
 	Forget      idForgetCmd      `cmd:"" help:"Remove a credential."`
 	Join        idJoinCmd        `cmd:"" help:"Put an identity into a group."`
 	Leave       idLeaveCmd       `cmd:"" help:"Take an identity out of a group."`
+	External    idExternalCmd    `cmd:"" help:"Tell the object id of a subject or group of an external issuer, to give it rights."`
 }
 
 type idCreateCmd struct {
@@ -203,4 +208,36 @@ type idLeaveCmd struct{ memberArgs }
 
 func (c *idLeaveCmd) Run(ctx context.Context, s streams) error {
 	return ask(ctx, s, c.operatorFlags, admin.MemberRemove, admin.Membership{Group: c.Group, Member: c.Member}, said("%s is not in %s", c.Member, c.Group))
+}
+
+type idExternalCmd struct {
+	configFlag
+	Issuer  string `help:"The issuer, exactly as in identity.issuers." required:"" placeholder:"URL"`
+	Subject string `help:"What its tokens say of the user or workload (sub, or the claim that claims.object_id names)." xor:"who" required:"" placeholder:"TEXT"`
+	Group   string `help:"What its tokens say of the group." xor:"who" required:"" placeholder:"TEXT"`
+	JSON    bool   `help:"Print JSON."`
+}
+
+func (c *idExternalCmd) Run(s streams) error {
+	settings, err := c.load()
+	if err != nil {
+		return err
+	}
+	issuers, err := daemon.Issuers(settings)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(issuers, func(i authn.Issuer) bool { return i.URL == c.Issuer })
+	if i < 0 {
+		return fmt.Errorf("%s has no issuer '%s' in identity.issuers, where it must be spelled as in its tokens", c.Config, c.Issuer)
+	}
+	id := issuers[i].ObjectID(c.Subject+c.Group, c.Group != "")
+	if id == "" {
+		return errors.New("this issuer's ids are its own (ids: own): give the object id, a GUID, as it stands in its tokens")
+	}
+	if c.JSON {
+		return printJSON(s.out, map[string]string{"objectId": id})
+	}
+	fmt.Fprintln(s.out, id)
+	return nil
 }

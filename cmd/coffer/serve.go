@@ -43,6 +43,9 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	if c.Check {
+		if _, err := daemon.Issuers(settings); err != nil {
+			return err
+		}
 		fmt.Fprintln(s.out, c.Config, "is good.")
 		return nil
 	}

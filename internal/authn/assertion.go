@@ -3,7 +3,6 @@ package authn
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
@@ -184,16 +183,11 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credenti
 	if !slices.Contains(i.algorithms, jose.SignatureAlgorithm(header.Algorithm)) {
 		return directory.BadSignature
 	}
-	x5t, _ := header.ExtraHeaders["x5t"].(string)
-	public, err := i.key(ctx, header.KeyID, x5t)
+	_, payload, err := i.verify(ctx, jws)
 	if err != nil {
 		return err
 	}
-	if public == nil {
-		return directory.BadSignature
-	}
-	payload, err := jws.Verify(public)
-	if err != nil {
+	if payload == nil {
 		return directory.BadSignature
 	}
 	c, err := parseClaims(payload)
@@ -219,10 +213,10 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credenti
 func (v *Verifier) foreignIssuer(url string) *issuer {
 	keys, ok := v.foreign.Get(url)
 	if !ok {
-		keys = v.newKeySet(url, "")
+		keys = v.newKeySet(Issuer{URL: url})
 		v.foreign.Put(url, keys)
 	}
-	return &issuer{url: url, algorithms: asymmetric, key: func(ctx context.Context, kid, x5t string) (crypto.PublicKey, error) {
-		return keys.find(ctx, kid, x5t), nil
-	}}
+	i := &issuer{url: url, algorithms: asymmetric}
+	i.keysOf(keys)
+	return i
 }

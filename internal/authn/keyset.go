@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +29,8 @@ import (
 // How keys of other issuers are fetched (contract identity.md, 4).
 const (
 	refreshEvery = 24 * time.Hour
-	fetchEvery   = time.Minute // at most, whether or not it succeeds
+	keysExpire   = 48 * time.Hour // after the last fetch that succeeded: an issuer that cannot be asked cannot withdraw a key
+	fetchEvery   = time.Minute    // at most, whether or not it succeeds
 	fetchTimeout = 10 * time.Second
 	maxDocument  = 1 << 20 // bytes of a discovery document or key set
 	maxKeys      = 100     // of one key set
@@ -47,8 +50,15 @@ type keySet struct {
 	keys       atomic.Pointer[fetched]
 	refreshing atomic.Bool
 
-	mu    sync.Mutex
-	tried time.Time // guarded by mu: when the last fetch began
+	mu      sync.Mutex
+	tried   time.Time // guarded by mu: when the last fetch began
+	dropped string    // guarded by mu: what was told of the keys that are not used
+}
+
+// keyID is what a token's header says of the key that signed it.
+type keyID struct {
+	kid, x5t string
+	alg      jose.SignatureAlgorithm
 }
 
 type fetched struct {
@@ -58,28 +68,38 @@ type fetched struct {
 
 // find gives the key of a token's header: by kid, or if there is none by x5t.
 // It is nil when the issuer has no such key, or could not be asked.
-func (s *keySet) find(ctx context.Context, kid, x5t string) crypto.PublicKey {
-	if have := s.keys.Load(); have != nil {
-		if key := have.find(kid, x5t); key != nil {
-			if s.now().Sub(have.at) < refreshEvery || !s.refreshing.CompareAndSwap(false, true) {
-				return key
-			}
-			// One request does the daily refresh; others go on with what there is.
-			defer s.refreshing.Store(false)
+func (s *keySet) find(ctx context.Context, id keyID) crypto.PublicKey {
+	have := s.current()
+	if key := have.find(id); key != nil {
+		if s.now().Sub(have.at) < refreshEvery || !s.refreshing.CompareAndSwap(false, true) {
+			return key
 		}
+		// One request does the daily refresh; others go on with what there is.
+		defer s.refreshing.Store(false)
 	}
+	return s.renewed(ctx, id)
+}
+
+// renewed is find in a set that was fetched within the last minute.
+func (s *keySet) renewed(ctx context.Context, id keyID) crypto.PublicKey {
 	select {
 	case <-s.flight.DoChan("", func() (any, error) { s.refresh(ctx); return nil, nil }):
 	case <-ctx.Done():
 	}
-	if have := s.keys.Load(); have != nil {
-		return have.find(kid, x5t)
-	}
-	return nil
+	return s.current().find(id)
 }
 
-// refresh fetches the keys unless that was tried within the last minute. The
-// last good set stays when it fails.
+// current is the set in use; nil when there is none, or it has expired.
+func (s *keySet) current() *fetched {
+	have := s.keys.Load()
+	if have == nil || s.now().Sub(have.at) >= keysExpire {
+		return nil
+	}
+	return have
+}
+
+// refresh fetches the keys unless that was tried within the last minute. The last
+// good set stays when it fails, until it expires.
 func (s *keySet) refresh(ctx context.Context) {
 	s.mu.Lock()
 	now := s.now()
@@ -93,15 +113,53 @@ func (s *keySet) refresh(ctx context.Context) {
 	// The result serves all who wait: it does not end with the one who asked.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
-	keys, err := s.fetch(ctx)
-	if err != nil {
-		s.log.WarnContext(ctx, "fetching the keys of an issuer", "issuer", s.issuer, "err", err)
+	keys, dropped, err := s.fetch(ctx)
+	if err == nil || len(dropped) > 0 {
+		s.tellDropped(ctx, dropped)
+	}
+	if err == nil {
+		s.keys.Store(&fetched{keys: keep(s.keys.Load(), keys), at: now})
 		return
 	}
-	s.keys.Store(&fetched{keys: keys, at: now})
+	s.log.WarnContext(ctx, "fetching the keys of an issuer", "issuer", s.issuer, "err", err)
+	if s.keys.Load() != nil && s.current() == nil {
+		s.keys.Store(nil)
+		s.log.ErrorContext(ctx, "the keys of an issuer have expired: its tokens are refused until its keys can be fetched",
+			"issuer", s.issuer, "after", keysExpire.String())
+	}
 }
 
-func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
+// keep takes from the set before the keys that are still the same, which tokens that
+// were verified with them remember.
+func keep(before *fetched, keys []jose.JSONWebKey) []jose.JSONWebKey {
+	if before == nil {
+		return keys
+	}
+	for n := range keys {
+		for _, old := range before.keys {
+			if old.KeyID == keys[n].KeyID && old.Key.(interface{ Equal(crypto.PublicKey) bool }).Equal(keys[n].Key) {
+				keys[n].Key = old.Key
+			}
+		}
+	}
+	return keys
+}
+
+// tellDropped logs which keys of a set are not used, and why: once, until that changes.
+func (s *keySet) tellDropped(ctx context.Context, dropped []string) {
+	text := strings.Join(dropped, "; ")
+	s.mu.Lock()
+	told := s.dropped == text
+	s.dropped = text
+	s.mu.Unlock()
+	if !told && text != "" {
+		s.log.WarnContext(ctx, "keys of an issuer are not used", "issuer", s.issuer, "keys", text)
+	}
+}
+
+// fetch gives the keys that can verify signatures, and which others there are, with the
+// reason against each.
+func (s *keySet) fetch(ctx context.Context) (keys []jose.JSONWebKey, dropped []string, err error) {
 	uri := s.jwksURI
 	if uri == "" {
 		var doc struct {
@@ -109,10 +167,10 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 			JWKSURI string `json:"jwks_uri"`
 		}
 		if err := s.get(ctx, strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration", &doc); err != nil {
-			return nil, fmt.Errorf("discovery: %w", err)
+			return nil, nil, fmt.Errorf("discovery: %w", err)
 		}
 		if doc.Issuer != s.issuer { // OpenID Connect Discovery 1.0, section 4.3
-			return nil, errors.New("discovery: the document is of another issuer")
+			return nil, nil, errors.New("discovery: the document is of another issuer")
 		}
 		uri = doc.JWKSURI
 	}
@@ -120,39 +178,80 @@ func (s *keySet) fetch(ctx context.Context) ([]jose.JSONWebKey, error) {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := s.get(ctx, uri, &set); err != nil {
-		return nil, fmt.Errorf("key set: %w", err)
+		return nil, nil, fmt.Errorf("key set: %w", err)
 	}
 	if len(set.Keys) > maxKeys {
-		return nil, fmt.Errorf("key set: more than %d keys", maxKeys)
+		return nil, nil, fmt.Errorf("key set: more than %d keys", maxKeys)
 	}
-	var keys []jose.JSONWebKey
-	for _, raw := range set.Keys {
+	for n, raw := range set.Keys {
 		var k jose.JSONWebKey
-		if k.UnmarshalJSON(raw) != nil || !usable(k) {
-			continue // keys we cannot use are to be ignored (RFC 7517, section 5)
+		why := "it cannot be read"
+		if k.UnmarshalJSON(raw) == nil {
+			why = unusable(k)
 		}
-		keys = append(keys, k)
+		if why == "" && k.KeyID != "" && slices.ContainsFunc(keys, func(o jose.JSONWebKey) bool { return o.KeyID == k.KeyID && sameType(o, k) }) {
+			why = "another key has its kid"
+		}
+		if why == "" {
+			keys = append(keys, k)
+			continue
+		}
+		// RFC 7517, section 5: keys that cannot be used are passed over.
+		var name struct {
+			KeyID string `json:"kid"`
+		}
+		_ = json.Unmarshal(raw, &name) // of a key that cannot be read it may be all there is
+		dropped = append(dropped, fmt.Sprintf("%d (kid '%s'): %s", n+1, quoted(name.KeyID, 64), why))
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("key set: no key to verify signatures with")
+		return nil, dropped, errors.New("key set: no key to verify signatures with")
 	}
-	return keys, nil
+	return keys, dropped, nil
 }
 
-// usable reports whether a key may verify signatures. Symmetric keys and short
-// RSA keys may not.
-func usable(k jose.JSONWebKey) bool {
-	if k.Use != "" && k.Use != "sig" || !k.Valid() {
+// unusable says why a key may not verify signatures; "" when it may. Symmetric keys
+// and short RSA keys may not.
+func unusable(k jose.JSONWebKey) string {
+	if k.Use != "" && k.Use != "sig" {
+		return "its use is not sig"
+	}
+	switch pub := k.Key.(type) {
+	case *rsa.PublicKey:
+		if pub.N.BitLen() < directory.MinRSABits {
+			return fmt.Sprintf("it has fewer than %d bits", directory.MinRSABits)
+		}
+	case *ecdsa.PublicKey:
+	default:
+		return "it is neither a public RSA key nor a public EC key"
+	}
+	if !k.Valid() {
+		return "it is not valid"
+	}
+	if k.Algorithm != "" && !fits(k, jose.SignatureAlgorithm(k.Algorithm)) {
+		return "its alg is not of its type, or not supported"
+	}
+	return ""
+}
+
+func sameType(a, b jose.JSONWebKey) bool {
+	_, x := a.Key.(*rsa.PublicKey)
+	_, y := b.Key.(*rsa.PublicKey)
+	return x == y
+}
+
+// fits tells whether a key may verify signatures of an algorithm: that of its alg, if
+// it has one, and of its type. A signature never chooses how a key is used.
+func fits(k jose.JSONWebKey, alg jose.SignatureAlgorithm) bool {
+	if k.Algorithm != "" && k.Algorithm != string(alg) || !slices.Contains(asymmetric, alg) {
 		return false
 	}
 	switch pub := k.Key.(type) {
 	case *rsa.PublicKey:
-		return pub.N.BitLen() >= directory.MinRSABits
-	case *ecdsa.PublicKey:
-		return true
-	default:
-		return false
+		return alg[0] != 'E'
+	case *ecdsa.PublicKey: // RFC 7518, section 3.4
+		return pub.Curve == elliptic.P256() && alg == jose.ES256 || pub.Curve == elliptic.P384() && alg == jose.ES384
 	}
+	return false
 }
 
 func (s *keySet) get(ctx context.Context, uri string, into any) error {
@@ -186,11 +285,16 @@ func (s *keySet) get(ctx context.Context, uri string, into any) error {
 	return nil
 }
 
-func (f *fetched) find(kid, x5t string) crypto.PublicKey {
+// find is nil of no set.
+func (f *fetched) find(id keyID) crypto.PublicKey {
+	if f == nil {
+		return nil
+	}
 	for _, k := range f.keys {
 		switch {
-		case kid != "" && k.KeyID == kid,
-			kid == "" && x5t != "" && (k.KeyID == x5t || base64.RawURLEncoding.EncodeToString(k.CertificateThumbprintSHA1) == x5t):
+		case !fits(k, id.alg):
+		case id.kid != "" && k.KeyID == id.kid,
+			id.kid == "" && id.x5t != "" && (k.KeyID == id.x5t || base64.RawURLEncoding.EncodeToString(k.CertificateThumbprintSHA1) == id.x5t):
 			return k.Key
 		}
 	}

@@ -45,6 +45,11 @@ type Config struct {
 	Issuers   []Issuer             // at most 50
 	Skew      time.Duration        // zero: 5 minutes; at most an hour
 
+	// Entries are the object ids that access policies and role assignments name, in
+	// lower case. Asked for once a minute at most, to tell of rights that are given to
+	// an id which a claim stood for in earlier versions. nil: nothing is told.
+	Entries func(ctx context.Context) (map[string]bool, error)
+
 	// HTTP fetches the keys of issuers, over https and without redirects. The
 	// rule of which addresses may be dialled is in its transport. nil: no keys
 	// are fetched, so that only the directory's tokens are good.
@@ -67,6 +72,7 @@ type Verifier struct {
 	verified *fresh.Map[[sha256.Size]byte, *verified]
 	foreign  *fresh.Map[string, *keySet] // by issuer
 	overages *fresh.Map[string, bool]
+	former   former
 }
 
 // New makes a Verifier; it fetches nothing yet.
@@ -76,6 +82,7 @@ func New(c Config) (*Verifier, error) {
 		verified: fresh.NewMap[[sha256.Size]byte, *verified](maxVerified, nil),
 		foreign:  fresh.NewMap[string, *keySet](maxForeign, nil),
 		overages: fresh.NewMap[string, bool](maxOverages, nil),
+		former:   former{entries: c.Entries, told: fresh.NewMap[string, bool](maxFormer, nil)},
 	}
 	if v.skew == 0 {
 		v.skew = token.DefaultSkew
@@ -93,31 +100,36 @@ func New(c Config) (*Verifier, error) {
 		return nil, errors.New("authn: Skew is 0 to 1 hour")
 	case len(c.Issuers) > maxIssuers:
 		return nil, fmt.Errorf("authn: more than %d issuers", maxIssuers)
-	case len(c.Issuers) > 0 && c.HTTP == nil:
+	case c.HTTP == nil && slices.ContainsFunc(c.Issuers, func(i Issuer) bool { return i.HTTP == nil }):
 		return nil, errors.New("authn: Issuers need HTTP")
 	}
 	if c.HTTP != nil {
 		v.client = direct(c.HTTP)
 	}
 	v.issuers = append(v.issuers, builtIn(c.Tokens))
-	var errs []error
+	if err := CheckIssuers(c.Issuers); err != nil {
+		return nil, err
+	}
 	for n, i := range c.Issuers {
-		keys := v.newKeySet(i.URL, i.JWKSURI)
-		made, err := newIssuer(i, keys)
-		if err == nil && v.issuer(i.URL) != nil {
-			err = errors.New("url: named twice")
+		if i.URL == c.Tokens.Issuer() {
+			return nil, fmt.Errorf("identity.issuers[%d].url: it is this server", n)
 		}
+		made, err := newIssuer(i)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("authn: issuers[%d].%w", n, err))
-			continue
+			return nil, err
 		}
+		made.keysOf(v.newKeySet(i))
 		v.issuers = append(v.issuers, made)
 	}
-	return v, errors.Join(errs...)
+	return v, nil
 }
 
-func (v *Verifier) newKeySet(issuer, jwksURI string) *keySet {
-	return &keySet{issuer: issuer, jwksURI: jwksURI, client: v.client, now: v.now, log: v.log}
+func (v *Verifier) newKeySet(i Issuer) *keySet {
+	k := &keySet{issuer: i.URL, jwksURI: i.JWKSURI, client: v.client, now: v.now, log: v.log}
+	if i.HTTP != nil {
+		k.client = direct(i.HTTP)
+	}
+	return k
 }
 
 func (v *Verifier) issuer(url string) *issuer {
@@ -133,12 +145,13 @@ func (v *Verifier) issuer(url string) *issuer {
 // directory can change is looked at again at every use.
 type verified struct {
 	issuer   *issuer
-	kid, x5t string
+	id       keyID
 	key      crypto.PublicKey
 	audience []string
 	times    times
 	caller   access.Caller // Groups are those of the token
 	overage  bool
+	former   []formerID // what its claims stood for in earlier versions
 }
 
 // Verify answers who sent an Authorization header. audiences are those that the
@@ -153,7 +166,7 @@ func (v *Verifier) Verify(ctx context.Context, authorization string, audiences [
 	sum := sha256.Sum256([]byte(token))
 	t, ok := v.verified.Get(sum)
 	if ok {
-		key, err := t.issuer.key(ctx, t.kid, t.x5t)
+		key, err := t.issuer.key(ctx, t.id)
 		if err != nil {
 			return access.Caller{}, err
 		}
@@ -173,9 +186,10 @@ func (v *Verifier) Verify(ctx context.Context, authorization string, audiences [
 	}
 	if !ok {
 		v.verified.Put(sum, t)
+		v.tellFormer(ctx, t)
 	}
 	if !t.serves(audiences) {
-		return access.Caller{}, wrongAudience(audiences, t.audience)
+		return access.Caller{}, t.wrongAudience(audiences)
 	}
 	if !strings.EqualFold(t.issuer.tenant, tenant) {
 		return access.Caller{}, v.wrongIssuer(t.issuer.url, tenant)
@@ -201,7 +215,7 @@ func bearer(authorization string) (string, *Refusal) {
 func (v *Verifier) check(ctx context.Context, token string) (*verified, error) {
 	jws, err := jose.ParseSignedCompact(token, asymmetric)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, malformed("it is not a compact JWS with an accepted algorithm")
+		return nil, malformed("it is not a compact JWS with an accepted algorithm") // which an issuer could be allowed
 	}
 	var peek struct {
 		Issuer string `json:"iss"`
@@ -213,23 +227,21 @@ func (v *Verifier) check(ctx context.Context, token string) (*verified, error) {
 	if i == nil {
 		return nil, v.wrongIssuer(peek.Issuer, "")
 	}
-	header := jws.Signatures[0].Header
-	if !slices.Contains(i.algorithms, jose.SignatureAlgorithm(header.Algorithm)) {
-		return nil, malformed("its issuer may not use this algorithm")
+	if alg := jws.Signatures[0].Header.Algorithm; !slices.Contains(i.algorithms, jose.SignatureAlgorithm(alg)) {
+		return nil, i.wrongAlgorithm(alg)
 	}
-	t := &verified{issuer: i, kid: header.KeyID}
-	t.x5t, _ = header.ExtraHeaders["x5t"].(string)
-	if t.key, err = i.key(ctx, t.kid, t.x5t); err != nil {
+	t := &verified{issuer: i, id: idOf(jws)}
+	key, payload, err := i.verify(ctx, jws)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if t.key == nil {
+	case key == nil:
 		first, _, _ := strings.Cut(token, ".")
-		return nil, &Refusal{UnknownKey, "Unable to resolve the key used for signature validation. EncodedJwtHeader: '" + quoted(first, 1024) + "'."}
-	}
-	payload, err := jws.Verify(t.key)
-	if err != nil {
+		return nil, i.unknownKey(first)
+	case payload == nil:
 		return nil, &Refusal{WrongSigner, "The signature of the token is invalid."}
 	}
+	t.key = key
 	c, err := parseClaims(payload)
 	if err == nil {
 		err = t.read(c)
@@ -237,10 +249,37 @@ func (v *Verifier) check(ctx context.Context, token string) (*verified, error) {
 	if err != nil {
 		return nil, malformed(err.Error())
 	}
-	if tid, err := c.text("tid"); err != nil || i.entra && tid == "" || tid != "" && !strings.EqualFold(tid, i.tenant) {
-		return nil, v.wrongIssuer(i.url, "")
+	if tid, err := c.text("tid"); err != nil || i.entra && tid == "" || tid != "" && !strings.EqualFold(tid, i.tid) {
+		return nil, i.wrongTenant(tid)
 	}
 	return t, nil
+}
+
+func idOf(jws *jose.JSONWebSignature) keyID {
+	h := jws.Signatures[0].Header
+	id := keyID{kid: h.KeyID, alg: jose.SignatureAlgorithm(h.Algorithm)}
+	id.x5t, _ = h.ExtraHeaders["x5t"].(string)
+	return id
+}
+
+// verify gives the issuer's key that signed, and what was signed: no key when the
+// issuer has none of that id, no payload when the signature is not good.
+func (i *issuer) verify(ctx context.Context, jws *jose.JSONWebSignature) (crypto.PublicKey, []byte, error) {
+	key, err := i.key(ctx, idOf(jws))
+	if err != nil || key == nil {
+		return nil, nil, err
+	}
+	if payload, err := jws.Verify(key); err == nil {
+		return key, payload, nil
+	}
+	if i.renewed != nil {
+		if again := i.renewed(ctx, idOf(jws)); again != nil && again != key {
+			if payload, err := jws.Verify(again); err == nil {
+				return again, payload, nil
+			}
+		}
+	}
+	return key, nil, nil
 }
 
 // read fills t from claims that were signed.
@@ -277,26 +316,20 @@ func (t *verified) read(c claims) (err error) {
 	if oid == "" {
 		return errors.New(subject[0] + " is required")
 	}
-	caller.ObjectID = t.issuer.objectID(oid)
+	var ok bool
+	if caller.ObjectID, ok = t.issuer.subject(oid); !ok {
+		return errors.New(subject[0] + " is not a GUID, as an object id of its issuer is")
+	}
 	if id, ok := guid.Parse(caller.AppID); ok {
 		caller.AppID = id
 	}
-	for n, g := range caller.Groups {
-		caller.Groups[n] = t.issuer.objectID(g)
-	}
+	t.former = formerIDs(t.issuer, oid, caller.Groups)
+	caller.Groups = t.issuer.groups(caller.Groups)
 	caller.TokenGroups = len(caller.Groups)
 	caller.AppID, caller.UPN, caller.TokenID = quoted(caller.AppID, 128), quoted(caller.UPN, 256), quoted(caller.TokenID, 128)
 	caller.Delegated = scope != "" && kind != "app"
 	t.caller, t.overage = caller, c.overage()
 	return nil
-}
-
-// objectID gives the object id that a subject or group of this issuer has here.
-func (i *issuer) objectID(subject string) string {
-	if id, ok := guid.Parse(subject); ok {
-		return id
-	}
-	return guid.OfSubject(i.url, subject)
 }
 
 // serves reports whether the token was made for one of the audiences. The
@@ -313,26 +346,6 @@ func (t *verified) serves(audiences []string) bool {
 	return slices.ContainsFunc(t.audience, func(a string) bool {
 		return slices.Contains(audiences, a) && !slices.Contains(audience.Public, a)
 	})
-}
-
-func wrongAudience(expected, found []string) *Refusal {
-	first := audience.VaultResource
-	if len(expected) > 0 {
-		first = expected[0]
-	}
-	return &Refusal{WrongAudience, "Invalid audience. Expected " + first + " or " + audience.VaultAppID + ", found: " +
-		quoted(strings.Join(found, ", "), 256) + "."}
-}
-
-// wrongIssuer names the issuers of a tenant; of all when tenant is "".
-func (v *Verifier) wrongIssuer(found, tenant string) *Refusal {
-	var expected []string
-	for _, i := range v.issuers {
-		if tenant == "" || strings.EqualFold(i.tenant, tenant) {
-			expected = append(expected, i.url)
-		}
-	}
-	return &Refusal{WrongIssuer, "Invalid issuer. Expected one of " + strings.Join(expected, ", ") + ", found " + quoted(found, 256) + "."}
 }
 
 // admit asks the directory. Its own tokens are good while their principal is
@@ -361,6 +374,24 @@ func (v *Verifier) admit(ctx context.Context, t *verified) (access.Caller, error
 				"oid", caller.ObjectID, "iss", caller.Issuer)
 		}
 	}
-	caller.Groups = slices.Clone(caller.Groups)
-	return caller, nil
+	caller.Groups, err = v.foreignGroups(ctx, t.issuer, caller.Groups)
+	return caller, err
+}
+
+// foreignGroups are the groups that the token names and the directory does not: its own
+// principals, groups too, are nobody's to name.
+func (v *Verifier) foreignGroups(ctx context.Context, i *issuer, named []string) (groups []string, err error) {
+	if !i.ownIDs { // a name space apart
+		return slices.Clone(named), nil
+	}
+	for _, g := range named {
+		s, err := v.dir.Standing(ctx, g)
+		if err != nil {
+			return nil, fmt.Errorf("looking up a group: %w", err)
+		}
+		if s.Principal == nil {
+			groups = append(groups, g)
+		}
+	}
+	return groups, nil
 }

@@ -129,7 +129,8 @@ func TestRefusalsReadAsTheService(t *testing.T) {
 		"audience": {"Bearer " + w.Mint(t, w.Replica, p, "https://other.test"),
 			"AKV10022: Invalid audience. Expected https://vault.test:8443 or cfa8b339-82a2-471a-a3c9-0fc0be7a4093, found: https://other.test."},
 		"issuer": {"Bearer " + sign(object{"alg": "RS256"}, object{"iss": "https://sts.windows.net/x/\r\n"}, nil),
-			"AKV10032: Invalid issuer. Expected one of https://login.example.net/" + tenant + "/, found https://sts.windows.net/x/??."},
+			"AKV10032: Invalid issuer. Expected one of https://login.example.net/" + tenant + "/, found https://sts.windows.net/x/??." +
+				" It needs an entry in identity.issuers with exactly this issuer."},
 		"key": {"Bearer " + sign(object{"alg": "RS256", "kid": "k"}, object{"iss": base + "/" + tenant + "/"}, nil),
 			"AKV10046: Unable to resolve the key used for signature validation. EncodedJwtHeader: '" + b64([]byte(`{"alg":"RS256","kid":"k"}`)) + "'."},
 	} {

@@ -97,6 +97,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"identity.issuers[0].issuer: must be an https URL without query and fragment", func(c *Config) { c.Identity.Issuers = []Issuer{{Issuer: "https://a?b"}} }},
 		{"identity.issuers[1].issuer: is named twice", func(c *Config) { c.Identity.Issuers = []Issuer{{Issuer: "https://a/b"}, {Issuer: "https://a/b"}} }},
 		{"identity.issuers[0].jwks_uri: must be an https URL", func(c *Config) { c.Identity.Issuers = []Issuer{{Issuer: "https://a", JWKSURI: "file:///etc"}} }},
+		{"identity.issuers[0].ids: must be one of derived, own", func(c *Config) { c.Identity.Issuers = []Issuer{{Issuer: "https://a", IDs: "mine"}} }},
 		{"identity.issuers[0].claims.role: is not one of object_id, app_id, groups", func(c *Config) {
 			c.Identity.Issuers = []Issuer{{Issuer: "https://a", Claims: map[string]string{"role": "r", "groups": "g"}}}
 		}},
@@ -186,7 +187,8 @@ func TestSavedSettingsAreLoadedAgain(t *testing.T) {
 	c.TLS = TLS{Certificate: "c.pem", Key: "k.pem"}
 	c.Audit = Audit{Path: "a", Unauthenticated: "all", MaxMegabytes: 3}
 	c.Certificates = Certificates{SelfSignedDelay: new(Duration(250 * time.Millisecond)), PKCS12: "modern", KeyWorkers: 2}
-	c.Identity = Identity{ChallengeTenant: "adfs", Issuers: []Issuer{{Issuer: "https://a", JWKSURI: "https://a/k", Audiences: []string{"x"}, Claims: map[string]string{"app_id": "azp"}}}}
+	c.Identity = Identity{ChallengeTenant: "adfs", Issuers: []Issuer{{Issuer: "https://a", Tenant: "t", JWKSURI: "https://a/k", CA: "ca.pem", Algorithms: []string{"ES256"},
+		IDs: OwnIDs, Audiences: []string{"x"}, Claims: map[string]string{"app_id": "azp"}}}}
 	c.Log = Log{Level: "debug", Format: "text"}
 	c.AllowNewerAPIVersions, c.TrustedCallers = true, []string{c.Tenant}
 	for _, want := range []*Config{good(), c} {

@@ -27,11 +27,21 @@ func (s Identity) check(m *mistakes, tenant string) {
 
 // Issuer is an external OIDC issuer.
 type Issuer struct {
-	Issuer    string            `yaml:"issuer"`             // exact iss
-	JWKSURI   string            `yaml:"jwks_uri,omitempty"` // zero: from the issuer's discovery document
-	Audiences []string          `yaml:"audiences,omitempty"`
-	Claims    map[string]string `yaml:"claims,omitempty"` // object_id, app_id, groups: the claims that hold them
+	Issuer     string            `yaml:"issuer"`               // exact iss
+	Tenant     string            `yaml:"tenant,omitempty"`     // what the claim tid must be, where a token has one; zero: the tenant of this installation
+	JWKSURI    string            `yaml:"jwks_uri,omitempty"`   // zero: from the issuer's discovery document
+	CA         string            `yaml:"ca,omitempty"`         // PEM file of the only CAs that its discovery document and keys are fetched under; zero: the system's
+	Algorithms []string          `yaml:"algorithms,omitempty"` // that it may sign with; zero: RS256
+	Audiences  []string          `yaml:"audiences,omitempty"`  // accepted beside the resource of the vault that is asked
+	IDs        string            `yaml:"ids,omitempty"`        // derived (zero): its subjects and groups get ids of their own; own: they are those of a tenant of Entra ID
+	Claims     map[string]string `yaml:"claims,omitempty"`     // object_id, app_id, groups: the claims that hold them; those of Entra ID are known
 }
+
+// The values of ids.
+const (
+	DerivedIDs = "derived"
+	OwnIDs     = "own"
+)
 
 func (is Issuer) check(m *mistakes, key string) {
 	_, ok := httpsURL(is.Issuer)
@@ -40,6 +50,7 @@ func (is Issuer) check(m *mistakes, key string) {
 		u, err := url.Parse(is.JWKSURI)
 		m.unless(err == nil && u.Scheme == "https" && u.Host != "", key+"jwks_uri", "must be an https URL")
 	}
+	m.oneOf(key+"ids", is.IDs, DerivedIDs, OwnIDs)
 	for _, k := range slices.Sorted(maps.Keys(is.Claims)) {
 		m.unless(k == "object_id" || k == "app_id" || k == "groups", key+"claims."+k, "is not one of object_id, app_id, groups")
 	}

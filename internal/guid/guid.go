@@ -20,14 +20,21 @@ func New() string {
 	return format(b, 4)
 }
 
-// OfSubject makes the stable GUID of a subject of an issuer whose subjects are
-// not GUIDs: version 5 of the subject, in the name space that is version 5 of
-// the issuer among URLs (RFC 9562, sections 5.5 and 6.6; contract identity.md,
-// 8). SHA-1 serves as a name here, not as a proof: the signature was checked.
-func OfSubject(issuer, subject string) string {
+// OfSubject makes the stable GUID of a subject of another issuer: version 5 of the
+// subject, in the name space that is version 5 of the issuer among URLs (RFC 9562,
+// sections 5.5 and 6.6; contract identity.md, 8). SHA-1 serves as a name here, not as
+// a proof: the signature was checked.
+func OfSubject(issuer, subject string) string { return named(issuer, subject) }
+
+// OfGroup is OfSubject of a group, whose names have a name space of their own: whoever
+// may name groups at the issuer cannot make one that is a subject here. An issuer has
+// no fragment, so that the space is no issuer's.
+func OfGroup(issuer, group string) string { return named(issuer+"#groups", group) }
+
+// named is the GUID of a name in the name space of a URL.
+func named(url, name string) string {
 	urls := [16]byte{0x6b, 0xa7, 0xb8, 0x11, 0x9d, 0xad, 0x11, 0xd1, 0x80, 0xb4, 0, 0xc0, 0x4f, 0xd4, 0x30, 0xc8}
-	space := version5(urls, issuer)
-	return format(version5(space, subject), 5)
+	return format(version5(version5(urls, url), name), 5)
 }
 
 func version5(space [16]byte, name string) (id [16]byte) {

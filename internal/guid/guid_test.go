@@ -15,6 +15,18 @@ func TestNameGUIDIsVersion5(t *testing.T) {
 	}
 }
 
+// As uuid5(uuid5(NAMESPACE_URL, issuer + "#groups"), group) in Python.
+func TestGroupsHaveANameSpaceOfTheirOwn(t *testing.T) {
+	for _, c := range []struct{ issuer, group, want string }{
+		{"https://issuer.test", "Anna@example.net", "0a389825-b631-5bcc-b523-3feb554e1f04"},
+		{"https://issuer.test", "/admins", "597380e6-952a-53e2-aaf3-0c79acfb3751"},
+	} {
+		if got := OfGroup(c.issuer, c.group); got != c.want || got == OfSubject(c.issuer, c.group) {
+			t.Errorf("%s, %s: got %s, want %s", c.issuer, c.group, got, c.want)
+		}
+	}
+}
+
 func TestParseGUID(t *testing.T) {
 	const good = "aaaaaaaa-0000-4000-8000-00000000000f"
 	for in, want := range map[string]string{
