@@ -18,6 +18,7 @@ var grantless = map[string]string{
 	"certificate.Service.Issue":    "a job, whose certificate was granted when it was created; its end is attempted as the vault's own work",
 	"certificate.Service.PurgeDue": "the retention is over; each purge is attempted as the vault's own work",
 	"key.Custody":                  "the keys of a rule that was granted; it stores no more than the jobs that destroy them",
+	"key.Generator":                "the workers' queue; it stores nothing",
 	"key.Service.Announce":         "a job: it tells of an expiry and completes itself",
 	"key.Service.DestroyInHSM":     "a job: it destroys what nothing holds",
 	"key.Service.PurgeDue":         "as of certificates",

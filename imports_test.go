@@ -50,15 +50,16 @@ var layers = map[string][]string{
 	"hsm":        {"object", "fault", "pki", "seal"},
 	// rules
 	"lifecycle":   {"object", "fault", "vault", "access"},
-	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox"},
-	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle", "outbox"},
+	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "compute"},
+	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle", "outbox", "compute"},
 	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
-	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "key", "secret", "issuance"},
+	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "key", "secret", "issuance", "compute"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
 	// frame of the doors
 	"budget":   {},
+	"compute":  {},
 	"rest":     {"object", "fault", "seal"},
-	"pipeline": {"object", "fault", "vault", "audit", "access", "authn", "throttle", "budget", "rest"},
+	"pipeline": {"object", "fault", "vault", "audit", "access", "authn", "throttle", "budget", "rest", "compute"},
 	// adapters
 	"store":             {"*"},
 	"keyvault":          {"*"},

@@ -25,7 +25,7 @@ var modules = map[string][]string{
 	"go.yaml.in/yaml/v3":                                                     {"internal/config"},
 	"golang.org/x/crypto":                                                    {"internal/bundle", "internal/hsm", "internal/pkcs12", "internal/pki", "internal/seal"},
 	"golang.org/x/sync":                                                      {"internal/authn", "internal/daemon"},
-	"golang.org/x/sys":                                                       {"internal/admin", "internal/datadir", "internal/key"},
+	"golang.org/x/sys":                                                       {"internal/admin", "internal/compute", "internal/datadir"},
 	"golang.org/x/time":                                                      {"internal/login", "internal/throttle", "internal/token"},
 	"modernc.org/sqlite":                                                     {"internal/store"},
 }

@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each pair")
 	flag.IntVar(&p.objects, "objects", 10_000, "certificates for memory and start-up")
 	flag.StringVar(&p.binary, "coffer", "", "binary to measure (default: built from this tree)")
-	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, scale, keys")
+	flag.StringVar(&p.only, "only", "", "measure one part: reads, writes, mixed, hostile, scale, keys")
 	flag.StringVar(&p.op, "op", "", "measure one operation of -only keys or -against, such as \"sign ES256\"")
 	flag.StringVar(&p.against, "against", "", "compare with this other coffer binary, and measure nothing else")
 	flag.Parse()

@@ -74,7 +74,7 @@ func measure(ctx context.Context, p plan) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func() error
-	}{{"reads", r.reads}, {"writes", r.writes}, {"mixed", r.mixed}, {"scale", r.scale}, {"keys", r.keys}} {
+	}{{"reads", r.reads}, {"writes", r.writes}, {"mixed", r.mixed}, {"hostile", r.hostile}, {"scale", r.scale}, {"keys", r.keys}} {
 		if p.only == "" || p.only == part.name {
 			if err := part.run(); err != nil {
 				return fmt.Errorf("%s: %w", part.name, err)
@@ -284,6 +284,14 @@ func (r *run) writes() error {
 
 // mixed reads while creates saturate the generation of keys.
 func (r *run) mixed() error {
+	return r.beside("16 others create RSA-2048", func(ctx context.Context, _, _ int) error {
+		return r.vault.create(ctx, fresh("load"), `{"kty":"RSA","key_size":2048}`)
+	})
+}
+
+// beside reads with and without others who do something else, on connections of their
+// own.
+func (r *run) beside(what string, others action) error {
 	if err := r.vault.create(r.ctx, fresh("mixed"), `{"kty":"EC"}`); err != nil {
 		return err
 	}
@@ -305,8 +313,8 @@ func (r *run) mixed() error {
 		ctx, stop := context.WithCancel(r.ctx)
 		done := make(chan error, 1)
 		go func() {
-			_, err := load(ctx, 16, time.Hour, func(ctx context.Context, _, _ int) error {
-				err := r.vault.create(ctx, fresh("load"), `{"kty":"RSA","key_size":2048}`)
+			_, err := load(ctx, 16, time.Hour, func(ctx context.Context, worker, turn int) error {
+				err := others(ctx, worker, turn)
 				if ctx.Err() != nil {
 					return nil
 				}
@@ -328,7 +336,7 @@ func (r *run) mixed() error {
 	heading("get certificate, 16 connections", "rate", "p50", "p99")
 	i, b := median(idle), median(busy)
 	row("idle", perSecond(i.rate), i.p50, i.p99)
-	row("while 16 others create RSA-2048", perSecond(b.rate), b.p50, b.p99)
+	row("while "+what, perSecond(b.rate), b.p50, b.p99)
 	fmt.Printf("\nthroughput kept: %.2f; p99: %.1f times the idle one\n\n", ratios[len(ratios)/2], tails[len(tails)/2])
 	return nil
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -35,6 +36,9 @@ const (
 // tells both. It may do everything on the management plane, and nothing on the data
 // plane.
 func Operator(name, uid string) Caller { return Caller{UPN: name, UID: uid, kind: machine} }
+
+// ID tells callers of one tenant apart; "" for who has no id: an operator, the process.
+func (c Caller) ID() string { return cmp.Or(c.ObjectID, c.AppID) }
 
 // IsBackground tells whether the vault itself is at work.
 func (c Caller) IsBackground() bool { return c.kind == ownSelf }

@@ -69,19 +69,25 @@ func Read[P, V any](ctx context.Context, k Kind, s Sealer, tenant, value string)
 	return b, nil
 }
 
-// Unpack makes what is to be stored of each version in the blob, and gives what it
-// holds beside them. granted is the name that may be restored: the blob's.
-func Unpack[P, V, W any](b *Backup[P, V], granted object.Name, unpack func(*V) (W, error)) (*P, []W, error) {
+// Unpacked is what a restore stores.
+type Unpacked[P, W any] struct {
+	Policy   *P  // nil: the blob has none
+	Versions []W // at least one, the last one current
+}
+
+// Unpack makes what is to be stored of each version in the blob. granted is the name
+// that may be restored: the blob's.
+func Unpack[P, V, W any](b *Backup[P, V], granted object.Name, unpack func(*V) (W, error)) (u Unpacked[P, W], err error) {
 	if granted.Key() != b.name.Key() {
-		return nil, nil, fmt.Errorf("backup: a grant for %s cannot restore %s", granted, b.name)
+		return u, fmt.Errorf("backup: a grant for %s cannot restore %s", granted, b.name)
 	}
-	out := make([]W, 0, len(b.doc.Versions))
+	u.Policy, u.Versions = b.doc.Policy, make([]W, 0, len(b.doc.Versions))
 	for i := range b.doc.Versions {
 		w, err := unpack(&b.doc.Versions[i])
 		if err != nil {
-			return nil, nil, fmt.Errorf("reading a backup: %w", err)
+			return u, fmt.Errorf("reading a backup: %w", err)
 		}
-		out = append(out, w)
+		u.Versions = append(u.Versions, w)
 	}
-	return b.doc.Policy, out, nil
+	return u, nil
 }

@@ -49,15 +49,15 @@ func TestADocumentComesBackForItsName(t *testing.T) {
 		t.Fatal(b, err)
 	}
 	text := func(v *version) (string, error) { return v.Text, nil }
-	p, got, err := backup.Unpack(b, object.MustName("wEB"), text)
-	if err != nil || p.Text != "p" || strings.Join(got, " ") != "1 2" {
-		t.Error(p, got, err)
+	u, err := backup.Unpack(b, object.MustName("wEB"), text)
+	if err != nil || u.Policy.Text != "p" || strings.Join(u.Versions, " ") != "1 2" {
+		t.Error(u, err)
 	}
-	if _, _, err := backup.Unpack(b, object.MustName("other"), text); err == nil {
+	if _, err := backup.Unpack(b, object.MustName("other"), text); err == nil {
 		t.Error("restored under another name than the one granted")
 	}
 	broken := errors.New("broken")
-	if _, _, err := backup.Unpack(b, b.Name(), func(*version) (string, error) { return "", broken }); !errors.Is(err, broken) {
+	if _, err := backup.Unpack(b, b.Name(), func(*version) (string, error) { return "", broken }); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 	if _, err := backup.Pack(backup.Key, []int{1}, func(int) (version, error) { return version{}, broken }); !errors.Is(err, broken) {

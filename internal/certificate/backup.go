@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/backup"
+	"coffer/internal/compute"
 	"coffer/internal/issuance"
 	"coffer/internal/key"
 	"coffer/internal/object"
@@ -75,13 +76,15 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 		secretOf[sec.Version] = sec
 	}
 	doc := backup.Document[issuance.StoredPolicy, backupVersion]{Name: cert.Head.Name.String(), Policy: cert.Policy.Stored()}
-	doc.Versions, err = backup.Pack(backup.Certificate, certs, func(c *Version) (backupVersion, error) {
-		return s.pack(ctx, c, keyOf[c.Version], secretOf[c.Version])
+	return compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (_ string, err error) {
+		doc.Versions, err = backup.Pack(backup.Certificate, certs, func(c *Version) (backupVersion, error) {
+			return s.pack(ctx, c, keyOf[c.Version], secretOf[c.Version])
+		})
+		if err != nil {
+			return "", err
+		}
+		return backup.Certificate.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 	})
-	if err != nil {
-		return "", err
-	}
-	return backup.Certificate.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 }
 
 func (s *Service) pack(ctx context.Context, c *Version, k *key.Version, sec *secret.Version) (backupVersion, error) {
@@ -120,10 +123,13 @@ func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) 
 func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bundle, error) {
 	g.Must(access.CertificateRestore)
 	v, name := g.Vault().ID, b.Name()
-	policy, built, err := backup.Unpack(b, g.Name(), func(p *backupVersion) (*newVersion, error) { return s.unpack(ctx, v, name, p) })
+	restored, err := compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (backup.Unpacked[issuance.StoredPolicy, *newVersion], error) {
+		return backup.Unpack(b, g.Name(), func(p *backupVersion) (*newVersion, error) { return s.unpack(ctx, v, name, p) })
+	})
 	if err != nil {
 		return nil, err
 	}
+	policy, built := restored.Policy, restored.Versions
 	if policy == nil {
 		return nil, errors.New("reading a backup: a certificate without a policy")
 	}

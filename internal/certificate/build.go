@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/bundle"
+	"coffer/internal/compute"
 	"coffer/internal/issuance"
 	"coffer/internal/key"
 	"coffer/internal/object"
@@ -19,6 +20,7 @@ import (
 
 // inputs is what a new version is made of.
 type inputs struct {
+	caller   string // whose work it is; "": the vault's own
 	vault    object.VaultID
 	name     object.Name
 	policy   *issuance.Policy
@@ -49,8 +51,7 @@ const (
 // errTooLong reports certificates beyond these bounds.
 var errTooLong = errors.New("certificate: the secret would be too long")
 
-// build makes and seals a new version, outside of any transaction: a PFX
-// costs milliseconds. errTooLong is the fault of the certificates.
+// build makes and seals a new version, outside of any transaction. errTooLong is the fault of the certificates.
 func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 	if len(p.others) >= maxCertificates {
 		return nil, errTooLong
@@ -61,14 +62,10 @@ func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 		Enabled: p.enabled, NotBefore: &notBefore, Expires: &notAfter,
 		Created: p.created, Updated: p.created,
 	}
-	if !p.preserve {
-		p.others, p.leafAt = pki.SortChain(p.leaf, p.others)[1:], 0
+	written, err := compute.Do(ctx, s.cfg.Workers, p.caller, func() (*written, error) { return s.write(p) })
+	if err != nil {
+		return nil, fmt.Errorf("building the secret of %s: %w", p.name, err)
 	}
-	chain := make([][]byte, len(p.others))
-	for i, c := range p.others {
-		chain[i] = c.Raw
-	}
-
 	spec, err := pki.SpecOf(p.leaf.PublicKey)
 	if err != nil {
 		return nil, err
@@ -77,7 +74,7 @@ func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 	n := &newVersion{
 		certificate: &Version{
 			Vault: p.vault, Name: p.name, Version: ver, Completed: true,
-			Leaf: p.leaf.Raw, Chain: chain, Thumbprint: thumb[:], PreserveOrder: p.preserve,
+			Leaf: p.leaf.Raw, Chain: written.chain, Thumbprint: thumb[:], PreserveOrder: p.preserve,
 			Attributes: attributes, Tags: p.tags,
 		},
 		key: &key.Version{
@@ -95,17 +92,32 @@ func (s *Service) build(ctx context.Context, p inputs) (*newVersion, error) {
 	if n.key.Private, err = s.custody.Seal(ctx, key.PrivatePlace(p.vault, p.name, ver), p.private); err != nil {
 		return nil, err
 	}
-	value, err := s.secretValue(p, chain)
-	if err != nil {
-		return nil, fmt.Errorf("building the secret of %s: %w", p.name, err)
-	}
-	if len(value) > maxSecret {
-		return nil, errTooLong
-	}
-	if n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(p.vault, p.name, ver), seal.NewValue([]byte(value))); err != nil {
+	if n.secret.Value, err = s.cfg.Sealer.Seal(ctx, secret.ValuePlace(p.vault, p.name, ver), written.secret); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// written is what a version holds beside its leaf.
+type written struct {
+	chain  [][]byte // DER
+	secret seal.Value
+}
+
+// write puts the chain in order and makes the secret: a PFX costs milliseconds.
+func (s *Service) write(p inputs) (*written, error) {
+	if !p.preserve {
+		p.others, p.leafAt = pki.SortChain(p.leaf, p.others)[1:], 0
+	}
+	chain := make([][]byte, len(p.others))
+	for i, c := range p.others {
+		chain[i] = c.Raw
+	}
+	value, err := s.secretValue(p, chain)
+	if err == nil && len(value) > maxSecret {
+		err = errTooLong
+	}
+	return &written{chain, seal.NewValue([]byte(value))}, err
 }
 
 // secretValue is the PFX or PEM of the version; without the key when the policy

@@ -2,11 +2,14 @@ package certificate
 
 import (
 	"context"
+	"crypto"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"coffer/internal/access"
 	"coffer/internal/bundle"
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/key"
@@ -47,7 +50,49 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, err
 	}
-	in, err := bundle.ReadImport(string(p.Value.Reveal()), string(p.Password.Reveal()), want)
+	m, err := compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (*imported, error) {
+		return read(string(p.Value.Reveal()), string(p.Password.Reveal()), want, now)
+	})
+	if err != nil {
+		return nil, err
+	}
+	policy, err := issuance.Derive(m.leaf, m.format.String(), p.Policy, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayHold(g.Vault(), policy); err != nil {
+		return nil, err
+	}
+	private, err := s.custody.Import(ctx, m.key, policy.Key.HSM())
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.storeImported(ctx, inputs{
+		caller: g.Caller().ID(),
+		vault:  v, name: n, policy: policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
+		private: private, preserve: p.PreserveOrder,
+		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
+	})
+	if err != nil {
+		s.custody.Drop(ctx, private)
+		return nil, err
+	}
+	describe(g, out.Version)
+	describeFirstPolicy(g, out.Certificate.Policy, p.Policy != nil)
+	return out, nil
+}
+
+// imported is what an import holds.
+type imported struct {
+	*material
+	key    crypto.Signer
+	format bundle.Format
+}
+
+// read takes the value of an import apart, and checks that key and certificate are
+// sound and belong together. It takes up to seconds.
+func read(value, password string, want *bundle.Format, now time.Time) (*imported, error) {
+	in, err := bundle.ReadImport(value, password, want)
 	if err != nil {
 		return nil, content("value", err)
 	}
@@ -63,29 +108,7 @@ func (s *Service) Import(ctx context.Context, g access.Grant, p ImportParams) (*
 	if err != nil {
 		return nil, err
 	}
-	policy, err := issuance.Derive(m.leaf, in.Format.String(), p.Policy, now)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.mayHold(g.Vault(), policy); err != nil {
-		return nil, err
-	}
-	private, err := s.custody.Import(ctx, given, policy.Key.HSM())
-	if err != nil {
-		return nil, err
-	}
-	out, err := s.storeImported(ctx, inputs{
-		vault: v, name: n, policy: policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
-		private: private, preserve: p.PreserveOrder,
-		enabled: p.Enabled == nil || *p.Enabled, tags: p.Tags, created: now,
-	})
-	if err != nil {
-		s.custody.Drop(ctx, private)
-		return nil, err
-	}
-	describe(g, out.Version)
-	describeFirstPolicy(g, out.Certificate.Policy, p.Policy != nil)
-	return out, nil
+	return &imported{m, given, in.Format}, nil
 }
 
 // storeImported stores what was imported.

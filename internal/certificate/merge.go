@@ -6,6 +6,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/bundle"
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/object"
@@ -42,7 +43,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 	if err := mayMerge(op); err != nil {
 		return nil, err
 	}
-	built, err := s.merged(ctx, op, p, now)
+	built, err := s.merged(ctx, op, p, g.Caller().ID(), now)
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +101,14 @@ func mayMerge(op *issuance.Operation) error {
 }
 
 // merged builds the version from what the caller brought.
-func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergeParams, now time.Time) (*newVersion, error) {
-	ders, err := bundle.ReadMerge(p.X5C)
-	if err != nil {
-		return nil, content("x5c", err)
-	}
-	certs, err := parseCertificates(ders)
+func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergeParams, caller string, now time.Time) (*newVersion, error) {
+	certs, err := compute.Do(ctx, s.cfg.Workers, caller, func() ([]*pki.Certificate, error) {
+		ders, err := bundle.ReadMerge(p.X5C)
+		if err != nil {
+			return nil, err
+		}
+		return parseCertificates(ders)
+	})
 	if err != nil {
 		return nil, content("x5c", err)
 	}
@@ -122,7 +125,8 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 		return nil, err
 	}
 	built, err := s.build(ctx, inputs{
-		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
+		caller: caller,
+		vault:  op.Vault, name: op.Name, policy: op.Policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
 		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
 	return built, buildError("x5c", err)

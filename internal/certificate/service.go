@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
@@ -37,6 +38,9 @@ type Config struct {
 	Keys   Keys
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	// Workers run what takes much of a processor. nil: it runs in place.
+	Workers *compute.Pool
 
 	// Device keeps keys of HSM types, in premium vaults. nil: no vault has them.
 	Device key.Device

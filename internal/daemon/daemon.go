@@ -19,6 +19,7 @@ import (
 	"coffer/internal/audience"
 	"coffer/internal/audit"
 	"coffer/internal/certificate"
+	"coffer/internal/compute"
 	"coffer/internal/config"
 	"coffer/internal/datadir"
 	"coffer/internal/fresh"
@@ -62,6 +63,7 @@ type Daemon struct {
 	root       rootKeeper
 	sealer     *seal.Sealer
 	generator  *key.Generator
+	workers    *compute.Pool
 	runner     *jobs.Runner
 	outbox     *outbox.Outbox
 	vaults     *vault.Registry
@@ -229,6 +231,7 @@ func (d *Daemon) doors(base string, who identity) error {
 		Sealer:       d.sealer,
 		Recorder:     d.recorder,
 		Budget:       budget,
+		Workers:      d.workers,
 		Logger:       d.log,
 		Challenge: func(host string, _ *vault.Vault) string {
 			return audience.Challenge(base, tenant, audience.Resource(host, nil))
@@ -338,6 +341,9 @@ func (d *Daemon) Close() error {
 	}
 	if d.generator != nil {
 		d.generator.Close()
+	}
+	if d.workers != nil {
+		d.workers.Close()
 	}
 	if d.audit != nil { // it tells the database how far it goes
 		errs = append(errs, d.audit.Close())

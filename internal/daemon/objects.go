@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"runtime"
 	"strings"
 	"time"
 
 	"coffer/internal/certificate"
+	"coffer/internal/compute"
 	"coffer/internal/issuance"
 	"coffer/internal/issuer/selfsigned"
 	"coffer/internal/jobs"
@@ -16,7 +18,9 @@ import (
 
 // domain makes what works on objects: the services, the workers, the jobs.
 func (d *Daemon) domain() error {
+	cores := runtime.GOMAXPROCS(0) // before workers add to it
 	d.generator = key.NewGenerator(d.settings.Certificates.KeyWorkers, d.log)
+	d.workers = compute.NewPool(cores, d.log)
 	objects := d.reads(time.Duration(d.settings.Store.MaxAge))
 	var err error
 	// Nobody is told of new versions yet, and of what nobody is told no row is kept.
@@ -27,6 +31,7 @@ func (d *Daemon) domain() error {
 	}
 	d.certs, err = certificate.NewService(certificate.Config{
 		DB: store.For[certificate.Tx]{DB: d.db}, Sealer: d.sealer, Keys: d.generator, Now: d.now, Logger: d.log,
+		Workers:      d.workers,
 		Device:       d.device(),
 		Issuers:      issuers(),
 		SelfDelay:    d.settings.Certificates.Delay(),
@@ -40,6 +45,7 @@ func (d *Daemon) domain() error {
 	}
 	d.keys, err = key.NewService(key.Config{
 		DB: store.For[key.Tx]{DB: d.db}, Sealer: d.sealer, Maker: d.generator, Now: d.now, Logger: d.log,
+		Workers:  d.workers,
 		Device:   d.device(),
 		KeepOpen: d.settings.Keys.OpenFor(),
 		Fresh:    objects,
@@ -52,7 +58,7 @@ func (d *Daemon) domain() error {
 	}
 	d.secrets, err = secret.NewService(secret.Config{
 		DB: store.For[secret.Tx]{DB: d.db}, Sealer: d.sealer, Now: d.now, ToPEM: certificate.SecretToPEM,
-		Fresh: objects, Outbox: d.outbox,
+		Workers: d.workers, Fresh: objects, Outbox: d.outbox,
 	})
 	if err != nil {
 		return err

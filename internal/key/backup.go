@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/backup"
+	"coffer/internal/compute"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -62,20 +63,23 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	doc.Versions, err = backup.Pack(backup.Key, versions, func(v *Version) (backupVersion, error) {
-		if err := CanLeave(v); err != nil {
-			return backupVersion{}, err
-		}
-		private, err := s.cfg.Sealer.Open(ctx, PrivatePlace(v.Vault, v.Name, v.Version), v.Private)
+	tenant := g.Vault().TenantID
+	return compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (_ string, err error) {
+		doc.Versions, err = backup.Pack(backup.Key, versions, func(v *Version) (backupVersion, error) {
+			if err := CanLeave(v); err != nil {
+				return backupVersion{}, err
+			}
+			private, err := s.cfg.Sealer.Open(ctx, PrivatePlace(v.Vault, v.Name, v.Version), v.Private)
+			if err != nil {
+				return backupVersion{}, fmt.Errorf("backing up key %s/%s: %w", v.Name, v.Version, err)
+			}
+			return backupVersion{string(v.Version), private.Reveal(), v.Ops, backup.Attributes(v.Attributes), v.Tags}, nil
+		})
 		if err != nil {
-			return backupVersion{}, fmt.Errorf("backing up key %s/%s: %w", v.Name, v.Version, err)
+			return "", err
 		}
-		return backupVersion{string(v.Version), private.Reveal(), v.Ops, backup.Attributes(v.Attributes), v.Tags}, nil
+		return backup.Key.Seal(ctx, s.cfg.Sealer, tenant, doc)
 	})
-	if err != nil {
-		return "", err
-	}
-	return backup.Key.Seal(ctx, s.cfg.Sealer, g.Vault().TenantID, doc)
 }
 
 // CanLeave refuses to back up a key in the HSM.
@@ -96,13 +100,16 @@ func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) 
 func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bundle, error) {
 	g.Must(access.KeyRestore)
 	h := object.Head{Vault: g.Vault().ID, Name: b.Name()}
-	stored, versions, err := backup.Unpack(b, g.Name(), func(v *backupVersion) (*Version, error) { return s.unpack(ctx, h, v) })
+	restored, err := compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (backup.Unpacked[backupPolicy, *Version], error) {
+		return backup.Unpack(b, g.Name(), func(v *backupVersion) (*Version, error) { return s.unpack(ctx, h.Vault, h.Name, v) })
+	})
 	if err != nil {
 		return nil, err
 	}
+	versions := restored.Versions
 	last := versions[len(versions)-1]
 	h.Current = last.Version
-	policy, err := stored.parse()
+	policy, err := restored.Policy.parse()
 	if err != nil {
 		return nil, fmt.Errorf("reading a backup: %w", err)
 	}
@@ -133,7 +140,7 @@ func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bund
 }
 
 // unpack seals one version of a backup for its new place.
-func (s *Service) unpack(ctx context.Context, h object.Head, b *backupVersion) (*Version, error) {
+func (s *Service) unpack(ctx context.Context, vault object.VaultID, name object.Name, b *backupVersion) (*Version, error) {
 	private, err := pki.ParsePKCS8(b.PKCS8)
 	if err != nil {
 		return nil, err
@@ -146,7 +153,7 @@ func (s *Service) unpack(ctx context.Context, h object.Head, b *backupVersion) (
 	if err != nil {
 		return nil, err
 	}
-	v := &Version{Vault: h.Vault, Name: h.Name, Version: object.Version(b.Version), Spec: spec, Public: public,
+	v := &Version{Vault: vault, Name: name, Version: object.Version(b.Version), Spec: spec, Public: public,
 		Ops: b.Ops, Attributes: object.Attributes(b.Attributes), Tags: b.Tags}
 	v.Private, err = s.cfg.Sealer.Seal(ctx, PrivatePlace(v.Vault, v.Name, v.Version), seal.NewValue(b.PKCS8))
 	return v, err

@@ -3,12 +3,12 @@ package key
 import (
 	"context"
 	"crypto"
-	"errors"
 	"log/slog"
 	"runtime"
-	"sync"
+	"sync/atomic"
 	"time"
 
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/pki"
 )
@@ -17,21 +17,8 @@ import (
 // key generation never starves everything else. No key is made ahead of need: a
 // cloned machine must not hand out the same key twice.
 type Generator struct {
-	requests chan request
-	stop     chan struct{}
-	wg       sync.WaitGroup
-	once     sync.Once
-}
-
-type request struct {
-	ctx    context.Context
-	spec   pki.KeySpec
-	result chan<- result // buffered: a worker never waits for a caller that left
-}
-
-type result struct {
-	key crypto.Signer
-	err error
+	workers *compute.Pool
+	waiting atomic.Int64 // for a key
 }
 
 // maxQueue is how many callers may wait for a key. RSA-4096 takes seconds; more
@@ -47,59 +34,18 @@ func NewGenerator(workers int, log *slog.Logger) *Generator {
 	if workers < 1 {
 		workers = DefaultWorkers()
 	}
-	g := &Generator{requests: make(chan request, maxQueue), stop: make(chan struct{})}
-	for range workers {
-		g.wg.Go(func() { g.work(log) })
-	}
-	return g
+	return &Generator{workers: compute.NewPool(workers, log)}
 }
 
 // Close stops the workers after the keys they are making.
-func (g *Generator) Close() {
-	g.once.Do(func() { close(g.stop) })
-	g.wg.Wait()
-}
+func (g *Generator) Close() { g.workers.Close() }
 
 // Generate waits for a worker and its key. It fails with fault.Busy when too
 // many wait already.
 func (g *Generator) Generate(ctx context.Context, spec pki.KeySpec) (crypto.Signer, error) {
-	res := make(chan result, 1)
-	select {
-	case g.requests <- request{ctx, spec, res}:
-	case <-g.stop:
-		return nil, errStopped
-	default:
+	defer g.waiting.Add(-1)
+	if g.waiting.Add(1) > maxQueue {
 		return nil, &fault.Error{Kind: fault.Busy, Msg: "Too many keys are being generated.", RetryAfter: 5 * time.Second}
 	}
-	select {
-	case r := <-res:
-		return r.key, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-g.stop:
-		return nil, errStopped
-	}
-}
-
-var errStopped = errors.New("key: generation has stopped")
-
-func (g *Generator) work(log *slog.Logger) {
-	// The priority belongs to the thread: it stays locked to this goroutine and
-	// ends with it.
-	runtime.LockOSThread()
-	if err := lowerPriority(); err != nil {
-		log.Warn("key generation runs at normal priority", "error", err)
-	}
-	for {
-		select {
-		case <-g.stop:
-			return
-		case r := <-g.requests:
-			if r.ctx.Err() != nil {
-				continue // nobody waits for it any more
-			}
-			k, err := pki.Generate(r.spec)
-			r.result <- result{k, err}
-		}
-	}
+	return compute.Do(ctx, g.workers, "", func() (crypto.Signer, error) { return pki.Generate(spec) })
 }

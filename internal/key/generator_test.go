@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/pki"
 )
@@ -66,14 +67,23 @@ func TestGeneratorMakesEveryKind(t *testing.T) {
 	}
 }
 
-// idleGenerator has nobody who works, so that its queue stays as it is.
-func idleGenerator() *Generator {
-	return &Generator{requests: make(chan request, maxQueue), stop: make(chan struct{})}
+// busyGenerator has one worker, who does not come to a key until it is let go.
+func busyGenerator(t *testing.T) (_ *Generator, letGo func()) {
+	g := NewGenerator(1, slog.New(slog.DiscardHandler))
+	held := make(chan struct{})
+	letGo = sync.OnceFunc(func() { close(held) })
+	go func() {
+		if err := g.workers.Run(context.Background(), "", func() { <-held }); err != nil {
+			t.Error(err)
+		}
+	}()
+	synctest.Wait()
+	return g, letGo
 }
 
 func TestFullQueueIsBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := idleGenerator()
+		g, letGo := busyGenerator(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range maxQueue {
@@ -91,10 +101,9 @@ func TestFullQueueIsBusy(t *testing.T) {
 		}
 		cancel() // whoever waits may leave
 		wg.Wait()
-		// The workers pass over those that have left.
-		g.wg.Go(func() { g.work(slog.New(slog.DiscardHandler)) })
-		if _, err := g.Generate(t.Context(), p256); err != nil && !fault.Is(err, fault.Busy) {
-			t.Error(err)
+		letGo()
+		if _, err := g.Generate(t.Context(), p256); err != nil {
+			t.Errorf("after all have left: %v", err)
 		}
 		g.Close()
 	})
@@ -102,19 +111,20 @@ func TestFullQueueIsBusy(t *testing.T) {
 
 func TestClosedGeneratorAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := idleGenerator()
+		g, letGo := busyGenerator(t)
 		waiting := make(chan error, 1)
 		go func() {
 			_, err := g.Generate(t.Context(), p256)
 			waiting <- err
 		}()
 		synctest.Wait()
-		g.Close()
-		g.Close()
-		if err := <-waiting; !errors.Is(err, errStopped) {
+		go g.Close()
+		if err := <-waiting; !errors.Is(err, compute.ErrClosed) {
 			t.Errorf("who waited is told %v", err)
 		}
-		if _, err := g.Generate(t.Context(), p256); !errors.Is(err, errStopped) {
+		letGo()
+		g.Close()
+		if _, err := g.Generate(t.Context(), p256); !errors.Is(err, compute.ErrClosed) {
 			t.Errorf("who comes later is told %v", err)
 		}
 	})

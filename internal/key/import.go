@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"coffer/internal/access"
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/hsm"
 	"coffer/internal/object"
@@ -101,7 +102,7 @@ func (s *Service) material(ctx context.Context, g access.Grant, p ImportParams, 
 		spec.Size = 8 * len(p.K.Reveal())
 		return func() (*Private, error) { return s.custody.ImportSecret(ctx, p.K) }, spec, checkSize("key.k", spec)
 	}
-	k, err := p.private(a)
+	k, err := compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (crypto.Signer, error) { return p.private(a) })
 	return func() (*Private, error) { return s.custody.Import(ctx, k, inHSM) }, spec, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/certificate"
+	"coffer/internal/compute"
 	"coffer/internal/fresh"
 	"coffer/internal/key"
 	"coffer/internal/pipeline"
@@ -29,6 +30,7 @@ type Config struct {
 	Sealer       rest.Sealer // of continuations
 	Recorder     *access.Recorder
 	Budget       *pipeline.Budget // nil: one of its own
+	Workers      *compute.Pool    // nil: what takes much of a processor runs in place
 	Fresh        fresh.Source     // how long an answer about objects is given again; zero: not at all
 	Logger       *slog.Logger
 
@@ -107,7 +109,7 @@ func New(cfg Config) (*Server, error) {
 		Health:   "healthstatus", Ready: cfg.Ready,
 		Codes: codes, ErrorBody: newErrorBody, Header: s.header,
 		Challenge: func(r pipeline.Request) string { return cfg.Challenge(r.Address().Host, r.Vault()) },
-		Vaults:    cfg.Vaults, Verifier: cfg.Verifier, Gate: cfg.Gate, Recorder: cfg.Recorder, Budget: cfg.Budget,
+		Vaults:    cfg.Vaults, Verifier: cfg.Verifier, Gate: cfg.Gate, Recorder: cfg.Recorder, Budget: cfg.Budget, Workers: cfg.Workers,
 		Logger: cfg.Logger, MaxBody: cfg.MaxBody, Now: cfg.Now,
 	})
 	return s, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coffer/internal/budget"
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/rest"
 	"coffer/internal/throttle"
@@ -24,7 +25,7 @@ type Budget struct {
 // address counts for who has no id.
 type holder struct {
 	tenant, id string
-	address    netip.Addr
+	source     netip.Prefix
 }
 
 // The size of the budget. The bodies of one caller are four of the largest backups,
@@ -73,26 +74,30 @@ type holdings struct {
 
 func (c *call) holder() holder {
 	caller := c.attempt.Caller()
-	switch {
-	case caller.ObjectID != "":
-		return holder{tenant: caller.TenantID, id: caller.ObjectID}
-	case caller.AppID != "":
-		return holder{tenant: caller.TenantID, id: caller.AppID}
+	if id := caller.ID(); id != "" {
+		return holder{tenant: caller.TenantID, id: id}
 	}
-	return holder{address: c.arrived.client}
+	return holder{source: throttle.SourceOf(c.r.RemoteAddr)}
 }
 
 // readBody reads the body within its limit and the budget.
-func (c *call) readBody() (*rest.Input, error) {
+func (c *call) readBody() ([]byte, error) {
 	limit := c.admitted.endpoint.maxBody
 	if limit == 0 {
 		limit = c.p.cfg.MaxBody
 	}
-	b, err := rest.ReadBody(c.w, c.r, limit, c.takeBytes)
-	if err != nil {
-		return nil, err
+	return rest.ReadBody(c.w, c.r, limit, c.takeBytes)
+}
+
+// smallBody takes less to parse than to hand to a worker, in bytes.
+const smallBody = 64 << 10
+
+// parseBody reads the JSON of a body.
+func (c *call) parseBody(b []byte) (*rest.Input, error) {
+	if len(b) <= smallBody {
+		return rest.ParseInput(b)
 	}
-	return rest.ParseInput(b)
+	return compute.Do(c.r.Context(), c.p.cfg.Workers, c.attempt.Caller().ID(), func() (*rest.Input, error) { return rest.ParseInput(b) })
 }
 
 func (c *call) takeBytes(n int64) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/compute"
 	"coffer/internal/rest"
 	"coffer/internal/throttle"
 	"coffer/internal/vault"
@@ -48,7 +49,8 @@ type Config struct {
 	Verifier Verifier
 	Gate     *access.Gate
 	Recorder *access.Recorder
-	Budget   *Budget // nil: one of its own, of the default size
+	Budget   *Budget       // nil: one of its own, of the default size
+	Workers  *compute.Pool // for what takes much of a processor; nil: it runs in place
 	Logger   *slog.Logger
 	MaxBody  int64            // bytes; 0: 1 MiB (contract errors.md, 6.1)
 	Now      func() time.Time // nil: time.Now

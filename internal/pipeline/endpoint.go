@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"coffer/internal/access"
+	"coffer/internal/compute"
 	"coffer/internal/object"
 	"coffer/internal/rest"
 	"coffer/internal/vault"
@@ -63,7 +64,11 @@ func WithBody[P, R any](a access.Action, parse func(Request, *rest.Input) P, rul
 		if err := c.allow(target); err != nil {
 			return rest.Reply{}, err
 		}
-		in, err := c.readBody()
+		body, err := c.readBody()
+		if err != nil {
+			return rest.Reply{}, err
+		}
+		in, err := c.parseBody(body)
 		if err != nil {
 			return rest.Reply{}, err
 		}
@@ -84,18 +89,25 @@ func WithBody[P, R any](a access.Action, parse func(Request, *rest.Input) P, rul
 func NamedInBody[P interface{ Name() object.Name }, R any](a access.Action, parse func(*rest.Input) string,
 	open func(context.Context, *vault.Vault, string) (P, error), rule Rule[P, R], render func(Request, R) rest.Reply) Endpoint {
 	find := func(c *call) (found P, err error) {
-		in, err := c.readBody()
+		body, err := c.readBody()
 		if err != nil {
-			return found, err
-		}
-		text := parse(in)
-		if err := in.Check(); err != nil {
 			return found, err
 		}
 		if err := c.takeSlot(); err != nil {
 			return found, err
 		}
-		return open(c.r.Context(), c.admitted.vault, text)
+		ctx, v := c.r.Context(), c.admitted.vault
+		return compute.Do(ctx, c.p.cfg.Workers, c.attempt.Caller().ID(), func() (found P, err error) {
+			in, err := rest.ParseInput(body)
+			if err != nil {
+				return found, err
+			}
+			text := parse(in)
+			if err := in.Check(); err != nil {
+				return found, err
+			}
+			return open(ctx, v, text)
+		})
 	}
 	return Endpoint{action: a, body: true, run: func(c *call, target access.Target) (rest.Reply, error) {
 		params, err := find(c)

@@ -7,6 +7,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/backup"
+	"coffer/internal/compute"
 	"coffer/internal/object"
 	"coffer/internal/seal"
 	"coffer/internal/vault"
@@ -41,18 +42,20 @@ func (s *Service) Backup(ctx context.Context, g access.Grant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	doc := backup.Document[struct{}, backupVersion]{Name: h.Name.String()}
-	doc.Versions, err = backup.Pack(backup.Secret, versions, func(v *Version) (backupVersion, error) {
-		value, err := s.cfg.Sealer.Open(ctx, ValuePlace(v.Vault, v.Name, v.Version), v.Value)
+	return compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (_ string, err error) {
+		doc := backup.Document[struct{}, backupVersion]{Name: h.Name.String()}
+		doc.Versions, err = backup.Pack(backup.Secret, versions, func(v *Version) (backupVersion, error) {
+			value, err := s.cfg.Sealer.Open(ctx, ValuePlace(v.Vault, v.Name, v.Version), v.Value)
+			if err != nil {
+				return backupVersion{}, fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
+			}
+			return backupVersion{string(v.Version), v.ContentType, value.Reveal(), backup.Attributes(v.Attributes), v.Tags}, nil
+		})
 		if err != nil {
-			return backupVersion{}, fmt.Errorf("reading secret %s/%s: %w", v.Name, v.Version, err)
+			return "", err
 		}
-		return backupVersion{string(v.Version), v.ContentType, value.Reveal(), backup.Attributes(v.Attributes), v.Tags}, nil
+		return backup.Secret.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 	})
-	if err != nil {
-		return "", err
-	}
-	return backup.Secret.Seal(ctx, s.cfg.Sealer, v.TenantID, doc)
 }
 
 // OpenBackup reads a blob for a vault.
@@ -64,10 +67,13 @@ func (s *Service) OpenBackup(ctx context.Context, v *vault.Vault, value string) 
 func (s *Service) Restore(ctx context.Context, g access.Grant, b *Backup) (*Bundle, error) {
 	g.Must(access.SecretRestore)
 	vault, name := g.Vault().ID, b.Name()
-	_, versions, err := backup.Unpack(b, g.Name(), func(v *backupVersion) (*Version, error) { return s.unpack(ctx, vault, name, v) })
+	restored, err := compute.Do(ctx, s.cfg.Workers, g.Caller().ID(), func() (backup.Unpacked[struct{}, *Version], error) {
+		return backup.Unpack(b, g.Name(), func(v *backupVersion) (*Version, error) { return s.unpack(ctx, vault, name, v) })
+	})
 	if err != nil {
 		return nil, err
 	}
+	versions := restored.Versions
 	last := versions[len(versions)-1]
 	h := object.Head{Vault: vault, Name: name, Current: last.Version}
 	err = s.cfg.DB.Update(ctx, func(tx Tx) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/fresh"
 	"coffer/internal/lifecycle"
@@ -25,6 +26,9 @@ type Config struct {
 	DB     object.DB[Tx]
 	Sealer Sealer
 	Now    func() time.Time
+
+	// Workers run what takes much of a processor. nil: it runs in place.
+	Workers *compute.Pool
 
 	// Fresh says how long what was read may serve the next read. Zero: not at all.
 	Fresh fresh.Source

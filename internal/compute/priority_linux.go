@@ -1,4 +1,4 @@
-package key
+package compute
 
 import "golang.org/x/sys/unix"
 

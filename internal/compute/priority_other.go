@@ -1,9 +1,9 @@
 //go:build !linux
 
-package key
+package compute
 
 import "errors"
 
 // lowerPriority cannot act on one thread here; the number of workers still
-// bounds what key generation takes.
+// bounds what it takes.
 func lowerPriority() error { return errors.New("thread priorities are not available on this system") }
