@@ -16,6 +16,7 @@ import (
 	"coffer/internal/admin"
 	"coffer/internal/config"
 	"coffer/internal/daemon"
+	"coffer/internal/datadir"
 	"coffer/internal/guid"
 )
 
@@ -50,6 +51,24 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return nil
 	}
 	log := settings.Logger(s.err)
+	for {
+		err := c.serve(ctx, settings, log)
+		if !datadir.Full(err) || ctx.Err() != nil {
+			return err
+		}
+		log.Warn("the disk is full: the start waits for room", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(roomPeriod):
+		}
+	}
+}
+
+// roomPeriod is how often a start on a full disk looks for room.
+const roomPeriod = 5 * time.Second
+
+func (c *serveCmd) serve(ctx context.Context, settings *config.Config, log *slog.Logger) error {
 	d, err := daemon.Open(ctx, settings, func() (net.Listener, error) { return listen(settings.Listen) }, log)
 	if err != nil {
 		return err

@@ -35,6 +35,10 @@ func Make(path string) error {
 	return fmt.Errorf("others may enter the data folder %s (mode %#o): run chmod 700 %s", path, info.Mode().Perm(), path)
 }
 
+// Full tells whether an error says that there is no room on the disk, or no more for this
+// user.
+func Full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
 // HeldError reports a lock that another process has.
 type HeldError struct {
 	Path   string

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -51,6 +53,27 @@ func tellsOfDamage(err error) bool {
 	}
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == dataCorrupted || pg.Code == indexCorrupted)
+}
+
+// littleRoom is how many bytes free on a disk make it a full one, for an error that SQLite
+// gives for other reasons too.
+const littleRoom = 1 << 20
+
+// tellsOfFullDisk knows how SQLite says it of a database at path: an error of input and
+// output, when the file of the log's index cannot grow.
+func tellsOfFullDisk(err error, path string) bool {
+	var lite *driver.Error
+	if !errors.As(err, &lite) {
+		return false
+	}
+	switch lite.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return true
+	case sqlite3.SQLITE_IOERR:
+		var disk unix.Statfs_t
+		return unix.Statfs(filepath.Dir(path), &disk) == nil && disk.Bavail*uint64(disk.Bsize) < littleRoom
+	}
+	return false
 }
 
 // Damage is what was found of damage since the database was opened, by a request or by

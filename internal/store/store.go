@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 
+	"golang.org/x/sys/unix"
+
 	"coffer/internal/access"
 	"coffer/internal/audit"
 	"coffer/internal/authn"
@@ -125,8 +127,11 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	default:
 		err = fmt.Errorf("driver: must be %q or %q", SQLite, Postgres)
 	}
-	if tellsOfDamage(err) {
+	switch {
+	case tellsOfDamage(err):
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	case tellsOfFullDisk(err, cfg.Path):
+		err = fmt.Errorf("%w: %w", unix.ENOSPC, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
