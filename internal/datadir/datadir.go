@@ -39,6 +39,15 @@ func Make(path string) error {
 // user.
 func Full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
+// Free is how many bytes a user may still write to the disk that a folder is on.
+func Free(folder string) (uint64, error) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(folder, &disk); err != nil {
+		return 0, err
+	}
+	return disk.Bavail * uint64(disk.Bsize), nil
+}
+
 // HeldError reports a lock that another process has.
 type HeldError struct {
 	Path   string

@@ -10,9 +10,10 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"golang.org/x/sys/unix"
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"coffer/internal/datadir"
 )
 
 // ErrDamaged reports a part of the database that cannot be read as what it was: what lies
@@ -70,8 +71,8 @@ func tellsOfFullDisk(err error, path string) bool {
 	case sqlite3.SQLITE_FULL:
 		return true
 	case sqlite3.SQLITE_IOERR:
-		var disk unix.Statfs_t
-		return unix.Statfs(filepath.Dir(path), &disk) == nil && disk.Bavail*uint64(disk.Bsize) < littleRoom
+		free, err := datadir.Free(filepath.Dir(path))
+		return err == nil && free < littleRoom
 	}
 	return false
 }

@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
@@ -131,7 +130,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	case tellsOfDamage(err):
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	case tellsOfFullDisk(err, cfg.Path):
-		err = fmt.Errorf("%w: %w", unix.ENOSPC, err)
+		err = fmt.Errorf("%w: %w", syscall.ENOSPC, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the database: %w", err)
