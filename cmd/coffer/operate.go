@@ -52,21 +52,6 @@ func table(s streams, heading string, rows []string) {
 	_ = t.Flush()
 }
 
-type rotateCmd struct {
-	operatorFlags
-	ForgetOld bool `help:"Forget the root keys before: backups that were made with them do not open any more."`
-}
-
-func (c *rotateCmd) Run(ctx context.Context, s streams) error {
-	return ask(ctx, s, c.operatorFlags, admin.Rotate, admin.Rotation{ForgetOld: c.ForgetOld}, func(s streams, r admin.Rotated) {
-		advice := "copy the root key file again"
-		if r.InHSM {
-			advice = "back the HSM up again"
-		}
-		fmt.Fprintf(s.out, "root key %s now wraps %s; %s\n", r.RootKey, count(r.DataKeys, "data key"), advice)
-	})
-}
-
 type backupCmd struct {
 	operatorFlags
 	File string `arg:"" help:"File to write; it must not exist." type:"path"`

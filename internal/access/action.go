@@ -97,6 +97,8 @@ const (
 	KeyPurgeDue
 	SecretPurgeDue
 	TokenRefuse // the built-in token service said no
+	DataKeyReplace
+	DataKeyDestroy
 )
 
 // The actions of the management plane.
@@ -127,6 +129,8 @@ const (
 	JobRetry
 	AuditRead // how far the audit log goes
 	HealthRead
+	DataKeyRotate
+	DataKeyRead
 )
 
 // plane is whose rules decide about an action.

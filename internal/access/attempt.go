@@ -185,8 +185,12 @@ func (a *Attempt) decidable() error {
 	switch rows[a.action].plane {
 	case noPlane:
 		return errNoAttempt
-	case dataPlane, ownWork:
+	case dataPlane:
 		if a.target.Vault == nil {
+			return errNoAttempt
+		}
+	case ownWork:
+		if a.target.Vault == nil && a.target.Resource != Everywhere {
 			return errNoAttempt
 		}
 	}

@@ -30,20 +30,28 @@ type Background struct{ cfg BackgroundConfig }
 // NewBackground makes the door of background work.
 func NewBackground(cfg BackgroundConfig) *Background { return &Background{cfg} }
 
-// Begin attempts work on one object; job names the job for the record, "" for
+// Begin attempts work on one object of a vault, or, with the zero name, on the vault; "" for
+// the vault is the installation. job names the job for the record, "" for
 // none. The intent is durably on record when it returns a grant, which
 // [Background.Finish] must follow. A stop of the process does not leave work
 // without its record, so that the end of ctx does not matter.
 func (b *Background) Begin(ctx context.Context, id object.VaultID, a Action, name object.Name, job string) (Grant, error) {
 	ctx = context.WithoutCancel(ctx)
+	itself := Caller{AppID: "vault", kind: ownSelf}
+	attempt := b.cfg.Recorder.Begin(b.cfg.Now())
+	attempt.request.CorrelationID = job
+	if id == "" {
+		attempt.Authenticated(itself)
+		attempt.OnResource(a, Target{Resource: Everywhere})
+		return b.cfg.Gate.Allow(ctx, attempt)
+	}
 	v, err := b.cfg.Vault(ctx, id)
 	if err != nil {
 		return Grant{}, fmt.Errorf("finding the vault of %s: %w", name, err)
 	}
-	attempt := b.cfg.Recorder.Begin(b.cfg.Now())
-	attempt.request.CorrelationID = job
+	itself.TenantID = v.TenantID
 	attempt.In(v, b.cfg.URL(v))
-	attempt.Authenticated(Caller{TenantID: v.TenantID, AppID: "vault", kind: ownSelf})
+	attempt.Authenticated(itself)
 	attempt.On(a, name)
 	return b.cfg.Gate.Allow(ctx, attempt)
 }

@@ -99,6 +99,8 @@ var rows = [256]row{
 	KeyPurgeDue:         ownRow("KeyPurge", keys),
 	SecretPurgeDue:      ownRow("SecretPurge", secrets),
 	TokenRefuse:         ownRow("IdentityTokenRefused", ""),
+	DataKeyReplace:      ownRow("VaultDataKeyReplace", ""),
+	DataKeyDestroy:      ownRow("VaultDataKeyDestroy", ""),
 
 	VaultList:            managementRow("VaultList", "Microsoft.KeyVault/vaults/read", reads),
 	VaultGet:             managementRow("VaultGet", "Microsoft.KeyVault/vaults/read", reads),
@@ -126,6 +128,8 @@ var rows = [256]row{
 	JobRetry:             managementRow("VaultJobRetry", "Coffer.Installation/jobs/retry/action", acts),
 	AuditRead:            managementRow("VaultAuditRead", "Coffer.Installation/audit/read", reads),
 	HealthRead:           managementRow("VaultHealthRead", "Coffer.Installation/health/read", reads),
+	DataKeyRotate:        managementRow("VaultDataKeyRotate", "Coffer.Installation/dataKeys/rotate/action", acts),
+	DataKeyRead:          managementRow("VaultDataKeyRead", "Coffer.Installation/dataKeys/read", reads),
 }
 
 // dataRow is a row of the contract's tables.

@@ -249,7 +249,7 @@ func TestTheVaultsOwnWorkIsNobodysToAskFor(t *testing.T) {
 	all := policies(entry(object.Certificates, "all", ""), entry(object.Keys, "all", ""))
 	itself := annCaller()
 	itself.kind = ownSelf
-	for _, a := range []Action{CertificateEnroll, CertificateRenew, KeyRotateIfDue, CertificatePurgeDue, KeyPurgeDue, SecretPurgeDue, 0, 255} {
+	for _, a := range []Action{CertificateEnroll, CertificateRenew, KeyRotateIfDue, CertificatePurgeDue, KeyPurgeDue, SecretPurgeDue, DataKeyReplace, DataKeyDestroy, 0, 255} {
 		for _, c := range []Caller{annCaller(), Operator("root", "0")} {
 			if allows(c, a, name("web"), all) || allows(c, a, name("web"), roles(at("/", administrator))) {
 				t.Errorf("%d %v: allowed", a, a)

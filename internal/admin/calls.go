@@ -38,8 +38,10 @@ const (
 	MemberAdd        = "identity.join"        // Membership -> None
 	MemberRemove     = "identity.leave"       // Membership -> None
 
-	Rotate = "rotate" // Rotation -> Rotated
-	Backup = "backup" // ToFile -> None
+	Rotate         = "rotate"           // Rotation -> Rotated
+	RotateDataKeys = "rotate.data-keys" // DataKeyRotation -> DataKeysRotated
+	RotateStatus   = "rotate.status"    // None -> []DataKeyView
+	Backup         = "backup"           // ToFile -> None
 
 	AuditShow = "audit.head" // None -> AuditHead
 
@@ -218,6 +220,33 @@ type Rotated struct {
 	RootKey  string `json:"rootKey"`
 	DataKeys int    `json:"dataKeys"`
 	InHSM    bool   `json:"inHsm,omitempty"` // the root key is in the HSM
+}
+
+// DataKeyRotation gives data keys a successor.
+type DataKeyRotation struct {
+	Vault     string `json:"vault,omitempty"`     // "": of every vault, and of the installation
+	ForgetOld bool   `json:"forgetOld,omitempty"` // backups of objects from before do not restore any more
+}
+
+// DataKeysRotated tells how many data keys got a successor, and how many boxes are to be
+// sealed again.
+type DataKeysRotated struct {
+	DataKeys int   `json:"dataKeys"`
+	Boxes    int64 `json:"boxes"`
+}
+
+// DataKeyView is a data key as shown. Of one that was replaced, Left boxes of the Total of
+// its scope are still to be sealed by its successor.
+type DataKeyView struct {
+	Scope    string    `json:"scope"` // the vault's name, or "installation", "backups", "continuations"
+	ID       string    `json:"id"`
+	RootID   string    `json:"rootId"` // of the root key that wraps it
+	State    string    `json:"state"`  // "current", "replaced", "closed" or "kept"
+	Created  time.Time `json:"created"`
+	Replaced time.Time `json:"replaced,omitzero"`
+	Sealed   int64     `json:"sealed"` // boxes that it may have sealed, at the most
+	Left     int64     `json:"left"`
+	Total    int64     `json:"total"`
 }
 
 // AuditHead is what the database has seen of the audit log: the number of a line, 0

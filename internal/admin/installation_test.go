@@ -91,6 +91,12 @@ func newInstallation(t *testing.T) *installation {
 		Rotate: func(context.Context, access.Grant, bool) (Rotated, error) {
 			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil
 		},
+		RotateDataKeys: func(_ context.Context, _ access.Grant, r DataKeyRotation) (DataKeysRotated, error) {
+			return DataKeysRotated{DataKeys: len(r.Vault), Boxes: 7}, nil
+		},
+		DataKeys: func(context.Context, access.Grant) ([]DataKeyView, error) {
+			return []DataKeyView{{Scope: "main", ID: "0011223344556677", State: "replaced", Left: 3, Total: 8}}, nil
+		},
 		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },
 		Health: func(context.Context, access.Grant) (HealthView, error) {
 			return HealthView{Ready: true, Findings: []HealthFinding{{Check: "the HSM", What: "away", Serves: true}}}, nil

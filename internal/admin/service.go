@@ -27,6 +27,9 @@ type Config struct {
 
 	// Rotate makes a new root key and wraps every data key with it.
 	Rotate func(ctx context.Context, g access.Grant, forgetOld bool) (Rotated, error)
+	// RotateDataKeys gives data keys a successor, and DataKeys lists them.
+	RotateDataKeys func(ctx context.Context, g access.Grant, r DataKeyRotation) (DataKeysRotated, error)
+	DataKeys       func(ctx context.Context, g access.Grant) ([]DataKeyView, error)
 	// Backup writes a copy of the database to a file on this machine.
 	Backup func(ctx context.Context, g access.Grant, path string) error
 	// AuditHead answers what the database has seen of the audit log.
@@ -85,6 +88,12 @@ func New(cfg Config) *Service {
 
 		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, g access.Grant, r Rotation) (Rotated, error) {
 			return cfg.Rotate(ctx, g, r.ForgetOld)
+		}),
+		RotateDataKeys: on(s, access.DataKeyRotate, everything, func(ctx context.Context, g access.Grant, r DataKeyRotation) (DataKeysRotated, error) {
+			return cfg.RotateDataKeys(ctx, g, r)
+		}),
+		RotateStatus: on(s, access.DataKeyRead, everything, func(ctx context.Context, g access.Grant, _ None) ([]DataKeyView, error) {
+			return cfg.DataKeys(ctx, g)
 		}),
 		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, g access.Grant, f ToFile) (None, error) {
 			return None{}, cfg.Backup(ctx, g, f.Path)

@@ -118,6 +118,8 @@ func allSteps(t *testing.T) []step {
 		{RoleUnassign, ByID{"{assignment}"}, fault.NotFound, "There is no role assignment", ""},
 
 		{Rotate, None{}, 0, `{"rootKey":"0123456789abcdef","dataKeys":3}`, ""},
+		{RotateDataKeys, DataKeyRotation{Vault: "main"}, 0, `{"dataKeys":4,"boxes":7}`, ""},
+		{RotateStatus, None{}, 0, `"state":"replaced"`, ""},
 		{JobList, None{}, 0, `"error":"away"`, ""},
 		{JobRetry, ByID{"job-1"}, 0, "{}", ""},
 		{JobRetry, ByID{"job-2"}, fault.NotFound, "There is no job job-2", ""},

@@ -78,6 +78,7 @@ type Details struct {
 	Credential   *CredentialProperties   `json:"credential,omitempty"`
 	Membership   *MembershipProperties   `json:"membership,omitempty"`
 	RootKey      *RootKeyProperties      `json:"rootKey,omitempty"`
+	DataKeys     *DataKeysProperties     `json:"dataKeys,omitempty"`
 	Backup       *BackupProperties       `json:"backup,omitempty"`
 }
 
@@ -100,6 +101,7 @@ func (t *Details) Merge(d Details) {
 	take(&t.Credential, d.Credential)
 	take(&t.Membership, d.Membership)
 	take(&t.RootKey, d.RootKey)
+	take(&t.DataKeys, d.DataKeys)
 	take(&t.Backup, d.Backup)
 }
 
@@ -225,6 +227,23 @@ type MembershipProperties struct {
 type RootKeyProperties struct {
 	ID       string `json:"id"`
 	DataKeys int    `json:"dataKeys,omitempty"`
+}
+
+// DataKeysProperties say which data keys got a successor, or were destroyed.
+type DataKeysProperties struct {
+	Count     int              `json:"count"`
+	Keys      []DataKeyChanged `json:"keys"`                // at most MaxDataKeys of them
+	ForgetOld bool             `json:"forgetOld,omitempty"` // those of backups of objects too
+}
+
+// MaxDataKeys is how many data keys a record names.
+const MaxDataKeys = 100
+
+// DataKeyChanged is one of them.
+type DataKeyChanged struct {
+	Scope     string `json:"scope"` // a vault's id, or one of the installation's
+	ID        string `json:"id"`
+	Successor string `json:"successor,omitempty"`
 }
 
 // BackupProperties say where a copy of the database went.

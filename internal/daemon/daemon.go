@@ -167,7 +167,7 @@ func (d *Daemon) assemble(address string) error {
 	d.well = d.checks()
 	d.admin = admin.New(admin.Config{
 		Management: resources, Directory: who.dir, Gate: d.gate, Recorder: d.recorder,
-		Rotate: d.rotate, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
+		Rotate: d.rotate, RotateDataKeys: d.rotateDataKeys, DataKeys: d.dataKeys, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {
@@ -308,6 +308,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	background, failed := errgroup.WithContext(work)
 	background.Go(func() error { return d.runner.Run(work) })
 	background.Go(func() error { return d.tls.Run(work) })
+	background.Go(func() error { return d.sealer.Run(work) })
 	background.Go(func() error { return d.audit.Run(work) })
 	background.Go(func() error { return d.well.Run(work) })
 	background.Go(func() error { return d.verifyPages(work) })

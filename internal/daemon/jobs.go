@@ -20,8 +20,9 @@ import (
 
 // The kinds of work that there is once, whatever the number of replicas.
 const (
-	purgeJob  jobs.Kind = "purge"
-	rotateJob jobs.Kind = "rotate-root-key"
+	purgeJob    jobs.Kind = "purge"
+	rotateJob   jobs.Kind = "rotate-root-key"
+	dataKeysJob jobs.Kind = "data-keys"
 )
 
 // purgePeriod is how often what has been deleted long enough is looked for, and
@@ -31,6 +32,9 @@ const (
 	purgeTime   = 10 * time.Minute
 )
 
+// soon is for work that is there always: with every minute more becomes due.
+var soon = []time.Duration{time.Second, 10 * time.Second, time.Minute}
+
 // kinds are the jobs that this program does.
 func (d *Daemon) kinds() map[jobs.Kind]jobs.Spec {
 	return map[jobs.Kind]jobs.Spec{
@@ -39,14 +43,16 @@ func (d *Daemon) kinds() map[jobs.Kind]jobs.Spec {
 		key.NoticeJob:        {Run: d.keys.Announce},
 		key.DestroyJob:       {Run: d.keys.DestroyInHSM},
 		outbox.DeliverJob:    d.outbox.Spec(),
-		// Tried again soon: with every minute more becomes due.
-		purgeJob: {Run: jobs.Every(purgePeriod, d.now, d.purge), Timeout: purgeTime, Retry: []time.Duration{time.Second, 10 * time.Second, purgePeriod}},
+		purgeJob:             {Run: jobs.Every(purgePeriod, d.now, d.purge), Timeout: purgeTime, Retry: soon},
+		dataKeysJob:          {Run: d.careForDataKeys, Retry: soon},
 	}
 }
 
 // ensureJobs stores the jobs that are there always.
 func (d *Daemon) ensureJobs(ctx context.Context) error {
-	return jobs.Ensure(ctx, store.For[jobs.Tx]{DB: d.db}, purgeJob, d.now())
+	return errors.Join(
+		jobs.Ensure(ctx, store.For[jobs.Tx]{DB: d.db}, purgeJob, d.now()),
+		jobs.Ensure(ctx, store.For[jobs.Tx]{DB: d.db}, dataKeysJob, d.now()))
 }
 
 // purge removes what has been deleted long enough.

@@ -43,10 +43,21 @@ const (
 	continuationKind = "continuation"
 )
 
+// ending is what becomes of a key that was replaced.
+type ending int
+
+const (
+	sealedAgain ending = iota // destroyed when each of its boxes is sealed by its successor
+	kept                      // kept until it is released
+	aged                      // destroyed when the last of its boxes is worth nothing any more
+)
+
+// endings are those of the scopes that are no vault; the keys of vaults are sealedAgain.
+var endings = map[string]ending{Installation: sealedAgain, Backups: kept, Continuations: aged}
+
 // VaultOf is the vault that a scope is of; "" for one of the installation.
 func VaultOf(scope string) object.VaultID {
-	switch scope {
-	case Installation, Backups, Continuations:
+	if _, ok := endings[scope]; ok {
 		return ""
 	}
 	return object.VaultID(scope)
@@ -157,7 +168,7 @@ func (s *Sealer) generate(scope string) (k newDataKey) {
 	rand.Read(raw)
 	rand.Read(k.id[:])
 	k.DataKey = DataKey{Scope: scope, ID: hex.EncodeToString(k.id[:]), Created: object.Second(s.now()),
-		Sealed: s.Limits.Block, Kept: scope == Backups}
+		Sealed: s.Limits.Block, Kept: endings[scope] == kept}
 	k.raw = NewValue(raw)
 	return k
 }

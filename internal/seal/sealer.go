@@ -261,6 +261,22 @@ func (s *Sealer) Forget(v object.VaultID) {
 	delete(s.current, string(v))
 }
 
+// Run forgets what was destroyed, of vaults that are gone too, until ctx ends.
+func (s *Sealer) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(forgetEvery):
+		}
+		_ = s.ForgetDestroyed(ctx) // if it cannot be asked now, it can the next time
+	}
+}
+
+// forgetEvery is how long another process may hold a destroyed key, besides the time of a
+// question to the database.
+const forgetEvery = time.Minute
+
 // ForgetDestroyed drops from memory the data keys that the database does not have any
 // more, by whatever replica they were destroyed.
 func (s *Sealer) ForgetDestroyed(ctx context.Context) error {

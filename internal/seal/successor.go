@@ -101,7 +101,7 @@ func (s *Sealer) Retire(ctx context.Context, k DataKey, destroying func() (done 
 // opensUntil is how long a closed key is there for those who have read a box before it
 // was sealed again, or hold a paging token.
 func (s *Sealer) opensUntil(k DataKey) time.Time {
-	if k.Scope == Continuations {
+	if endings[k.Scope] == aged {
 		return k.Replaced.Add(s.Limits.Continuation)
 	}
 	return k.Closed.Add(s.Limits.Grace)

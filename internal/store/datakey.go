@@ -14,8 +14,8 @@ const (
 	// Every scope but those of the installation is a vault, and its keys go with it.
 	insertDataKey = `INSERT INTO data_keys (` + dataKeyColumns + `, vault)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`
-	listDataKeys  = `SELECT ` + dataKeyColumns + ` FROM data_keys ORDER BY scope, created, id`
-	scopeDataKeys = `SELECT ` + dataKeyColumns + ` FROM data_keys WHERE scope = $1 ORDER BY created, id`
+	listDataKeys  = `SELECT ` + dataKeyColumns + ` FROM data_keys ORDER BY scope, replaced IS NULL, created, id`
+	scopeDataKeys = `SELECT ` + dataKeyColumns + ` FROM data_keys WHERE scope = $1 ORDER BY replaced IS NULL, created, id`
 	rewrapDataKey = `UPDATE data_keys SET root_id = $3, wrapped = $4 WHERE scope = $1 AND id = $2`
 
 	reserveBoxes = `UPDATE data_keys SET sealed = sealed + $3
