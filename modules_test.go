@@ -15,6 +15,8 @@ var modules = map[string][]string{
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore":                           {"cmd/coffer"},
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity":                       {"cmd/coffer"},
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azcertificates": {"cmd/coffer"},
+	"github.com/KimMachineGun/automemlimit":                                  {"internal/daemon"},
+	"github.com/pires/go-proxyproto":                                         {"internal/throttle"},
 	"github.com/alecthomas/kong":                                             {"cmd/coffer"},
 	"github.com/decred/dcrd/dcrec/secp256k1/v4":                              {"internal/pki", "internal/hsm"}, // P-256K
 	"github.com/go-jose/go-jose/v4":                                          {"internal/authn", "internal/token"},

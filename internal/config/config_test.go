@@ -85,6 +85,13 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"connections.per_address: must be 0 to connections.max", func(c *Config) { c.Connections.PerAddress = 4097 }},
 		{"", func(c *Config) { c.Connections = Connections{Max: 10, PerAddress: 10} }},
 		{"", func(c *Config) { c.Connections.PerAddress = 4096 }},
+		{"", func(c *Config) { c.Connections.ProxyFrom = []string{"10.0.0.5", "10.0.0.0/29", "2001:db8::/64", "::ffff:10.0.0.1"} }},
+		{"connections.proxy_from[1]: must be the address of a load balancer or a CIDR of such, and not everybody's, such as 10.0.0.5 or 10.0.0.0/29",
+			func(c *Config) { c.Connections.ProxyFrom = []string{"10.0.0.5", "lb.example"} }},
+		{"connections.proxy_from[0]: must be the address of a load balancer or a CIDR of such, and not everybody's, such as 10.0.0.5 or 10.0.0.0/29",
+			func(c *Config) { c.Connections.ProxyFrom = []string{"0.0.0.0/0"} }},
+		{"connections.proxy_from[0]: must be the address of a load balancer or a CIDR of such, and not everybody's, such as 10.0.0.5 or 10.0.0.0/29",
+			func(c *Config) { c.Connections.ProxyFrom = []string{"::ffff:0.0.0.0/90"} }},
 		{"certificates.self_signed_delay: must be 0s to 1m", func(c *Config) { c.Certificates.SelfSignedDelay = minute(-1) }},
 		{"certificates.self_signed_delay: must be 0s to 1m", func(c *Config) { c.Certificates.SelfSignedDelay = minute(61 * time.Second) }},
 		{"", func(c *Config) { c.Certificates.SelfSignedDelay = minute(0) }},
@@ -185,6 +192,7 @@ func TestSavedSettingsAreLoadedAgain(t *testing.T) {
 	c.RootKey = RootKey{Path: "k", PassphraseFile: "p"}
 	c.HSM = HSM{Module: "m", Token: "t", Serial: "0123", PINFile: "pin", Sessions: 4}
 	c.TLS = TLS{Certificate: "c.pem", Key: "k.pem"}
+	c.Connections = Connections{Max: 10, PerAddress: 5, ProxyFrom: []string{"10.0.0.5"}}
 	c.Audit = Audit{Path: "a", Unauthenticated: "all", MaxMegabytes: 3}
 	c.Certificates = Certificates{SelfSignedDelay: new(Duration(250 * time.Millisecond)), PKCS12: "modern", KeyWorkers: 2}
 	c.Identity = Identity{ChallengeTenant: "adfs", Issuers: []Issuer{{Issuer: "https://a", Tenant: "t", JWKSURI: "https://a/k", CA: "ca.pem", Algorithms: []string{"ES256"},

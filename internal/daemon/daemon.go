@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sync/errgroup"
 
 	"coffer/internal/access"
@@ -286,6 +287,7 @@ func (d *Daemon) ready() error { return d.well.Ready(context.Background()) }
 // Serve answers on the listener and works on jobs until ctx ends; then it
 // finishes the requests in flight and the jobs under way.
 func (d *Daemon) Serve(ctx context.Context) error {
+	limitMemory(memlimit.FromCgroup, d.log)
 	sock, err := admin.Listen(SocketPath(d.settings))
 	if err != nil {
 		return err
@@ -315,7 +317,7 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	background.Go(func() error { return d.admin.Serve(work, sock) })
 	served := make(chan error, 1)
 	all, perAddress := d.settings.Connections.Limits()
-	go func() { served <- srv.ServeTLS(throttle.Listen(d.listener, all, perAddress), "", "") }()
+	go func() { served <- srv.ServeTLS(throttle.Listen(d.listener, all, perAddress, d.settings.Connections.Balancers()...), "", "") }()
 	select {
 	case err = <-served:
 	case <-failed.Done(): // Wait says why
