@@ -24,6 +24,8 @@ var grantless = map[string]string{
 	"key.Service.PurgeDue":         "as of certificates",
 	"key.Service.RotateDue":        "a job of the key's policy, whose setting was granted; attempted as the vault's own work",
 	"secret.Service.PurgeDue":      "as of certificates",
+	"token.Service.KeySet":         "everybody may read it; it makes the signing key that is due by its period",
+	"token.Service.Mint":           "the principal has proved itself, which the login door records; it makes the signing key that is due by its period",
 }
 
 // doors make attempts and hand grants on; they are not rules.

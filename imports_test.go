@@ -42,7 +42,7 @@ var layers = map[string][]string{
 	"health":     {},
 	"access":     {"guid", "object", "fault", "fresh", "vault", "audit"},
 	"directory":  {"object", "fault", "guid", "fresh", "seal", "access", "audit"},
-	"token":      {"object", "guid", "seal", "directory"},
+	"token":      {"object", "fault", "guid", "fresh", "seal", "access", "audit", "directory"},
 	"authn":      {"object", "access", "audience", "directory", "guid", "fresh", "token"},
 	"jobs":       {"object"},
 	"outbox":     {"object", "jobs"},

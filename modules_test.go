@@ -28,7 +28,7 @@ var modules = map[string][]string{
 	"golang.org/x/crypto":                                                    {"internal/bundle", "internal/hsm", "internal/pkcs12", "internal/pki", "internal/seal"},
 	"golang.org/x/sync":                                                      {"internal/authn", "internal/daemon"},
 	"golang.org/x/sys":                                                       {"internal/admin", "internal/compute", "internal/datadir"},
-	"golang.org/x/time":                                                      {"internal/login", "internal/throttle", "internal/token"},
+	"golang.org/x/time":                                                      {"internal/fresh", "internal/login", "internal/throttle"},
 	"modernc.org/sqlite":                                                     {"internal/store"},
 }
 

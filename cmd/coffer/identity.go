@@ -19,13 +19,14 @@ type idCmd struct {
 	List        idListCmd        `cmd:"" help:"List identities."`
 	Show        idShowCmd        `cmd:"" help:"Show an identity with its credentials."`
 	Enable      idEnableCmd      `cmd:"" help:"Enable an identity."`
-	Disable     idDisableCmd     `cmd:"" help:"Disable an identity: its tokens are refused at once."`
+	Disable     idDisableCmd     `cmd:"" help:"Disable an identity: its tokens are refused, and stay so when it is enabled again."`
+	Revoke      idRevokeCmd      `cmd:"" help:"End the tokens that an identity has (sign it out everywhere); it may sign in again."`
 	Delete      idDeleteCmd      `cmd:"" help:"Delete an identity."`
 	Secret      idSecretCmd      `cmd:"" help:"Add a client secret to an application; shown once."`
 	Header      idHeaderCmd      `cmd:"" help:"Add an IDENTITY_HEADER for a workload; shown once."`
 	Certificate idCertificateCmd `cmd:"" help:"Register a certificate that signs an application's assertions."`
 	Federated   idFederatedCmd   `cmd:"" help:"Trust another issuer's tokens for an application."`
-	Forget      idForgetCmd      `cmd:"" help:"Remove a credential."`
+	Forget      idForgetCmd      `cmd:"" help:"Remove a credential, and end the tokens that it obtained."`
 	Join        idJoinCmd        `cmd:"" help:"Put an identity into a group."`
 	Leave       idLeaveCmd       `cmd:"" help:"Take an identity out of a group."`
 	External    idExternalCmd    `cmd:"" help:"Tell the object id of a subject or group of an external issuer, to give it rights."`
@@ -43,6 +44,9 @@ func (c *idCreateCmd) Run(ctx context.Context, s streams) error {
 
 func showIdentity(s streams, p admin.IdentityView) {
 	rows := []string{"name\t" + p.Name, "kind\t" + p.Kind, "client id\t" + p.ClientID, fmt.Sprintf("enabled\t%t", p.Enabled)}
+	if p.ValidAfter != nil {
+		rows = append(rows, "tokens revoked\t"+p.ValidAfter.Format(time.RFC3339))
+	}
 	if len(p.Groups) > 0 {
 		rows = append(rows, "groups\t"+strings.Join(p.Groups, " "))
 	}
@@ -112,6 +116,19 @@ type idDisableCmd struct{ identityArg }
 
 func (c *idDisableCmd) Run(ctx context.Context, s streams) error {
 	return ask(ctx, s, c.operatorFlags, admin.IdentityDisable, admin.ByID{ID: c.ID}, showIdentity)
+}
+
+type idRevokeCmd struct {
+	identityArg
+	External bool `help:"The identity is the object id of a user whom only an external issuer knows."`
+}
+
+func (c *idRevokeCmd) Run(ctx context.Context, s streams) error {
+	return ask(ctx, s, c.operatorFlags, admin.IdentityRevoke, admin.Revocation{ID: c.ID, External: c.External}, func(s streams, p admin.IdentityView) {
+		showIdentity(s, p)
+		fmt.Fprintln(s.err, "The tokens that it had are refused, on other replicas within a second. Its credentials are good: remove those that"+
+			" somebody else may have with 'coffer identity forget'.")
+	})
 }
 
 type idDeleteCmd struct {
@@ -188,7 +205,7 @@ type idForgetCmd struct {
 }
 
 func (c *idForgetCmd) Run(ctx context.Context, s streams) error {
-	return ask(ctx, s, c.operatorFlags, admin.CredentialRemove, admin.Forget{ID: c.ID, Credential: c.Credential}, said("removed %s", c.Credential))
+	return ask(ctx, s, c.operatorFlags, admin.CredentialRemove, admin.Forget{ID: c.ID, Credential: c.Credential}, said("removed %s; the tokens that it obtained are refused, on other replicas within a second", c.Credential))
 }
 
 // memberArgs are a group and one of its members.

@@ -80,6 +80,7 @@ type commands struct {
 	Vault   vaultCmd   `cmd:"" help:"Create, list, show, change and delete vaults."`
 	Access  accessCmd  `cmd:"" help:"Say who may do what: access policies and role assignments."`
 	ID      idCmd      `cmd:"" name:"identity" help:"Manage applications, managed identities, groups and their credentials."`
+	Token   tokenCmd   `cmd:"" help:"List, rotate and revoke the keys that sign tokens."`
 	Rotate  rotateCmd  `cmd:"" help:"Replace the root key, or the data keys, without stopping."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
 	Restore restoreCmd `cmd:"" help:"Put a copy in the place of the database (SQLite), while no server runs."`

@@ -99,6 +99,7 @@ const (
 	TokenRefuse // the built-in token service said no
 	DataKeyReplace
 	DataKeyDestroy
+	TokenIssue // it gave a token
 )
 
 // The actions of the management plane.
@@ -131,6 +132,10 @@ const (
 	HealthRead
 	DataKeyRotate
 	DataKeyRead
+	PrincipalRevoke // the tokens that a principal has
+	TokenKeyList    // the keys that sign tokens
+	TokenKeyRotate
+	TokenKeyRevoke
 )
 
 // plane is whose rules decide about an action.

@@ -197,6 +197,15 @@ func (a *Attempt) decidable() error {
 	return nil
 }
 
+// Announce makes the intent durable of what nobody is asked about: that the token
+// service gives a token to a client that has proved itself. The error is a *fault.Error.
+func (a *Attempt) Announce(ctx context.Context) error {
+	if a == nil || a.entry == nil || a.granted || a.finished || a.action != TokenIssue {
+		return errNoAttempt
+	}
+	return a.intend(ctx)
+}
+
 // intend makes the intent durable.
 func (a *Attempt) intend(ctx context.Context) error {
 	f := a.facts()
@@ -219,8 +228,9 @@ func (a *Attempt) Finish(o audit.Outcome) error {
 // facts are the record of the attempt: the one place that fills it.
 func (a *Attempt) facts() audit.Facts {
 	f := audit.Facts{
-		Request:    a.request,
-		Caller:     audit.Claims{ObjectID: a.caller.ObjectID, UPN: a.caller.UPN, AppID: a.caller.AppID, UID: a.caller.UID},
+		Request: a.request,
+		Caller: audit.Claims{ObjectID: a.caller.ObjectID, UPN: a.caller.UPN, AppID: a.caller.AppID, UID: a.caller.UID,
+			TokenID: a.caller.TokenID, KeyID: a.caller.KeyID, Credential: a.caller.Credential},
 		VaultURL:   a.vaultURL,
 		Operation:  a.action.Operation(),
 		APIVersion: a.version,

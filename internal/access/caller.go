@@ -14,7 +14,9 @@ type Caller struct {
 	Issuer      string   // quoted in refusals
 	UPN         string   // of a user, or what an operator calls itself; for the record only
 	UID         string   // of an operator: the system's number, "" when it is not known; for the record only
-	TokenID     string   // for the record only
+	TokenID     string   // for the record only, as are the next two
+	KeyID       string   // of the key that signed the token
+	Credential  string   // id of the credential that obtained the token; "": an external issuer's
 	Delegated   bool     // a user acting through the application
 	Groups      []string // ids of all groups, transitively; compared without case
 	TokenGroups int      // how many groups the token itself named

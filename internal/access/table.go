@@ -101,6 +101,7 @@ var rows = [256]row{
 	TokenRefuse:         ownRow("IdentityTokenRefused", ""),
 	DataKeyReplace:      ownRow("VaultDataKeyReplace", ""),
 	DataKeyDestroy:      ownRow("VaultDataKeyDestroy", ""),
+	TokenIssue:          ownRow("IdentityTokenIssued", ""),
 
 	VaultList:            managementRow("VaultList", "Microsoft.KeyVault/vaults/read", reads),
 	VaultGet:             managementRow("VaultGet", "Microsoft.KeyVault/vaults/read", reads),
@@ -130,6 +131,10 @@ var rows = [256]row{
 	HealthRead:           managementRow("VaultHealthRead", "Coffer.Installation/health/read", reads),
 	DataKeyRotate:        managementRow("VaultDataKeyRotate", "Coffer.Installation/dataKeys/rotate/action", acts),
 	DataKeyRead:          managementRow("VaultDataKeyRead", "Coffer.Installation/dataKeys/read", reads),
+	PrincipalRevoke:      managementRow("IdentityPrincipalRevoke", "Coffer.Directory/principals/write", acts),
+	TokenKeyList:         managementRow("IdentityTokenKeyList", "Coffer.Directory/tokenKeys/read", reads),
+	TokenKeyRotate:       managementRow("IdentityTokenKeyRotate", "Coffer.Directory/tokenKeys/rotate/action", acts),
+	TokenKeyRevoke:       managementRow("IdentityTokenKeyRevoke", "Coffer.Directory/tokenKeys/revoke/action", acts),
 }
 
 // dataRow is a row of the contract's tables.

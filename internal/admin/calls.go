@@ -29,6 +29,7 @@ const (
 	IdentityEnable  = "identity.enable"  // ByID -> IdentityView
 	IdentityDisable = "identity.disable" // ByID -> IdentityView
 	IdentityDelete  = "identity.delete"  // ByID -> None
+	IdentityRevoke  = "identity.revoke"  // Revocation -> IdentityView
 
 	SecretAdd        = "identity.secret"      // NewSecret -> SecretView
 	HeaderAdd        = "identity.header"      // NewSecret -> SecretView
@@ -37,6 +38,10 @@ const (
 	CredentialRemove = "identity.forget"      // Forget -> None
 	MemberAdd        = "identity.join"        // Membership -> None
 	MemberRemove     = "identity.leave"       // Membership -> None
+
+	TokenKeys       = "token.keys"        // None -> []TokenKeyView
+	TokenKeyRotate  = "token.rotate-key"  // None -> []TokenKeyView
+	TokenKeysRevoke = "token.revoke-keys" // KeyIDs -> []TokenKeyView
 
 	Rotate         = "rotate"           // Rotation -> Rotated
 	RotateDataKeys = "rotate.data-keys" // DataKeyRotation -> DataKeysRotated
@@ -156,6 +161,7 @@ type IdentityView struct {
 	Kind        string           `json:"kind"`
 	Enabled     bool             `json:"enabled"`
 	Created     time.Time        `json:"created"`
+	ValidAfter  *time.Time       `json:"validAfter,omitempty"` // tokens of before are refused
 	Credentials []CredentialView `json:"credentials,omitempty"`
 	Members     []string         `json:"members,omitempty"`
 	Groups      []string         `json:"groups,omitempty"`
@@ -208,6 +214,26 @@ type Forget struct {
 type Membership struct {
 	Group  string `json:"group"`
 	Member string `json:"member"`
+}
+
+// Revocation ends the tokens of an identity. External says that ID may be the object id
+// of a user whom only an external issuer knows.
+type Revocation struct {
+	ID       string `json:"id"`
+	External bool   `json:"external,omitempty"`
+}
+
+// KeyIDs names keys that sign tokens; none stands for all.
+type KeyIDs struct {
+	IDs []string `json:"ids,omitempty"`
+}
+
+// TokenKeyView is a key that signs tokens.
+type TokenKeyView struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Ends    time.Time `json:"ends"`  // no token that it signed is good after this
+	Signs   bool      `json:"signs"` // new tokens
 }
 
 // Rotation replaces the root key.
@@ -307,7 +333,11 @@ func viewVault(v *vault.Vault) VaultView {
 }
 
 func viewIdentity(p *directory.Principal) IdentityView {
-	return IdentityView{ObjectID: p.ObjectID, ClientID: p.AppID, Name: p.Name, Kind: string(p.Kind), Enabled: p.Enabled, Created: p.Created}
+	v := IdentityView{ObjectID: p.ObjectID, ClientID: p.AppID, Name: p.Name, Kind: string(p.Kind), Enabled: p.Enabled, Created: p.Created}
+	if p.ValidAfter != 0 {
+		v.ValidAfter = new(time.UnixMilli(p.ValidAfter).UTC())
+	}
+	return v
 }
 
 func viewCredential(c *directory.Credential) CredentialView {

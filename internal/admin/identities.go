@@ -90,6 +90,22 @@ func (s *Service) switched(ctx context.Context, g access.Grant, id string, do fu
 	return s.showIdentity(ctx, g, ByID{p.ObjectID})
 }
 
+// revoke names what the directory does not know by the id alone.
+func (s *Service) revoke(ctx context.Context, g access.Grant, in Revocation) (IdentityView, error) {
+	id := in.ID
+	p, err := s.find(ctx, g, in.ID)
+	switch {
+	case err == nil:
+		id = p.ObjectID
+	case !in.External || !fault.Is(err, fault.NotFound):
+		return IdentityView{}, err
+	}
+	if err := s.cfg.Directory.Revoke(ctx, g, id, in.External); err != nil {
+		return IdentityView{}, err
+	}
+	return s.showIdentity(ctx, g, ByID{id})
+}
+
 func (s *Service) deleteIdentity(ctx context.Context, g access.Grant, in ByID) (None, error) {
 	p, err := s.find(ctx, g, in.ID)
 	if err != nil {

@@ -20,7 +20,9 @@ import (
 	"coffer/internal/directory"
 	"coffer/internal/fault"
 	"coffer/internal/management"
+	"coffer/internal/seal"
 	"coffer/internal/store"
+	"coffer/internal/token"
 	"coffer/internal/vault"
 )
 
@@ -72,6 +74,16 @@ func newInstallation(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
+	root, err := seal.CreateRootFile(filepath.Join(w.dir, "root.key"), seal.Value{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens, err := token.New(token.Config{
+		DB: store.For[token.Tx]{DB: db}, Sealer: seal.NewSealer(root, store.For[seal.Tx]{DB: db}, time.Now), Directory: dir, TenantID: tenant, BaseURL: "https://login.test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := errors.Join(records.Close(), db.Close()); err != nil {
 			t.Error(err)
@@ -87,6 +99,7 @@ func newInstallation(t *testing.T) *installation {
 	w.service = New(Config{
 		Management: rules,
 		Directory:  dir,
+		Tokens:     tokens,
 		Gate:       access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
 		Rotate: func(context.Context, access.Grant, bool) (Rotated, error) {
 			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func (w *installation) changes() (all []string) {
 		}
 		text := r.Operation
 		for _, name := range slices.Sorted(maps.Keys(r.Properties)) {
-			if slices.Contains([]string{"before", "accessPolicy", "roleAssignment", "principal", "credential", "membership"}, name) {
+			if slices.Contains([]string{"before", "accessPolicy", "roleAssignment", "principal", "credential", "membership", "signingKeys"}, name) {
 				text += " " + name + "=" + string(r.Properties[name])
 			}
 		}
@@ -72,7 +73,8 @@ func TestRecordsTellWhatChanged(t *testing.T) {
 	is := func(what string, want ...string) {
 		t.Helper()
 		got := w.changes()
-		for i, s := range got { // settings of the vault are another test's
+		for i, s := range got { // settings and times of the vault are another test's
+			got[i] = regexp.MustCompile(`"validAfter":1[0-9]{12}`).ReplaceAllString(s, `"validAfter":*`)
 			if at := strings.Index(s, `"vaultProperties"`); at >= 0 {
 				end := strings.Index(s, `"enableRbacAuthorization":`)
 				end += strings.IndexAny(s[end:], ",}")
@@ -90,7 +92,9 @@ func TestRecordsTellWhatChanged(t *testing.T) {
 	}
 	is("create", `IdentityPrincipalPut principal=`+principal("true"))
 	do(IdentityDisable, ByID{ID: "job"})
-	is("disable", `IdentityPrincipalDisable before={"principal":`+principal("true")+`} principal=`+principal("false"))
+	is("disable", `IdentityPrincipalDisable before={"principal":`+principal("true")+`} principal=`+principal(`false,"validAfter":*`))
+	do(IdentityRevoke, Revocation{ID: "job"})
+	is("revoke", `IdentityPrincipalRevoke before={"principal":`+principal(`false,"validAfter":*`)+`} principal=`+principal(`false,"validAfter":*`))
 
 	do(VaultCreate, NewVault{Name: "main"})
 	policy := func(secrets string) string {
@@ -143,8 +147,25 @@ func TestRecordsTellWhatChanged(t *testing.T) {
 	is("leave again", `IdentityMemberDelete`)
 
 	do(IdentityDelete, ByID{ID: "job"})
-	is("delete", `IdentityPrincipalDelete before={"principal":`+principal("false")+`}`,
+	is("delete", `IdentityPrincipalDelete before={"principal":`+principal(`false,"validAfter":*`)+`}`,
 		`IdentityCredentialDelete credential=`+credential("federated", federated["id"].(string), `,"issuer":"https://ci.test","subject":"repo","audiences":["api://AzureADTokenExchange"]`))
+
+	kids := func() (ids []string) {
+		list, err := w.service.cfg.Tokens.KeySet(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range list.Keys {
+			ids = append(ids, `"`+k.KeyID+`"`)
+		}
+		return ids
+	}
+	before := kids()
+	do(TokenKeyRotate, None{})
+	rotated := kids()
+	is("rotate the key of tokens", `IdentityTokenKeyRotate before={"signingKeys":{"ids":[`+before[0]+`]}} signingKeys={"ids":[`+strings.Join(rotated, ",")+`]}`)
+	do(TokenKeysRevoke, KeyIDs{})
+	is("revoke the keys of tokens", `IdentityTokenKeyRevoke before={"signingKeys":{"ids":[`+strings.Join(rotated, ",")+`]}} signingKeys={"ids":[`+kids()[0]+`]}`)
 
 	role = do(RoleAssign, NewAssignment{Role: "Reader", Principal: id, Vault: "main"})
 	do(VaultDelete, ByName{Name: "main"})

@@ -16,12 +16,14 @@ import (
 	"coffer/internal/fault"
 	"coffer/internal/management"
 	"coffer/internal/object"
+	"coffer/internal/token"
 )
 
 // Config is what a Service is made of; every field is required.
 type Config struct {
 	Management *management.Service
 	Directory  *directory.Directory
+	Tokens     *token.Service
 	Gate       *access.Gate
 	Recorder   *access.Recorder
 
@@ -78,6 +80,7 @@ func New(cfg Config) *Service {
 		IdentityEnable:   on(s, access.PrincipalEnable, everything, s.enable),
 		IdentityDisable:  on(s, access.PrincipalDisable, everything, s.disable),
 		IdentityDelete:   on(s, access.PrincipalDelete, everything, s.deleteIdentity),
+		IdentityRevoke:   on(s, access.PrincipalRevoke, everything, s.revoke),
 		SecretAdd:        on(s, access.CredentialAdd, everything, s.addSecret),
 		HeaderAdd:        on(s, access.CredentialAdd, everything, s.addHeader),
 		CertificateAdd:   on(s, access.CredentialAdd, everything, s.addCertificate),
@@ -85,6 +88,10 @@ func New(cfg Config) *Service {
 		CredentialRemove: on(s, access.CredentialRemove, everything, s.forget),
 		MemberAdd:        on(s, access.MemberAdd, everything, s.join),
 		MemberRemove:     on(s, access.MemberRemove, everything, s.leave),
+
+		TokenKeys:       on(s, access.TokenKeyList, everything, s.tokenKeys),
+		TokenKeyRotate:  on(s, access.TokenKeyRotate, everything, s.rotateTokenKey),
+		TokenKeysRevoke: on(s, access.TokenKeyRevoke, everything, s.revokeTokenKeys),
 
 		Rotate: on(s, access.RootKeyRotate, everything, func(ctx context.Context, g access.Grant, r Rotation) (Rotated, error) {
 			return cfg.Rotate(ctx, g, r.ForgetOld)

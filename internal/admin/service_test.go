@@ -38,7 +38,7 @@ type step struct {
 // allSteps uses every call, well and badly.
 func allSteps(t *testing.T) []step {
 	yes, rules := true, []string{"192.0.2.0/24", "2001:db8::1"}
-	const external = "11111111-2222-3333-4444-555555555555"
+	const external, unknown = "11111111-2222-3333-4444-555555555555", "66666666-2222-3333-4444-555555555555"
 	return []step{
 		{VaultCreate, NewVault{Name: "main", Location: "north", SKU: "premium", RetentionDays: 7}, 0, `"retentionDays":7`, ""},
 		{VaultCreate, NewVault{Name: "MAIN"}, fault.Conflict, "already in use", ""},
@@ -70,6 +70,17 @@ func allSteps(t *testing.T) []step {
 		{IdentityDisable, ByID{"web"}, 0, `"enabled":false`, ""},
 		{IdentityEnable, ByID{"{web}"}, 0, `"enabled":true`, ""},
 		{IdentityDisable, ByID{"nobody"}, fault.NotFound, "nobody", ""},
+		{IdentityRevoke, Revocation{ID: "web"}, 0, `"validAfter":"20`, ""},
+		{IdentityRevoke, Revocation{ID: "team"}, fault.Invalid, "A group has no tokens", ""},
+		{IdentityRevoke, Revocation{ID: unknown}, fault.NotFound, unknown, ""},
+		{IdentityRevoke, Revocation{ID: "nobody", External: true}, fault.Invalid, "It must be the GUID of a principal", ""},
+		{IdentityRevoke, Revocation{ID: unknown, External: true}, 0, `"kind":"user"`, ""},
+		{IdentityRevoke, Revocation{ID: unknown}, 0, `"validAfter":"20`, ""},
+
+		{TokenKeyRotate, None{}, 0, `"signs":true`, ""},
+		{TokenKeys, None{}, 0, `"signs":true`, ""},
+		{TokenKeysRevoke, KeyIDs{IDs: []string{"x"}}, fault.NotFound, "There is no signing key 'x'", ""},
+		{TokenKeysRevoke, KeyIDs{}, 0, `"signs":true`, ""},
 
 		{SecretAdd, NewSecret{ID: "web"}, 0, `"kind":"secret"`, "credential"},
 		{SecretAdd, NewSecret{ID: "web", Expires: time.Unix(1, 0)}, fault.Invalid, "It lies in the past", ""},
@@ -176,8 +187,8 @@ func run(t *testing.T, d door, steps []step) (told []string) {
 	return told
 }
 
-// differs are ids, times, secrets and folders.
-var differs = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|20\d\d-\d\d-\d\dT[0-9:.]+Z|cof_[0-9A-Za-z_-]+|/tmp/\S+|"hint":"[^"]*"`)
+// differs are ids, ids of keys, times, secrets and folders.
+var differs = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|20\d\d-\d\d-\d\dT[0-9:.]+Z|cof_[0-9A-Za-z_-]+|/tmp/\S+|"hint":"[^"]*"|"id":"[0-9A-Za-z_-]{27}"`)
 
 // TestBothDoorsSayTheSame makes the steps through the socket and in this process:
 // the same answers, the same refusals, the same records.

@@ -1,10 +1,13 @@
 package audience
 
 import (
+	"encoding/base64"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 )
 
 // VaultResource is the audience of vaults in the public cloud, and here that of
@@ -25,6 +28,15 @@ var Public = []string{VaultResource, VaultResource + "/", VaultAppID}
 // between parameters, quotes around values, no scope, exactly one path segment.
 func Challenge(authority, tenant, resource string) string {
 	return `Bearer authorization="` + authority + "/" + tenant + `", resource="` + resource + `"`
+}
+
+// Renewal is the value in place of Challenge that has a client get another token although
+// the one it has is good for its clock (contract identity.md, 3.6): one that is not
+// good before now.
+func Renewal(authority, tenant string, now time.Time) string {
+	claims := fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, now.Unix())
+	return `Bearer realm="", authorization="` + authority + "/" + tenant + `", error="insufficient_claims", claims="` +
+		base64.StdEncoding.EncodeToString([]byte(claims)) + `"`
 }
 
 // Resource is the audience that a challenge names for a Host header: the host

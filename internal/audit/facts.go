@@ -68,7 +68,8 @@ func (f *Facts) record() record {
 	r.CorrelationID = clip(valid(f.Request.CorrelationID), maxText)
 	r.Identity.Claim = Claims{
 		ObjectID: clip(valid(f.Caller.ObjectID), maxText), UPN: clip(valid(f.Caller.UPN), maxText), AppID: clip(valid(f.Caller.AppID), maxText),
-		UID: clip(valid(f.Caller.UID), maxText),
+		UID: clip(valid(f.Caller.UID), maxText), TokenID: clip(valid(f.Caller.TokenID), maxText),
+		KeyID: clip(valid(f.Caller.KeyID), maxText), Credential: clip(valid(f.Caller.Credential), maxText),
 	}
 	p := &r.Properties
 	p.ID = f.id()

@@ -35,6 +35,9 @@ func (r *record) append(b []byte) ([]byte, error) {
 	w.given("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", r.Identity.Claim.UPN)
 	w.given("appid", r.Identity.Claim.AppID)
 	w.given("uid", r.Identity.Claim.UID)
+	w.given("uti", r.Identity.Claim.TokenID)
+	w.given("kid", r.Identity.Claim.KeyID)
+	w.given("credentialId", r.Identity.Claim.Credential)
 	w.close(`}}`)
 	p := &r.Properties
 	w.open(`"properties":{`)

@@ -33,6 +33,10 @@ type Claims struct {
 	UPN      string `json:"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn,omitempty"`
 	AppID    string `json:"appid,omitempty"`
 	UID      string `json:"uid,omitempty"` // of an operator, from the operating system; UPN is what it calls itself
+
+	TokenID    string `json:"uti,omitempty"`          // of the token that was used
+	KeyID      string `json:"kid,omitempty"`          // of the key that signed it
+	Credential string `json:"credentialId,omitempty"` // of the credential that obtained it; "": an external issuer's
 }
 
 type properties struct {
@@ -80,6 +84,8 @@ type Details struct {
 	RootKey      *RootKeyProperties      `json:"rootKey,omitempty"`
 	DataKeys     *DataKeysProperties     `json:"dataKeys,omitempty"`
 	Backup       *BackupProperties       `json:"backup,omitempty"`
+	SigningKeys  *SigningKeysProperties  `json:"signingKeys,omitempty"`
+	Token        *TokenProperties        `json:"token,omitempty"`
 }
 
 // Merge takes over the members that d has.
@@ -103,6 +109,8 @@ func (t *Details) Merge(d Details) {
 	take(&t.RootKey, d.RootKey)
 	take(&t.DataKeys, d.DataKeys)
 	take(&t.Backup, d.Backup)
+	take(&t.SigningKeys, d.SigningKeys)
+	take(&t.Token, d.Token)
 }
 
 func take[T any](to **T, from *T) {
@@ -203,6 +211,9 @@ type PrincipalProperties struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind"`
 	Enabled  bool   `json:"enabled"`
+
+	// ValidAfter ends the tokens of before: milliseconds since 1970; 0 is none.
+	ValidAfter int64 `json:"validAfter,omitempty"`
 }
 
 // CredentialProperties say which credential it is: never its value, nor a part of it.
@@ -249,6 +260,19 @@ type DataKeyChanged struct {
 // BackupProperties say where a copy of the database went.
 type BackupProperties struct {
 	Path string `json:"path"` // cut to 4096 characters
+}
+
+// SigningKeysProperties are the ids of the keys that sign tokens.
+type SigningKeysProperties struct {
+	IDs []string `json:"ids"`
+}
+
+// TokenProperties describe a token that was issued: what it is for, and what obtained it.
+// Its own id is that of the claims.
+type TokenProperties struct {
+	Audience       string `json:"audience"`
+	CredentialKind string `json:"credentialKind"`
+	Expires        int64  `json:"exp"` // seconds since 1970
 }
 
 // Clip cuts a text of a caller to what a record has room for: 4096 characters.

@@ -20,92 +20,91 @@ import (
 	"coffer/internal/token"
 )
 
-// maxAssertionLife bounds how far ahead a certificate assertion may expire, and
-// with it how long its id must be remembered. Clients choose ten minutes.
-const maxAssertionLife = 24 * time.Hour
-
 // assertionAlgorithms are what clients sign assertions with (contract
 // identity.md, 5.6).
 var assertionAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
 
 // ByAssertion finds the application that a client id and a client_assertion
-// belong to, and by which kind of credential, or answers a Denial. A token whose
+// belong to, or answers a Denial and the kind of credential that was tried. A token whose
 // iss and sub are the client id itself is signed with one of the application's
 // certificates, for an audience that ours tells to be this server; any other is
 // a federated token.
-func (v *Verifier) ByAssertion(ctx context.Context, clientID, assertion string, ours func(audience string) bool) (*directory.Principal, directory.CredentialKind, error) {
+func (v *Verifier) ByAssertion(ctx context.Context, clientID, assertion string, ours func(audience string) bool) (directory.Proof, directory.CredentialKind, error) {
 	p, creds, err := v.dir.Client(ctx, clientID)
 	if err != nil {
-		return nil, "", err
+		return directory.Proof{}, "", err
 	}
 	if p == nil {
-		return nil, "", directory.UnknownClient
+		return directory.Proof{}, "", directory.UnknownClient
 	}
 	if len(assertion) > maxToken {
-		return nil, "", directory.BadSignature
+		return directory.Proof{}, "", directory.BadSignature
 	}
 	jws, err := jose.ParseSignedCompact(assertion, asymmetric)
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, "", directory.BadSignature
+		return directory.Proof{}, "", directory.BadSignature
 	}
 	var peek struct {
 		Issuer  string `json:"iss"`
 		Subject string `json:"sub"`
 	}
 	if json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &peek) != nil {
-		return nil, "", directory.BadSignature
+		return directory.Proof{}, "", directory.BadSignature
 	}
-	kind := directory.Federated
+	kind, proof := directory.Federated, directory.Proof{Principal: p}
 	if strings.EqualFold(peek.Issuer, p.AppID) && strings.EqualFold(peek.Subject, p.AppID) {
 		kind = directory.Certificate
-		err = v.byCertificate(ctx, p, creds, jws, ours)
+		proof.Credential, err = v.byCertificate(ctx, p, creds, jws, ours)
 	} else {
-		err = v.byFederation(ctx, creds, jws, peek.Issuer, peek.Subject)
+		proof.Credential, err = v.byFederation(ctx, creds, jws, peek.Issuer, peek.Subject)
 	}
 	switch {
 	case err != nil:
-		return nil, "", err
+		return directory.Proof{}, kind, err
 	case !p.Enabled:
-		return nil, "", directory.DisabledClient
+		return directory.Proof{}, kind, directory.DisabledClient
 	}
-	return p, kind, nil
+	return proof, kind, nil
 }
 
-func (v *Verifier) byCertificate(ctx context.Context, p *directory.Principal, creds []*directory.Credential, jws *jose.JSONWebSignature, ours func(string) bool) error {
+func (v *Verifier) byCertificate(ctx context.Context, p *directory.Principal, creds []*directory.Credential, jws *jose.JSONWebSignature, ours func(string) bool) (*directory.Credential, error) {
 	header := jws.Signatures[0].Header
 	if !slices.Contains(assertionAlgorithms, jose.SignatureAlgorithm(header.Algorithm)) {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	now := v.now()
-	cert := signerOf(header, creds, now)
+	used, cert := signerOf(header, creds, now)
 	if cert == nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	payload, err := jws.Verify(cert.PublicKey)
 	if err != nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	c, err := parseClaims(payload)
 	if err != nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	life, err := c.times()
-	if err != nil || life.over(now, v.skew) || life.early(now, v.skew) || life.expires.After(now.Add(maxAssertionLife)) {
-		return directory.BadTimes
+	if err != nil || life.over(now, v.skew) || life.early(now, v.skew) {
+		return nil, directory.BadTimes
+	}
+	if life.long(now, 0) { // its id is remembered as long
+		return nil, directory.TooLong
 	}
 	audience, err := c.texts("aud")
 	if err != nil || !slices.ContainsFunc(audience, ours) {
-		return directory.BadAudience
+		return nil, directory.BadAudience
 	}
 	jti, err := c.text("jti")
 	if err != nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	if jti == "" { // without an id the assertion is its own
 		jti = string(payload)
 	}
 	sum := sha256.Sum256([]byte(p.AppID + " " + jti))
-	return v.useAssertion(ctx, hex.EncodeToString(sum[:]), life.expires.Add(v.skew))
+	return used, v.useAssertion(ctx, hex.EncodeToString(sum[:]), life.expires.Add(v.skew))
 }
 
 // useAssertion records an assertion's id, or answers BadTimes when it was used
@@ -132,7 +131,7 @@ func (v *Verifier) useAssertion(ctx context.Context, id string, until time.Time)
 // signerOf finds the registered certificate that a header's thumbprint names:
 // x5t#S256 or x5t, in the standard or the URL alphabet, with or without
 // padding. x5c is not looked at: what is registered decides.
-func signerOf(h jose.Header, creds []*directory.Credential, now time.Time) *x509.Certificate {
+func signerOf(h jose.Header, creds []*directory.Credential, now time.Time) (*directory.Credential, *x509.Certificate) {
 	s256, _ := h.ExtraHeaders["x5t#S256"].(string)
 	s1, _ := h.ExtraHeaders["x5t"].(string)
 	want256, want1 := anyBase64(s256), anyBase64(s1)
@@ -146,10 +145,10 @@ func signerOf(h jose.Header, creds []*directory.Credential, now time.Time) *x509
 			continue
 		}
 		if cert, err := x509.ParseCertificate(c.Certificate); err == nil && !now.Before(cert.NotBefore.Add(-token.DefaultSkew)) {
-			return cert
+			return c, cert
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // anyBase64 decodes either alphabet, padded or not; nil when it is neither.
@@ -164,7 +163,7 @@ func anyBase64(s string) []byte {
 
 // byFederation checks a token of another issuer. Nothing is fetched before a
 // registered credential names the issuer.
-func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credential, jws *jose.JSONWebSignature, issuer, subject string) error {
+func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credential, jws *jose.JSONWebSignature, issuer, subject string) (*directory.Credential, error) {
 	now := v.now()
 	var matching []*directory.Credential
 	for _, c := range creds {
@@ -173,7 +172,7 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credenti
 		}
 	}
 	if len(matching) == 0 || v.client == nil {
-		return directory.NotFederated
+		return nil, directory.NotFederated
 	}
 	header := jws.Signatures[0].Header
 	i := v.issuer(issuer)
@@ -181,31 +180,35 @@ func (v *Verifier) byFederation(ctx context.Context, creds []*directory.Credenti
 		i = v.foreignIssuer(issuer)
 	}
 	if !slices.Contains(i.algorithms, jose.SignatureAlgorithm(header.Algorithm)) {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	_, payload, err := i.verify(ctx, jws)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if payload == nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	c, err := parseClaims(payload)
 	if err != nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
 	life, err := c.times()
 	if err != nil || life.over(now, v.skew) || life.early(now, v.skew) {
-		return directory.BadTimes
+		return nil, directory.BadTimes
+	}
+	if life.long(now, v.skew) {
+		return nil, directory.TooLong
 	}
 	audience, err := c.texts("aud")
 	if err != nil {
-		return directory.BadSignature
+		return nil, directory.BadSignature
 	}
-	if !slices.ContainsFunc(matching, func(f *directory.Credential) bool { return intersect(audience, f.Audiences) }) {
-		return directory.NotFederated
+	n := slices.IndexFunc(matching, func(f *directory.Credential) bool { return intersect(audience, f.Audiences) })
+	if n < 0 {
+		return nil, directory.NotFederated
 	}
-	return nil
+	return matching[n], nil
 }
 
 // foreignIssuer is an issuer that only federated credentials name. It may sign

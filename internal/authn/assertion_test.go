@@ -78,7 +78,7 @@ func TestCertificateAssertions(t *testing.T) {
 		"expired":               {sign(rs, body(object{"exp": now.Unix() - 301}), keys[0]), directory.BadTimes},
 		"no exp":                {sign(rs, body(object{"exp": nil}), keys[0]), directory.BadTimes},
 		"not yet":               {sign(rs, body(object{"nbf": now.Unix() + 301}), keys[0]), directory.BadTimes},
-		"good for ever":         {sign(rs, body(object{"exp": now.Unix() + 2*86400}), keys[0]), directory.BadTimes},
+		"good for ever":         {sign(rs, body(object{"exp": now.Unix() + 2*86400}), keys[0]), directory.TooLong},
 		"for another server":    {sign(rs, body(object{"aud": "https://login.microsoftonline.com/x/oauth2/v2.0/token"}), keys[0]), directory.BadAudience},
 		"for nobody":            {sign(rs, body(object{"aud": nil}), keys[0]), directory.BadAudience},
 		"subject of another":    {sign(rs, body(object{"sub": other.AppID}), keys[0]), directory.NotFederated},
@@ -92,7 +92,7 @@ func TestCertificateAssertions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, kind, err := v.ByAssertion(ctx, app.AppID, c.assertion, ours)
-			if err != c.want || err == nil && (p.ObjectID != app.ObjectID || kind != directory.Certificate) {
+			if err != c.want || err == nil && (p.Principal.ObjectID != app.ObjectID || kind != directory.Certificate) {
 				t.Fatalf("got %v, %q, %v; want %v", p, kind, err, c.want)
 			}
 			if c.want == nil {
@@ -215,6 +215,7 @@ func TestFederatedAssertions(t *testing.T) {
 		"issuer not registered":  {sign(head, body.With(object{"iss": unrelated.config.URL}), keys[1]), directory.NotFederated},
 		"signed by another":      {sign(head, body, keys[1]), directory.BadSignature},
 		"unknown kid":            {sign(head.With(object{"kid": "z"}), body, keys[0]), directory.BadSignature},
+		"good for two days":      {sign(head, body.With(object{"exp": now + 2*86400}), keys[0]), directory.TooLong},
 		"expired":                {sign(head, body.With(object{"exp": now - 301}), keys[0]), directory.BadTimes},
 		"no exp":                 {sign(head, body.With(object{"exp": nil}), keys[0]), directory.BadTimes},
 		"alg none":               {sign(head.With(object{"alg": "none"}), body, nil), directory.BadSignature},
@@ -224,7 +225,7 @@ func TestFederatedAssertions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range 2 { // a workload's token is used again and again
 				p, kind, err := v.ByAssertion(ctx, app.AppID, c.assertion, ours)
-				if err != c.want || err == nil && (p.ObjectID != app.ObjectID || kind != directory.Federated) {
+				if err != c.want || err == nil && (p.Principal.ObjectID != app.ObjectID || kind != directory.Federated) {
 					t.Fatalf("got %v, %q, %v; want %v", p, kind, err, c.want)
 				}
 			}

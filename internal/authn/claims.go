@@ -2,11 +2,14 @@ package authn
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4/json"
+
+	"coffer/internal/directory"
 )
 
 // claims is the payload of a token, member by member. The decoder is go-jose's:
@@ -57,6 +60,14 @@ func (c claims) texts(name string) ([]string, error) {
 	return many, nil
 }
 
+// number gives a whole number; 0 when it is absent.
+func (c claims) number(name string) (n int64, err error) {
+	if raw, ok := c[name]; ok && json.Unmarshal(raw, &n) != nil {
+		return 0, errors.New(name + " is not a whole number")
+	}
+	return n, nil
+}
+
 // maxDate bounds numeric dates: the year 5138 in seconds.
 const maxDate = 1e11
 
@@ -90,10 +101,10 @@ func (c claims) overage() bool {
 	return ok
 }
 
-// times are the limits of a token's life.
-type times struct{ notBefore, expires time.Time }
+// times are the limits of a token's life; zero where the token does not say.
+type times struct{ issued, notBefore, expires time.Time }
 
-// times reads exp, which is required, and nbf, which is not.
+// times reads exp, which is required, and iat and nbf, which are not.
 func (c claims) times() (t times, err error) {
 	if t.expires, err = c.date("exp"); err != nil {
 		return t, err
@@ -101,13 +112,42 @@ func (c claims) times() (t times, err error) {
 	if t.expires.IsZero() {
 		return t, errors.New("exp is required")
 	}
-	t.notBefore, err = c.date("nbf")
+	if t.notBefore, err = c.date("nbf"); err != nil {
+		return t, err
+	}
+	t.issued, err = c.date("iat")
 	return t, err
+}
+
+// start is when the token was issued, as it says; zero when it does not.
+func (t times) start() time.Time {
+	if t.issued.IsZero() {
+		return t.notBefore
+	}
+	return t.issued
+}
+
+// long reports whether a token is good for longer than any may be, by what it says of
+// itself or from now on: one that is made to begin later must not last longer by that.
+func (t times) long(now time.Time, skew time.Duration) bool {
+	start := t.start()
+	return !start.IsZero() && t.expires.Sub(start) > directory.MaxTokenLife || t.expires.After(now.Add(directory.MaxTokenLife+skew))
+}
+
+// tell says what long found, for a refusal.
+func (t times) tell() string {
+	switch {
+	case !t.issued.IsZero():
+		return fmt.Sprintf(" (exp - iat is %d s)", int64(t.expires.Sub(t.issued)/time.Second))
+	case !t.notBefore.IsZero():
+		return fmt.Sprintf(" (exp - nbf is %d s)", int64(t.expires.Sub(t.notBefore)/time.Second))
+	}
+	return " from now on"
 }
 
 func (t times) over(now time.Time, skew time.Duration) bool { return now.After(t.expires.Add(skew)) }
 func (t times) early(now time.Time, skew time.Duration) bool {
-	return now.Before(t.notBefore.Add(-skew))
+	return now.Before(t.notBefore.Add(-skew)) || now.Before(t.issued.Add(-skew))
 }
 
 // intersect reports whether the lists share a member.

@@ -194,7 +194,7 @@ func TestWithdrawnKeyEndsRememberedTokens(t *testing.T) {
 	keys := rsaKeys()
 	f := newForeign(t, rsaJWK("a", &keys[0].PublicKey), rsaJWK("b", &keys[1].PublicKey))
 	v := verifier(t, w, w.Replica, f)
-	token := "Bearer " + sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 1e6}, keys[0])
+	token := "Bearer " + sign(object{"alg": "RS256", "kid": "a"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 86400}, keys[0])
 	verify := func(want string) {
 		t.Helper()
 		if _, err := v.Verify(t.Context(), token, audiences, tenant); code(err) != want {

@@ -258,7 +258,7 @@ func TestKeyReplacedUnderItsKid(t *testing.T) {
 	f := newForeign(t, rsaJWK("k", &keys[0].PublicKey))
 	v := verifier(t, w, w.Replica, f)
 	token := func(n int) string {
-		return "Bearer " + sign(object{"alg": "RS256", "kid": "k"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 1e6}, keys[n])
+		return "Bearer " + sign(object{"alg": "RS256", "kid": "k"}, object{"iss": f.config.URL, "aud": resource, "sub": "s", "exp": w.Clock.Now().Unix() + 3600}, keys[n])
 	}
 	verify := func(token, want string) {
 		t.Helper()

@@ -9,16 +9,17 @@ import (
 )
 
 // The prefixes of a 401 (contract identity.md, 4; access-control.md, 9.1). The
-// service's own list is public only in part: 10001, 10010, 10011, 10021 and
-// 10023 are numbers of our choice.
+// service's own list is public only in part: 10001, 10010, 10011, 10012, 10021
+// and 10023 are numbers of our choice.
 const (
 	NoToken       = "AKV10000"
 	Malformed     = "AKV10001"
 	Expired       = "AKV10010"
 	NotYetValid   = "AKV10011"
+	TooLong       = "AKV10012" // good for longer than 24 hours
 	WrongSigner   = "AKV10021" // the signature does not verify
 	WrongAudience = "AKV10022"
-	Barred        = "AKV10023" // the principal is disabled, deleted, or not this issuer's to name
+	Barred        = "AKV10023" // the principal is disabled, deleted, or not this issuer's to name; or the token is revoked
 	WrongIssuer   = "AKV10032"
 	UnknownKey    = "AKV10046"
 )
@@ -29,13 +30,17 @@ const (
 type Refusal struct {
 	Code string // AKV10000 and so on
 	Msg  string // without the code
+
+	// Renew tells that another token may be good, so that the client is to get one
+	// although its own has not expired.
+	Renew bool
 }
 
 // Error is the message as the wire has it: the code, a colon, the text.
 func (r *Refusal) Error() string { return r.Code + ": " + r.Msg }
 
 func malformed(what string) *Refusal {
-	return &Refusal{Malformed, "The token is malformed: " + what + "."}
+	return &Refusal{Code: Malformed, Msg: "The token is malformed: " + what + "."}
 }
 
 // The refusals of what the configuration of issuers decides begin with the service's
@@ -54,7 +59,7 @@ func (v *Verifier) wrongIssuer(found, tenant string) *Refusal {
 			need = "The entry '" + i.url + "' in identity.issuers is spelled otherwise: issuers are compared exactly."
 		}
 	}
-	return &Refusal{WrongIssuer, "Invalid issuer. Expected one of " + strings.Join(expected, ", ") + ", found " + quoted(found, 256) + ". " + need}
+	return &Refusal{Code: WrongIssuer, Msg: "Invalid issuer. Expected one of " + strings.Join(expected, ", ") + ", found " + quoted(found, 256) + ". " + need}
 }
 
 // wrongTenant is for a token of the issuer whose tid is not the one of its entry.
@@ -63,7 +68,7 @@ func (i *issuer) wrongTenant(tid string) *Refusal {
 	if tid == "" {
 		found = "has no tid"
 	}
-	return &Refusal{WrongIssuer, "Invalid issuer. The token of " + i.url + " " + found + ", and needs '" + i.tid +
+	return &Refusal{Code: WrongIssuer, Msg: "Invalid issuer. The token of " + i.url + " " + found + ", and needs '" + i.tid +
 		"', which is the tenant of its issuer's entry in identity.issuers."}
 }
 
@@ -85,7 +90,7 @@ func (i *issuer) unknownKey(header string) *Refusal {
 	if !i.builtIn {
 		text += " The keys of " + i.url + " have none of this kid and alg, or could not be fetched, which the server's log tells."
 	}
-	return &Refusal{UnknownKey, text}
+	return &Refusal{Code: UnknownKey, Msg: text, Renew: i.builtIn}
 }
 
 // wrongAudience is for a token that was made for none of the audiences.
@@ -105,7 +110,7 @@ func (t *verified) wrongAudience(audiences []string) *Refusal {
 		}
 		text += "."
 	}
-	return &Refusal{WrongAudience, text}
+	return &Refusal{Code: WrongAudience, Msg: text}
 }
 
 // quoted makes text from a token fit to repeat: printable ASCII, bounded.

@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -152,6 +153,8 @@ type verified struct {
 	caller   access.Caller // Groups are those of the token
 	overage  bool
 	former   []formerID // what its claims stood for in earlier versions
+
+	validAfter int64 // of the principal when a token of ours was asked for
 }
 
 // Verify answers who sent an Authorization header. audiences are those that the
@@ -180,9 +183,11 @@ func (v *Verifier) Verify(ctx context.Context, authorization string, audiences [
 	}
 	switch now := v.now(); {
 	case t.times.over(now, v.skew):
-		return access.Caller{}, &Refusal{Expired, "Error validating token: IDX10223."}
+		return access.Caller{}, &Refusal{Code: Expired, Msg: "Error validating token: IDX10223."}
+	case t.times.long(now, v.skew):
+		return access.Caller{}, &Refusal{Code: TooLong, Msg: "The token is good for longer than 24 hours" + t.times.tell() + ". Have its issuer issue shorter ones."}
 	case t.times.early(now, v.skew):
-		return access.Caller{}, &Refusal{NotYetValid, "Error validating token: IDX10222."}
+		return access.Caller{}, &Refusal{Code: NotYetValid, Msg: "Error validating token: IDX10222."}
 	}
 	if !ok {
 		v.verified.Put(sum, t)
@@ -202,7 +207,7 @@ func bearer(authorization string) (string, *Refusal) {
 	scheme, token, _ := strings.Cut(strings.TrimSpace(authorization), " ")
 	token = strings.TrimLeft(token, " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", &Refusal{NoToken, "Request is missing a Bearer or PoP token."}
+		return "", &Refusal{Code: NoToken, Msg: "Request is missing a Bearer or PoP token."}
 	}
 	if len(token) > maxToken {
 		return "", malformed("it is too long")
@@ -239,7 +244,7 @@ func (v *Verifier) check(ctx context.Context, token string) (*verified, error) {
 		first, _, _ := strings.Cut(token, ".")
 		return nil, i.unknownKey(first)
 	case payload == nil:
-		return nil, &Refusal{WrongSigner, "The signature of the token is invalid."}
+		return nil, &Refusal{Code: WrongSigner, Msg: "The signature of the token is invalid."}
 	}
 	t.key = key
 	c, err := parseClaims(payload)
@@ -300,7 +305,7 @@ func (t *verified) read(c claims) (err error) {
 	if t.issuer.entra {
 		subject, app, groups = []string{"oid", "sub"}, []string{"appid", "azp"}, "groups"
 	}
-	var errs [7]error
+	var errs [9]error
 	caller := access.Caller{TenantID: t.issuer.tenant, Issuer: t.issuer.url}
 	var oid, scope, kind string
 	oid, errs[0] = c.text(subject...)
@@ -310,6 +315,10 @@ func (t *verified) read(c claims) (err error) {
 	caller.UPN, errs[4] = c.text("upn", "unique_name", "preferred_username")
 	caller.TokenID, errs[5] = c.text("uti", "jti")
 	caller.Groups, errs[6] = c.texts(groups)
+	if t.issuer.builtIn {
+		caller.Credential, errs[7] = c.text("coffer_credential")
+		t.validAfter, errs[8] = c.number("coffer_valid_after")
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -327,6 +336,7 @@ func (t *verified) read(c claims) (err error) {
 	caller.Groups = t.issuer.groups(caller.Groups)
 	caller.TokenGroups = len(caller.Groups)
 	caller.AppID, caller.UPN, caller.TokenID = quoted(caller.AppID, 128), quoted(caller.UPN, 256), quoted(caller.TokenID, 128)
+	caller.KeyID = quoted(cmp.Or(t.id.kid, t.id.x5t), 128)
 	caller.Delegated = scope != "" && kind != "app"
 	t.caller, t.overage = caller, c.overage()
 	return nil
@@ -348,6 +358,17 @@ func (t *verified) serves(audiences []string) bool {
 	})
 }
 
+// revoked tells whether a token is one of before its principal's were revoked. One of
+// ours also ends with the credential that obtained it.
+func (t *verified) revoked(s directory.Standing) bool {
+	if t.issuer.builtIn {
+		return t.validAfter != s.Principal.ValidAfter || !slices.Contains(s.Credentials, t.caller.Credential)
+	}
+	// Whole seconds: of a token of the same second nobody knows. One that does not
+	// say when it was issued is none of after.
+	return s.Principal != nil && s.Principal.ValidAfter > 0 && t.times.start().UnixMilli() <= s.Principal.ValidAfter
+}
+
 // admit asks the directory. Its own tokens are good while their principal is
 // there and enabled. An external issuer names users and its own workloads, but
 // not the principals that prove themselves here. Groups come from the directory
@@ -360,9 +381,12 @@ func (v *Verifier) admit(ctx context.Context, t *verified) (access.Caller, error
 	caller := t.caller
 	p := s.Principal
 	if t.issuer.builtIn && p == nil || p != nil && (!p.Enabled || p.Kind == directory.Group || !t.issuer.builtIn && p.Kind != directory.User) {
-		return access.Caller{}, &Refusal{Barred, "The principal of the token is disabled or unknown."}
+		return access.Caller{}, &Refusal{Code: Barred, Msg: "The principal of the token is disabled or unknown."}
 	}
-	if p != nil || len(s.Groups) > 0 {
+	if t.revoked(s) {
+		return access.Caller{}, &Refusal{Code: Barred, Msg: "The token is revoked: sign in again.", Renew: true}
+	}
+	if p != nil && p.Kind != directory.User || len(s.Groups) > 0 {
 		caller.Groups = slices.Clone(s.Groups)
 		return caller, nil
 	}

@@ -14,7 +14,6 @@ import (
 	"coffer/internal/audience"
 	"coffer/internal/authn"
 	"coffer/internal/authn/authntest"
-	"coffer/internal/directory"
 	"coffer/internal/directory/directorytest"
 )
 
@@ -34,7 +33,7 @@ func TestOnlyGoodTokensOfTheDirectoryPass(t *testing.T) {
 	now := float64(w.Clock.Now().Unix())
 	body := object{
 		"iss": base + "/" + tenant + "/", "aud": resource, "tid": tenant, "oid": p.ObjectID, "sub": p.ObjectID, "appid": p.AppID,
-		"idtyp": "app", "iat": now, "nbf": now, "exp": now + 3600,
+		"idtyp": "app", "iat": now, "nbf": now, "exp": now + 3600, "coffer_credential": w.Proof(t, p).Credential.ID,
 	}
 	spki, _ := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	parts := strings.Split(good, ".")
@@ -193,6 +192,8 @@ func TestDisabledPrincipalIsOutAtOnceHereAndWithinFiveSecondsElsewhere(t *testin
 				if err := w.Dir.Enable(t.Context(), p.ObjectID); err != nil {
 					t.Fatal(err)
 				}
+				verify(here, "AKV10023") // its tokens of before stay ended
+				token = "Bearer " + w.Mint(t, w.Replica, p, resource)
 				verify(here, "")
 			}
 		})
@@ -211,7 +212,8 @@ func TestCallerOfTheDirectory(t *testing.T) {
 	if err := w.Dir.Disable(t.Context(), off); err != nil {
 		t.Fatal(err)
 	}
-	token, err := w.Tokens.Mint(t.Context(), p, directory.Secret, resource)
+	proof := w.Proof(t, p)
+	token, err := w.Tokens.Mint(t.Context(), proof, resource)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +224,7 @@ func TestCallerOfTheDirectory(t *testing.T) {
 	}
 	want := access.Caller{
 		TenantID: tenant, ObjectID: p.ObjectID, AppID: p.AppID, Issuer: base + "/" + tenant + "/", TokenID: token.ID,
+		KeyID: token.KeyID, Credential: proof.Credential.ID,
 		Groups: []string{inner, outer}, TokenGroups: 2,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(access.Caller{})); d != "" {

@@ -167,7 +167,7 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.well = d.checks()
 	d.admin = admin.New(admin.Config{
-		Management: resources, Directory: who.dir, Gate: d.gate, Recorder: d.recorder,
+		Management: resources, Directory: who.dir, Tokens: who.tokens, Gate: d.gate, Recorder: d.recorder,
 		Rotate: d.rotate, RotateDataKeys: d.rotateDataKeys, DataKeys: d.dataKeys, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
 		Now: d.now, Logger: d.log,
 	})
@@ -178,9 +178,10 @@ func (d *Daemon) assemble(address string) error {
 }
 
 // rightsMaxAge is how long rights that another replica has taken away may still count:
-// settings of vaults, role assignments, principals and their groups (contract
-// access-control.md, 7: at most 5 s).
-const rightsMaxAge = 2 * time.Second
+// settings of vaults, role assignments, principals, their credentials and groups, and
+// the keys that sign tokens (contract access-control.md, 7: at most 5 s). Each that is
+// in use is read twice a second.
+const rightsMaxAge = 500 * time.Millisecond
 
 // reads says how long what was read may be used, where replicas share the database.
 func (d *Daemon) reads(maxAge time.Duration) fresh.Source {
@@ -237,6 +238,7 @@ func (d *Daemon) doors(base string, who identity) error {
 		Challenge: func(host string, _ *vault.Vault) string {
 			return audience.Challenge(base, tenant, audience.Resource(host, nil))
 		},
+		Renewal:            func() string { return audience.Renewal(base, tenant, d.now()) },
 		Audiences:          func(host string) []string { return audience.Of(host, nil) },
 		Suffixes:           []string{d.settings.Suffix},
 		DefaultVault:       d.settings.DefaultVault,

@@ -38,7 +38,7 @@ func (d *Daemon) identity(base string, rights fresh.Source) (who identity, err e
 	}
 	who.tokens, err = token.New(token.Config{
 		DB: store.For[token.Tx]{DB: d.db}, Sealer: d.sealer, Directory: who.dir,
-		TenantID: d.settings.Tenant, BaseURL: base, Now: d.now, Log: d.log,
+		TenantID: d.settings.Tenant, BaseURL: base, Fresh: rights, Now: d.now, Log: d.log,
 	})
 	if err != nil {
 		return who, err

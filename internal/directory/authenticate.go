@@ -22,6 +22,7 @@ const (
 	ExpiredSecret                    // it matches one that has ended
 	BadSignature                     // the assertion is malformed or its signature does not verify
 	BadTimes                         // the assertion is not valid now, or was used before
+	TooLong                          // the assertion is good for longer than MaxTokenLife
 	BadAudience                      // the assertion was made for someone else
 	NotFederated                     // no federated credential matches the assertion
 )
@@ -40,6 +41,8 @@ func (d Denial) Error() string {
 		return "bad assertion signature"
 	case BadTimes:
 		return "assertion outside its time, or used before"
+	case TooLong:
+		return "assertion that is good for too long"
 	case BadAudience:
 		return "assertion for another audience"
 	case NotFederated:
@@ -52,17 +55,17 @@ func (d Denial) Error() string {
 // BySecret finds the application that a client id and secret belong to, or
 // answers a Denial. An unknown client costs what a wrong secret costs: the same
 // reads, the same number of comparisons at the least.
-func (d *Directory) BySecret(ctx context.Context, clientID string, secret seal.Value) (*Principal, error) {
+func (d *Directory) BySecret(ctx context.Context, clientID string, secret seal.Value) (Proof, error) {
 	text := secret.Reveal()
 	if len(text) > maxSecret {
 		text = nil // matches nothing
 	}
 	p, creds, err := d.Client(ctx, clientID)
 	if err != nil {
-		return nil, err
+		return Proof{}, err
 	}
 	given, now := hashSecret(text), d.now()
-	matched, good := 0, 0
+	matched, good, which := 0, 0, 0
 	for i := range maxCredentials {
 		stored := make([]byte, len(given)) // compared when there is no i-th secret
 		live, real := 0, 0
@@ -75,18 +78,19 @@ func (d *Directory) BySecret(ctx context.Context, clientID string, secret seal.V
 		same := subtle.ConstantTimeCompare(stored, given) & real
 		matched |= same
 		good |= same & live
+		which = subtle.ConstantTimeSelect(same&live, i, which)
 	}
 	switch {
 	case p == nil:
-		return nil, UnknownClient
+		return Proof{}, UnknownClient
 	case matched == 0:
-		return nil, WrongSecret
+		return Proof{}, WrongSecret
 	case good == 0:
-		return nil, ExpiredSecret
+		return Proof{}, ExpiredSecret
 	case !p.Enabled:
-		return nil, DisabledClient
+		return Proof{}, DisabledClient
 	}
-	return p, nil
+	return Proof{p, creds[which]}, nil
 }
 
 // Client reads the service principal of a client id with its credentials; nil
@@ -120,10 +124,10 @@ func (d *Directory) Client(ctx context.Context, clientID string) (p *Principal, 
 // ByIdentityHeader finds the managed identity that an X-IDENTITY-HEADER stands
 // for, or answers a Denial. The look-up is by the hash of 256 random bits:
 // whatever a caller learns from its time says nothing about the value.
-func (d *Directory) ByIdentityHeader(ctx context.Context, header seal.Value) (*Principal, error) {
+func (d *Directory) ByIdentityHeader(ctx context.Context, header seal.Value) (Proof, error) {
 	text := header.Reveal()
 	if len(text) == 0 || len(text) > maxSecret {
-		return nil, WrongSecret
+		return Proof{}, WrongSecret
 	}
 	given := hashSecret(text)
 	var c *Credential
@@ -148,13 +152,13 @@ func (d *Directory) ByIdentityHeader(ctx context.Context, header seal.Value) (*P
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return Proof{}, err
 	case c == nil || p == nil || subtle.ConstantTimeCompare(c.Hash, given) != 1:
-		return nil, WrongSecret
+		return Proof{}, WrongSecret
 	case c.Expired(d.now()):
-		return nil, ExpiredSecret
+		return Proof{}, ExpiredSecret
 	case !p.Enabled:
-		return nil, DisabledClient
+		return Proof{}, DisabledClient
 	}
-	return p, nil
+	return Proof{p, c}, nil
 }

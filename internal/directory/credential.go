@@ -174,7 +174,9 @@ func CheckIssuerURL(s string) error {
 
 // RemoveCredential withdraws a credential; a *fault.Error of kind NotFound when the
 // principal has none of that id, for a mistyped id must not read like a removal.
-// Tokens that it obtained live on until they expire.
+// The tokens that it obtained name it, and are refused from now on: at once in this
+// process, in others as soon as their Source says. Those that other credentials obtained
+// stay good, so that a credential can be replaced without a gap.
 func (d *Directory) RemoveCredential(ctx context.Context, g access.Grant, id, credentialID string) error {
 	g.MustEverywhere(access.CredentialRemove)
 	return d.db.Update(ctx, func(tx Tx) error {

@@ -41,6 +41,9 @@ const (
 	maxStandings   = 20_000
 )
 
+// MaxTokenLife is how long a token may be good, whoever issued it.
+const MaxTokenLife = 24 * time.Hour
+
 // New makes a Directory; it reads nothing yet.
 func New(c Config) (*Directory, error) {
 	if c.DB == nil {
@@ -117,7 +120,8 @@ func find(ctx context.Context, tx Tx, id string) (*Principal, error) {
 	return p, err
 }
 
-// Enable lets a principal in again.
+// Enable lets a principal in again. The tokens that it had before it was disabled stay
+// refused.
 func (d *Directory) Enable(ctx context.Context, g access.Grant, id string) error {
 	g.MustEverywhere(access.PrincipalEnable)
 	return d.setEnabled(ctx, g, id, true)
@@ -137,10 +141,47 @@ func (d *Directory) setEnabled(ctx context.Context, g access.Grant, id string, e
 			return err
 		}
 		g.Attempt().DescribeBefore(p.record())
-		p.Enabled = enabled
+		if p.Enabled = enabled; !enabled {
+			p.revoke(d.now())
+		}
 		g.Attempt().Describe(p.record())
 		return tx.UpdatePrincipal(ctx, p)
 	})
+}
+
+// Revoke ends the tokens that a principal has, as Disable does; it may sign in again. An
+// external user, whom only another issuer knows, gets an entry of its own in the
+// directory, which keeps when that was; without external an unknown id is a
+// *fault.Error of kind NotFound.
+func (d *Directory) Revoke(ctx context.Context, g access.Grant, id string, external bool) error {
+	g.MustEverywhere(access.PrincipalRevoke)
+	return d.db.Update(ctx, func(tx Tx) error {
+		p, err := find(ctx, tx, id)
+		if external && fault.Is(err, fault.NotFound) {
+			return d.revokeExternal(ctx, tx, g, id)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Kind == Group {
+			return fault.InvalidField("id", "A group has no tokens: revoke those of its members, or take them out of it.")
+		}
+		g.Attempt().DescribeBefore(p.record())
+		p.revoke(d.now())
+		g.Attempt().Describe(p.record())
+		return tx.UpdatePrincipal(ctx, p)
+	})
+}
+
+func (d *Directory) revokeExternal(ctx context.Context, tx Tx, g access.Grant, id string) error {
+	parsed, ok := guid.Parse(id)
+	if !ok {
+		return fault.InvalidField("id", "It must be a GUID.")
+	}
+	p := &Principal{ObjectID: parsed, Name: parsed, Kind: User, Enabled: true, Created: object.Second(d.now())}
+	p.revoke(d.now())
+	g.Attempt().Describe(p.record())
+	return tx.InsertPrincipal(ctx, p)
 }
 
 // Delete removes a principal for ever, with its credentials and memberships.

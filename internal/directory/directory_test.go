@@ -41,7 +41,7 @@ func TestSecretProvesItsApplicationOnly(t *testing.T) {
 	try := func(id, secret string, want error) {
 		t.Helper()
 		p, err := w.Dir.BySecret(ctx, id, seal.NewValue([]byte(secret)))
-		if err != want || err == nil && p.AppID != strings.ToLower(id) {
+		if err != want || err == nil && p.Principal.AppID != strings.ToLower(id) {
 			t.Errorf("got %v, %v; want %v", p, err, want)
 		}
 	}
@@ -98,7 +98,7 @@ func TestIdentityHeader(t *testing.T) {
 	try := func(header string, want error) {
 		t.Helper()
 		got, err := w.Dir.ByIdentityHeader(ctx, seal.NewValue([]byte(header)))
-		if err != want || err == nil && got.ObjectID != p.ObjectID {
+		if err != want || err == nil && got.Principal.ObjectID != p.ObjectID {
 			t.Errorf("got %v, %v; want %v", got, err, want)
 		}
 	}

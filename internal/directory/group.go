@@ -113,8 +113,9 @@ func closure(ctx context.Context, tx Tx, objectID string) ([]string, error) {
 
 // Standing is what the directory holds of an object id.
 type Standing struct {
-	Principal *Principal // nil: not in the directory
-	Groups    []string   // disabled groups give nothing and are left out
+	Principal   *Principal // nil: not in the directory
+	Credentials []string   // ids of the principal's
+	Groups      []string   // disabled groups give nothing and are left out
 }
 
 // Standing is the standing of an object id. It must not be changed.
@@ -135,6 +136,13 @@ func readStanding(ctx context.Context, tx Tx, objectID string) (s Standing, err 
 	}
 	if err != nil {
 		s.Principal = nil
+	}
+	creds, err := tx.Credentials(ctx, objectID)
+	if err != nil {
+		return s, err
+	}
+	for _, c := range creds {
+		s.Credentials = append(s.Credentials, c.ID)
 	}
 	groups, err := closure(ctx, tx, objectID)
 	if err != nil {

@@ -27,7 +27,16 @@ type Principal struct {
 	Kind     Kind
 	Enabled  bool
 	Created  time.Time // UTC, whole seconds
+
+	// ValidAfter ends the tokens that the principal has: milliseconds since 1970, and
+	// more with each revocation; 0: there was none. Tokens of ours carry the value of
+	// when they were asked for, so that no clock decides; those of external issuers
+	// must have been issued after it.
+	ValidAfter int64
 }
+
+// revoke ends the tokens that the principal has now.
+func (p *Principal) revoke(now time.Time) { p.ValidAfter = max(p.ValidAfter+1, now.UnixMilli()) }
 
 // ResourceID is what a managed identity is called in mi_res_id requests and in
 // the xms_mirid claim. The directory has no subscriptions, hence the zero GUID.
@@ -72,6 +81,13 @@ type Credential struct {
 
 // Expired reports whether the credential has ended.
 func (c *Credential) Expired(now time.Time) bool { return c.Expires != nil && !now.Before(*c.Expires) }
+
+// Proof is a principal with the credential by which it has just proved itself, as one
+// transaction read them.
+type Proof struct {
+	Principal  *Principal
+	Credential *Credential
+}
 
 // Membership says that a principal or a group belongs to a group.
 type Membership struct {

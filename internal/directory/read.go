@@ -84,7 +84,7 @@ type Detail struct {
 
 // Detail reads one principal, by object id or client id.
 func (d *Directory) Detail(ctx context.Context, g access.Grant, id string) (out *Detail, err error) {
-	g.MustEverywhere(access.PrincipalGet, access.PrincipalEnable, access.PrincipalDisable)
+	g.MustEverywhere(access.PrincipalGet, access.PrincipalEnable, access.PrincipalDisable, access.PrincipalRevoke)
 	err = d.db.View(ctx, func(tx Tx) error {
 		p, err := find(ctx, tx, id)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 // record is the principal as audit records tell it.
 func (p *Principal) record() audit.Details {
 	return audit.Details{Principal: &audit.PrincipalProperties{
-		ObjectID: p.ObjectID, AppID: p.AppID, Name: p.Name, Kind: string(p.Kind), Enabled: p.Enabled,
+		ObjectID: p.ObjectID, AppID: p.AppID, Name: p.Name, Kind: string(p.Kind), Enabled: p.Enabled, ValidAfter: p.ValidAfter,
 	}}
 }
 

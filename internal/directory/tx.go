@@ -17,7 +17,7 @@ type PrincipalTx interface {
 	// InsertPrincipal fails with object.ErrExists when the ObjectID is taken, or
 	// the AppID by another principal (an empty AppID is never taken).
 	InsertPrincipal(ctx context.Context, p *Principal) error
-	// UpdatePrincipal stores Name and Enabled; object.ErrNotFound when there is
+	// UpdatePrincipal stores Name, Enabled and ValidAfter; object.ErrNotFound when there is
 	// no such ObjectID.
 	UpdatePrincipal(ctx context.Context, p *Principal) error
 	Principal(ctx context.Context, objectID string) (*Principal, error)

@@ -1,6 +1,17 @@
 package fresh
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// How often a Cache reads again because of who finds what is kept wanting: so often a
+// second, and so often at once.
+const (
+	rereads      = 10
+	rereadsBurst = 20
+)
 
 // Cache keeps what was read last for as long as its Source allows. It is safe for
 // concurrent use; readers of one key that come together may each read.
@@ -8,6 +19,7 @@ type Cache[K comparable, V any] struct {
 	source Source
 	areas  Areas
 	kept   *Map[K, entry[V]]
+	again  *rate.Limiter // of Reread
 }
 
 type entry[V any] struct {
@@ -26,7 +38,7 @@ func NewCache[K comparable, V any](s Source, areas Areas, max int, size func(V) 
 	if size != nil {
 		measure = func(e entry[V]) int { return size(e.value) }
 	}
-	return &Cache[K, V]{s, areas, NewMap[K](max, measure)}
+	return &Cache[K, V]{s, areas, NewMap[K](max, measure), rate.NewLimiter(rereads, rereadsBurst)}
 }
 
 // Get answers the value of k: one that is kept, if it may still be used, or else what
@@ -39,18 +51,40 @@ func (c *Cache[K, V]) Get(k K, read func() (V, error)) (V, error) {
 	if !c.source.Keeps() {
 		return read()
 	}
-	now := entry[V]{commits: c.source.Commits.of(c.areas)} // before the read: what is committed meanwhile counts
-	if !c.source.Commits.alone {
-		now.at = c.source.Now()
-	}
+	now := c.begin()
 	if e, ok := c.kept.Get(k); ok && c.usable(e, now) {
 		return e.value, nil
 	}
-	var err error
-	if now.value, err = read(); err == nil {
-		c.kept.Put(k, now)
+	return c.read(k, now, read)
+}
+
+// Reread reads the value of k again although one is kept that may still be used: for
+// who finds that one wanting, because another process has just added what is looked
+// for. Whoever invents what is looked for must not have the database read at will: it
+// reads 10 times a second, whatever the keys, and beyond that answers what Get does.
+func (c *Cache[K, V]) Reread(k K, read func() (V, error)) (V, error) {
+	if !c.source.Keeps() || c.source.Commits.alone || !c.again.AllowN(c.source.Now(), 1) {
+		return c.Get(k, read) // alone, what is kept is what is there
 	}
-	return now.value, err
+	return c.read(k, c.begin(), read)
+}
+
+// begin is an entry without its value, made before the read: what is committed
+// meanwhile counts.
+func (c *Cache[K, V]) begin() entry[V] {
+	e := entry[V]{commits: c.source.Commits.of(c.areas)}
+	if !c.source.Commits.alone {
+		e.at = c.source.Now()
+	}
+	return e
+}
+
+func (c *Cache[K, V]) read(k K, e entry[V], read func() (V, error)) (V, error) {
+	var err error
+	if e.value, err = read(); err == nil {
+		c.kept.Put(k, e)
+	}
+	return e.value, err
 }
 
 // usable is the rule.

@@ -75,6 +75,38 @@ func TestAClockThatGoesBackKeepsNothingAlive(t *testing.T) {
 	}
 }
 
+// Who finds what is kept wanting has it read again, but nobody does so at will; and what
+// was read again is kept as what is read for the first time.
+func TestAMissIsReadAgainWithinABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReads(fresh.Source{Commits: fresh.NewCommits(false), MaxAge: time.Hour})
+		read := func() (int, error) { r.n++; return r.n, nil }
+		r.get("a")
+		for range 1000 {
+			_, _ = r.Reread("a", read)
+		}
+		if r.n != 1+20 {
+			t.Errorf("%d reads at once, want the first and 20", r.n)
+		}
+		if v, _ := r.Get("a", read); v != 21 || r.get("a") {
+			t.Errorf("kept is the value of read %d", v)
+		}
+		r.n = 0
+		for range 1000 {
+			time.Sleep(10 * time.Millisecond)
+			_, _ = r.Reread("a", read)
+		}
+		if r.n < 99 || r.n > 101 {
+			t.Errorf("%d reads in 10 s, want 100", r.n)
+		}
+		alone := newReads(fresh.Source{Commits: fresh.NewCommits(true)})
+		alone.get("a")
+		if _, _ = alone.Reread("a", func() (int, error) { alone.n++; return 0, nil }); alone.n != 1 {
+			t.Error("alone, there is nothing new to read")
+		}
+	})
+}
+
 func TestNothingIsKept(t *testing.T) {
 	for name, s := range map[string]fresh.Source{
 		"zero": {}, "shared without an age": {Commits: fresh.NewCommits(false)}, "of no database": {MaxAge: time.Hour},

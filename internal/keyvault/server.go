@@ -37,6 +37,8 @@ type Config struct {
 	// Challenge gives the WWW-Authenticate value of a 401 for a request to host
 	// (as in the Host header, checked) that meant v.
 	Challenge func(host string, v *vault.Vault) string
+	// Renewal gives it for a token that was revoked; nil: as Challenge does.
+	Renewal func() string
 	// Audiences gives what a token for a request to host may be meant for: always
 	// the same for the same host.
 	Audiences func(host string) []string
@@ -109,6 +111,7 @@ func New(cfg Config) (*Server, error) {
 		Health:   "healthstatus", Ready: cfg.Ready,
 		Codes: codes, ErrorBody: newErrorBody, Header: s.header,
 		Challenge: func(r pipeline.Request) string { return cfg.Challenge(r.Address().Host, r.Vault()) },
+		Renewal:   renewal(cfg),
 		Vaults:    cfg.Vaults, Verifier: cfg.Verifier, Gate: cfg.Gate, Recorder: cfg.Recorder, Budget: cfg.Budget, Workers: cfg.Workers,
 		Logger: cfg.Logger, MaxBody: cfg.MaxBody, Now: cfg.Now,
 	})
@@ -148,4 +151,11 @@ func networkInfo(a netip.Addr, text string) string {
 		return "conn_type=Ipv6;addr=" + text + ";act_addr_fam=InterNetworkV6;"
 	}
 	return "conn_type=Ipv4;addr=" + text + ";act_addr_fam=InterNetwork;"
+}
+
+func renewal(cfg Config) func(pipeline.Request) string {
+	if cfg.Renewal == nil {
+		return nil
+	}
+	return func(pipeline.Request) string { return cfg.Renewal() }
 }

@@ -55,7 +55,7 @@ func (s *Server) managedIdentity(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) managedToken(r *http.Request, event *Event) (body managedBody, err error) {
-	p, err := s.dir.ByIdentityHeader(r.Context(), seal.NewValue([]byte(r.Header.Get("X-IDENTITY-HEADER"))))
+	proof, err := s.dir.ByIdentityHeader(r.Context(), seal.NewValue([]byte(r.Header.Get("X-IDENTITY-HEADER"))))
 	switch err {
 	case nil:
 	case directory.WrongSecret, directory.ExpiredSecret, directory.DisabledClient:
@@ -63,7 +63,8 @@ func (s *Server) managedToken(r *http.Request, event *Event) (body managedBody, 
 	default:
 		return body, err
 	}
-	event.AppID, event.ObjectID = p.AppID, p.ObjectID
+	event.proved(proof)
+	p := proof.Principal
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return body, &refusal{400, "invalid_request", 90013, "The query is malformed."}
@@ -87,7 +88,7 @@ func (s *Server) managedToken(r *http.Request, event *Event) (body managedBody, 
 	case !s.audience(resource):
 		return body, errResource
 	}
-	t, err := s.mint(r, p, event, resource)
+	t, err := s.mint(r, proof, event, resource)
 	if err != nil {
 		return body, err
 	}

@@ -10,19 +10,29 @@ import (
 	"coffer/internal/audit"
 )
 
-// Attempts is the Recorder of the audit log. It records refused tokens; good ones
-// are as frequent as requests (contract observability.md, 3.5: off by default).
+// Attempts is the Recorder of the audit log (contract observability.md, 3.5).
 type Attempts struct{ Recorder *access.Recorder }
 
-// RecordToken records a refusal. A log that could record none keeps a token from
-// being issued.
-func (t Attempts) RecordToken(_ context.Context, ev Event) error {
-	if ev.Issued {
-		return t.Recorder.Healthy()
-	}
+// RecordToken records a token before it is given, or that none was. A log that could
+// record none keeps a token from being issued: what is issued is durably on record.
+func (t Attempts) RecordToken(ctx context.Context, ev Event) error {
 	a := t.Recorder.Begin(ev.Time)
-	a.OnResource(access.TokenRefuse, access.Target{})
-	a.Authenticated(access.Caller{ObjectID: ev.ObjectID, AppID: ev.AppID})
+	o := audit.Outcome{Status: http.StatusOK}
+	if ev.Issued {
+		a.OnResource(access.TokenIssue, access.Target{})
+		a.Describe(audit.Details{Token: &audit.TokenProperties{
+			Audience: audit.Clip(ev.Audience), CredentialKind: string(ev.Credential), Expires: ev.Expires.Unix(),
+		}})
+	} else {
+		a.OnResource(access.TokenRefuse, access.Target{})
+		o = audit.Outcome{Status: http.StatusUnauthorized, ErrorCode: ev.Error, Message: fmt.Sprintf("AADSTS%d", ev.Number)}
+	}
+	a.Authenticated(access.Caller{ObjectID: ev.ObjectID, AppID: ev.AppID, TokenID: ev.TokenID, KeyID: ev.KeyID, Credential: ev.ProofID})
 	a.Arrived(audit.Request{Address: ev.Source, CorrelationID: ev.Correlation}, netip.Addr{}, "")
-	return a.Finish(audit.Outcome{Status: http.StatusUnauthorized, ErrorCode: ev.Error, Message: fmt.Sprintf("AADSTS%d", ev.Number)})
+	if ev.Issued {
+		if err := a.Announce(ctx); err != nil {
+			return err
+		}
+	}
+	return a.Finish(o)
 }

@@ -1,7 +1,10 @@
 package login_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,9 +16,9 @@ import (
 	"coffer/internal/login"
 )
 
-// A refusal is on record without what was tried; a token that was issued is not; and
-// none is issued while nothing can be recorded.
-func TestRefusedTokensAreOnRecord(t *testing.T) {
+// A refusal is on record without what was tried; a token that was issued, with what
+// obtained it, without the token; and none is issued while nothing can be recorded.
+func TestTokensAreOnRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	var full atomic.Bool
 	log, err := audit.Open(audit.Config{Path: path, OpenFile: func(path string) (audit.File, error) {
@@ -24,8 +27,28 @@ func TestRefusedTokensAreOnRecord(t *testing.T) {
 	}})
 	must(t, err)
 	d := newDoor(t, func(c *login.Config) { c.Recorder = login.Attempts{Recorder: access.NewRecorder(log)} })
-	if a := d.post(t, "/adfs/oauth2/token", d.form().Encode()); a.status != 200 {
-		t.Fatalf("a good request: %s", a.text)
+	good := d.post(t, "/adfs/oauth2/token", d.form().Encode())
+	if good.status != 200 {
+		t.Fatalf("a good request: %s", good.text)
+	}
+	issued, err := os.ReadFile(path) // before the answer, not some time later
+	must(t, err)
+	text, _ := good.body["access_token"].(string)
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
+	must(t, err)
+	var claims struct {
+		ID         string `json:"uti"`
+		Credential string `json:"coffer_credential"`
+		Expires    int64  `json:"exp"`
+	}
+	must(t, json.Unmarshal(payload, &claims))
+	for want, times := range map[string]int{
+		`"operationName":"IdentityTokenIssued"`: 1, `"uti":"` + claims.ID + `"`: 1, `"credentialId":"` + claims.Credential + `"`: 1, `"kid":"`: 1,
+		d.app.AppID: 1, d.app.ObjectID: 1, `"credentialKind":"secret"`: 1, fmt.Sprintf(`"exp":%d`, claims.Expires): 1, `"127.0.0.1"`: 1, d.secret: 0, text: 0,
+	} {
+		if got := strings.Count(string(issued), want); got != times {
+			t.Errorf("%s occurs %d times, want %d, in %s", want, got, times, issued)
+		}
 	}
 	if a := d.post(t, "/adfs/oauth2/token", d.form("client_secret", "not-the-secret").Encode()); a.status != 401 {
 		t.Fatalf("a wrong secret: %s", a.text)
@@ -39,8 +62,8 @@ func TestRefusedTokensAreOnRecord(t *testing.T) {
 			t.Errorf("%s occurs %d times, want %d, in %s", want, got, times, lines)
 		}
 	}
-	if n := strings.Count(string(lines), "\n"); n != 1 {
-		t.Errorf("%d lines, want the refusal alone: %s", n, lines)
+	if n := strings.Count(string(lines), "\n"); n != 2 {
+		t.Errorf("%d lines, want the token and the refusal: %s", n, lines)
 	}
 	full.Store(true)
 	for _, secret := range []string{"not-the-secret", d.secret} { // the first finds that nothing can be recorded

@@ -39,6 +39,7 @@ var (
 	errSecretEnded = &refusal{401, "invalid_client", 7000222, "The provided client secret has expired."}
 	errSignature   = &refusal{401, "invalid_client", 700027, "The client assertion is malformed or its signature is invalid."}
 	errTimes       = &refusal{401, "invalid_client", 700024, "The client assertion is not within its valid time range, or was used before."}
+	errTooLong     = &refusal{401, "invalid_client", 700024, "The client assertion is valid for longer than 24 hours."}
 	errAssertedTo  = &refusal{401, "invalid_client", 700023, "The audience of the client assertion is not this service."}
 	errFederation  = &refusal{401, "invalid_client", 70021, "No federated credential of the application matches the assertion."}
 	errAssertion   = &refusal{400, "invalid_request", 900144, "The client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer."}
@@ -77,6 +78,8 @@ func denied(err error) *refusal {
 		return errSignature
 	case directory.BadTimes:
 		return errTimes
+	case directory.TooLong:
+		return errTooLong
 	case directory.BadAudience:
 		return errAssertedTo
 	case directory.NotFederated:

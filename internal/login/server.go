@@ -52,12 +52,20 @@ type Event struct {
 	Credential  directory.CredentialKind // how the client tried to prove itself; "" when it did not get so far
 	AppID       string                   // "" when the request named no GUID
 	ObjectID    string                   // "" unless the client proved itself
+	ProofID     string                   // of the credential; "" unless the client proved itself
 	Audience    string                   // "" unless issued
 	TokenID     string                   // "" unless issued
+	KeyID       string                   // of the key that signed the token; "" unless issued
+	Expires     time.Time                // of the token; zero unless issued
 	Error       string                   // the OAuth error; "" when issued
 	Number      int                      // the AADSTS number; 0 when issued
 	Source      string                   // the peer's address
 	Correlation string                   // GUID, the client's own if it sent one
+}
+
+// proved notes who the client is, once that is known.
+func (e *Event) proved(p directory.Proof) {
+	e.AppID, e.ObjectID, e.ProofID = p.Principal.AppID, p.Principal.ObjectID, p.Credential.ID
 }
 
 // Recorder keeps what the token service did. An error of it keeps a token from

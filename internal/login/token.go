@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"coffer/internal/directory"
 	"coffer/internal/guid"
@@ -71,33 +72,33 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, f form, event *Ev
 	default:
 		return t, "", errGrantType
 	}
-	p, err := s.client(r, fields, event)
+	proof, err := s.client(r, fields, event)
 	if err != nil {
 		return t, "", err
 	}
-	event.AppID, event.ObjectID = p.AppID, p.ObjectID
+	event.proved(proof)
 	if audience, err = fields.audience(f); err != nil {
 		return t, "", err
 	}
 	if !s.audience(audience) {
 		return t, "", errResource
 	}
-	t, err = s.mint(r, p, event, audience)
+	t, err = s.mint(r, proof, event, audience)
 	return t, audience, err
 }
 
 // mint makes the token and completes the event.
-func (s *Server) mint(r *http.Request, p *directory.Principal, event *Event, audience string) (token.Token, error) {
-	t, err := s.tokens.Mint(r.Context(), p, event.Credential, audience)
+func (s *Server) mint(r *http.Request, proof directory.Proof, event *Event, audience string) (token.Token, error) {
+	t, err := s.tokens.Mint(r.Context(), proof, audience)
 	if err == nil {
-		event.Issued, event.Audience, event.TokenID = true, audience, t.ID
+		event.Issued, event.Audience, event.TokenID, event.KeyID, event.Expires = true, audience, t.ID, t.KeyID, t.Expires
 	}
 	return t, err
 }
 
 // client authenticates by client_secret, in the body or in HTTP Basic, or by
 // client_assertion.
-func (s *Server) client(r *http.Request, fields fields, event *Event) (*directory.Principal, error) {
+func (s *Server) client(r *http.Request, fields fields, event *Event) (directory.Proof, error) {
 	var id, secret, assertion, kind string
 	var errs [4]error
 	id, errs[0] = fields.one("client_id", maxID)
@@ -106,7 +107,7 @@ func (s *Server) client(r *http.Request, fields fields, event *Event) (*director
 	kind, errs[3] = fields.one("client_assertion_type", 128)
 	for _, err := range errs {
 		if err != nil {
-			return nil, err
+			return directory.Proof{}, err
 		}
 	}
 	if user, password, ok := r.BasicAuth(); ok {
@@ -115,9 +116,9 @@ func (s *Server) client(r *http.Request, fields fields, event *Event) (*director
 		pass, err2 := url.QueryUnescape(password)
 		switch {
 		case err1 != nil || err2 != nil || len(pass) > maxText:
-			return nil, errSecret
+			return directory.Proof{}, errSecret
 		case secret != "" || assertion != "" || id != "" && id != name:
-			return nil, errTwice
+			return directory.Proof{}, errTwice
 		}
 		id, secret = name, pass
 	}
@@ -126,20 +127,20 @@ func (s *Server) client(r *http.Request, fields fields, event *Event) (*director
 	}
 	switch {
 	case id == "":
-		return nil, missing("client_id")
+		return directory.Proof{}, missing("client_id")
 	case secret != "" && assertion != "":
-		return nil, errTwice
+		return directory.Proof{}, errTwice
 	case secret != "":
 		event.Credential = directory.Secret
 		return s.dir.BySecret(r.Context(), id, seal.NewValue([]byte(secret)))
 	case assertion == "":
-		return nil, errNoProof
+		return directory.Proof{}, errNoProof
 	case kind != jwtBearer:
-		return nil, errAssertion
+		return directory.Proof{}, errAssertion
 	}
-	p, how, err := s.verifier.ByAssertion(r.Context(), id, assertion, s.ownAudience)
+	proof, how, err := s.verifier.ByAssertion(r.Context(), id, assertion, s.ownAudience)
 	event.Credential = how
-	return p, err
+	return proof, err
 }
 
 // fields is the form in the body. What stands in the query is not read: a secret
@@ -228,7 +229,7 @@ func (s *Server) deny(r *http.Request, e *Event, err error) {
 	if why == errInternal {
 		s.log.ErrorContext(r.Context(), "issuing a token", "err", err)
 	}
-	e.Issued, e.Audience, e.TokenID = false, "", ""
+	e.Issued, e.Audience, e.TokenID, e.KeyID, e.Expires = false, "", "", "", time.Time{}
 	e.Error, e.Number = why.code, why.number
 	if err := s.record(r, *e); err != nil {
 		s.log.ErrorContext(r.Context(), "recording a refused token", "err", err)

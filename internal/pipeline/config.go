@@ -42,6 +42,9 @@ type Config struct {
 	Header func(http.Header, Request)
 	// Challenge gives the WWW-Authenticate value of a 401.
 	Challenge func(Request) string
+	// Renewal gives it where another token of the same caller may be good; nil: as
+	// Challenge does.
+	Renewal func(Request) string
 
 	// TenantID is the tenant of callers where no vault is named; "": one always is.
 	TenantID string

@@ -27,6 +27,7 @@ type call struct {
 	admitted admitted
 	attempt  *access.Attempt // with the record that tells of it
 	recorded bool            // the audit log hears of this request
+	renew    bool            // the token was revoked: its caller may get another
 	holds    holdings
 }
 
@@ -81,7 +82,11 @@ func (c *call) answer() (a *rest.Answer) {
 func (c *call) refuse(err error) *rest.Answer {
 	f := rest.FailureOf(err, c.attempt.ID(), c.p.cfg.Codes)
 	if f.Status == http.StatusUnauthorized {
-		f.Challenge = c.p.cfg.Challenge(Request{c})
+		challenge := c.p.cfg.Challenge
+		if c.renew && c.p.cfg.Renewal != nil {
+			challenge = c.p.cfg.Renewal
+		}
+		f.Challenge = challenge(Request{c})
 	}
 	return rest.Refuse(f, c.p.cfg.ErrorBody(f))
 }
@@ -200,7 +205,7 @@ func (c *call) unauthenticated(err error, withToken bool) error {
 	refusal, refused := errors.AsType[*authn.Refusal](err)
 	code := ""
 	if refused {
-		code = refusal.Code
+		code, c.renew = refusal.Code, refusal.Renew
 	}
 	c.attempt.Unauthenticated(code, withToken)
 	if withToken && !c.p.refused.Allow(c.r.RemoteAddr, c.p.cfg.Now()) {

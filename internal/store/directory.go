@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	principalColumns = `object_id, app_id, name, kind, enabled, created`
-	insertPrincipal  = `INSERT INTO principals (` + principalColumns + `) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
-	updatePrincipal  = `UPDATE principals SET name = $2, enabled = $3 WHERE object_id = $1`
+	principalColumns = `object_id, app_id, name, kind, enabled, created, valid_after`
+	insertPrincipal  = `INSERT INTO principals (` + principalColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`
+	updatePrincipal  = `UPDATE principals SET name = $2, enabled = $3, valid_after = $4 WHERE object_id = $1`
 	selectPrincipal  = `SELECT ` + principalColumns + ` FROM principals WHERE object_id = $1`
 	principalByAppID = `SELECT ` + principalColumns + ` FROM principals WHERE app_id = $1`
 	listPrincipals   = `SELECT ` + principalColumns + ` FROM principals WHERE object_id > $1 ORDER BY object_id LIMIT $2`
@@ -41,7 +41,7 @@ func (tx *Tx) InsertPrincipal(ctx context.Context, p *directory.Principal) error
 	if p.AppID != "" {
 		app = p.AppID
 	}
-	return tx.insert(ctx, "InsertPrincipal", insertPrincipal, p.ObjectID, app, name, string(p.Kind), p.Enabled, second(p.Created))
+	return tx.insert(ctx, "InsertPrincipal", insertPrincipal, p.ObjectID, app, name, string(p.Kind), p.Enabled, second(p.Created), p.ValidAfter)
 }
 
 // UpdatePrincipal implements directory.Tx.
@@ -50,7 +50,7 @@ func (tx *Tx) UpdatePrincipal(ctx context.Context, p *directory.Principal) error
 	if err != nil {
 		return err
 	}
-	return tx.change(ctx, object.ErrNotFound, "UpdatePrincipal", updatePrincipal, p.ObjectID, name, p.Enabled)
+	return tx.change(ctx, object.ErrNotFound, "UpdatePrincipal", updatePrincipal, p.ObjectID, name, p.Enabled, p.ValidAfter)
 }
 
 // Principal implements directory.Tx.
@@ -74,7 +74,7 @@ func (tx *Tx) principals(ctx context.Context, query string, args ...any) (list [
 		var app sql.NullString
 		var name, kind string
 		var created int64
-		if err := s.Scan(&p.ObjectID, &app, &name, &kind, &p.Enabled, &created); err != nil {
+		if err := s.Scan(&p.ObjectID, &app, &name, &kind, &p.Enabled, &created, &p.ValidAfter); err != nil {
 			return err
 		}
 		p.AppID, p.Kind, p.Created = app.String, directory.Kind(kind), fromSecond(created)

@@ -15,7 +15,7 @@ import (
 // How long tokens live (contract identity.md, 5.5).
 const (
 	tokenLifetime           = 60 * time.Minute
-	managedIdentityLifetime = 24 * time.Hour
+	managedIdentityLifetime = directory.MaxTokenLife
 )
 
 // maxTokenGroups is how many groups fit into a token; with more the claim is
@@ -26,6 +26,7 @@ const maxTokenGroups = 200
 type Token struct {
 	Text      seal.Value // the compact JWS
 	ID        string     // its uti
+	KeyID     string     // of the key that signed it
 	NotBefore time.Time
 	Expires   time.Time
 }
@@ -48,12 +49,18 @@ type accessToken struct {
 	TokenID   string   `json:"uti"`
 	Version   string   `json:"ver"`
 	Resource  string   `json:"xms_mirid,omitempty"`
+
+	// What ends the token before its time: the credential that obtained it, which must
+	// be there, and ValidAfter of the principal, which must be the same.
+	Credential string `json:"coffer_credential"`
+	ValidAfter int64  `json:"coffer_valid_after,omitempty"`
 }
 
-// Mint makes an access token for a principal that has just proved itself with a
-// credential of the given kind. The caller has checked that the audience is
-// one that this server serves.
-func (s *Service) Mint(ctx context.Context, p *directory.Principal, with directory.CredentialKind, audience string) (Token, error) {
+// Mint makes an access token for a principal that has just proved itself. The caller has
+// checked that the audience is one that this server serves. What was revoked after the
+// proof was read ends the token too.
+func (s *Service) Mint(ctx context.Context, proof directory.Proof, audience string) (Token, error) {
+	p := proof.Principal
 	key, err := s.signer(ctx)
 	if err != nil {
 		return Token{}, err
@@ -67,15 +74,16 @@ func (s *Service) Mint(ctx context.Context, p *directory.Principal, with directo
 	if p.Kind == directory.ManagedIdentity {
 		life = managedIdentityLifetime
 	}
-	t := Token{ID: guid.New(), NotBefore: now, Expires: now.Add(life)}
+	t := Token{ID: guid.New(), KeyID: key.row.ID, NotBefore: now, Expires: now.Add(life)}
 	claims := accessToken{
 		Audience: audience, Issuer: s.issuer,
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: t.Expires.Unix(),
 		AppID: p.AppID, AppIDACR: "2", IDType: "app",
 		ObjectID: p.ObjectID, Subject: p.ObjectID, TenantID: s.tenant,
 		TokenID: t.ID, Version: "1.0",
+		Credential: proof.Credential.ID, ValidAfter: p.ValidAfter,
 	}
-	if with == directory.Secret {
+	if proof.Credential.Kind == directory.Secret {
 		claims.AppIDACR = "1"
 	}
 	if p.Kind == directory.ManagedIdentity {

@@ -104,7 +104,7 @@ func TestMintedTokenVerifiesWithOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, err := w.Tokens.Mint(ctx, mi, directory.IdentityHeader, resource+"/")
+	tok, err := w.Tokens.Mint(ctx, w.Proof(t, mi), resource+"/")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,10 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"coffer/internal/directory"
+	"coffer/internal/fresh"
 	"coffer/internal/guid"
 	"coffer/internal/object"
 	"coffer/internal/seal"
@@ -37,6 +35,7 @@ type Config struct {
 	Directory *directory.Directory // whose principals the tokens name
 	TenantID  string               // GUID of the one tenant
 	BaseURL   string               // where the token service answers, "https://login.example.net"
+	Fresh     fresh.Source         // how long signing keys that were read are used; zero: once
 
 	KeyPeriod time.Duration    // how long a signing key signs; zero: 90 days
 	Now       func() time.Time // nil: time.Now
@@ -55,10 +54,9 @@ type Service struct {
 	now    func() time.Time
 	log    *slog.Logger
 
-	ring    atomic.Pointer[ring]
-	loading sync.Mutex    // held while the ring is read
-	making  sync.Mutex    // held while a key is made
-	misses  *rate.Limiter // of readings for a key id that is not known
+	kept   *fresh.Cache[struct{}, openedKeys]
+	opened *fresh.Map[string, *openedKey] // by id; each is compared with the row in hand
+	making sync.Mutex                     // held while a key is made
 }
 
 // New makes a Service; it reads nothing yet.
@@ -81,7 +79,9 @@ func New(c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, sealer: c.Sealer, dir: c.Directory, tenant: tenant, issuer: base + "/" + tenant + "/",
-		period: c.KeyPeriod, now: c.Now, log: c.Log, misses: rate.NewLimiter(10, 20),
+		period: c.KeyPeriod, now: c.Now, log: c.Log,
+		kept:   fresh.NewCache[struct{}, openedKeys](c.Fresh, fresh.Principals, 2, nil),
+		opened: fresh.NewMap[string, *openedKey](maxOpened, nil),
 	}
 	if s.period == 0 {
 		s.period = 90 * 24 * time.Hour

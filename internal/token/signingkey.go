@@ -21,34 +21,32 @@ import (
 
 const (
 	signingKeyBits = 2048
-	// readEvery is how old the keys may be that a process goes on with: those
-	// that another replica has retired end within it.
-	readEvery = 5 * time.Second
 	// settle is how old a key is before it replaces another as the signer, so
 	// that every replica and every reader of the key set knows it by then.
 	settle = time.Minute
 	// overlap is how long a key is good after its time as the signer: twice the
 	// longest token's life (contract identity.md, 5.7).
 	overlap = 2 * managedIdentityLifetime
+	// maxOpened bounds the keys that are kept open: those of a decade.
+	maxOpened = 100
 )
 
 // place is what the box of a signing key is bound to.
 func place(id string) seal.Place { return seal.Place{Kind: "signing-key", Name: id, Column: "private"} }
 
-// ring is the signing keys as last read. It is never changed, only replaced.
-type ring struct {
-	keys   []*ringKey // oldest first
-	readAt time.Time
-}
-
-type ringKey struct {
+// openedKey is a signing key whose box is open.
+type openedKey struct {
 	row    *SigningKey
 	public *rsa.PublicKey
 	signer jose.Signer
 }
 
-func (r *ring) find(id string) *ringKey {
-	for _, k := range r.keys {
+// openedKeys are the signing keys as they were read, oldest first. They are never
+// changed.
+type openedKeys []*openedKey
+
+func (ks openedKeys) find(id string) *openedKey {
+	for _, k := range ks {
 		if k.row.ID == id {
 			return k
 		}
@@ -56,54 +54,38 @@ func (r *ring) find(id string) *ringKey {
 	return nil
 }
 
-// readRing gives the signing keys as they were at most maxAge ago.
-func (s *Service) readRing(ctx context.Context, maxAge time.Duration) (*ring, error) {
-	fresh := func() *ring {
-		r, now := s.ring.Load(), s.now()
-		if r == nil || now.Sub(r.readAt) >= maxAge || now.Before(r.readAt) {
-			return nil
-		}
-		return r
-	}
-	if r := fresh(); r != nil {
-		return r, nil
-	}
-	s.loading.Lock()
-	defer s.loading.Unlock()
-	if r := fresh(); r != nil {
-		return r, nil
-	}
-	r := &ring{readAt: s.now()}
+// keys gives the signing keys as they may be used.
+func (s *Service) keys(ctx context.Context) (openedKeys, error) {
+	return s.kept.Get(struct{}{}, func() (openedKeys, error) { return s.readKeys(ctx) })
+}
+
+// readKeys reads the signing keys, and opens those that are not open.
+func (s *Service) readKeys(ctx context.Context) (keys openedKeys, err error) {
 	var rows []*SigningKey
-	err := s.db.View(ctx, func(tx Tx) (err error) {
+	err = s.db.View(ctx, func(tx Tx) (err error) {
 		rows, err = tx.SigningKeys(ctx)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the signing keys: %w", err)
 	}
-	last := s.ring.Load()
 	for _, row := range rows {
-		if last != nil {
-			if k := last.find(row.ID); k != nil && bytes.Equal(k.row.Private, row.Private) && k.row.RetireAt.Equal(row.RetireAt) {
-				r.keys = append(r.keys, k)
+		k, ok := s.opened.Get(row.ID)
+		if !ok || !bytes.Equal(k.row.Private, row.Private) || !k.row.RetireAt.Equal(row.RetireAt) {
+			if k, err = s.openKey(ctx, row); err != nil { // one bad row must not silence the good ones
+				s.log.ErrorContext(ctx, "signing key does not open", "kid", row.ID, "err", err)
 				continue
 			}
+			s.opened.Put(row.ID, k)
 		}
-		k, err := s.openKey(ctx, row)
-		if err != nil { // one bad row must not silence the good ones
-			s.log.ErrorContext(ctx, "signing key does not open", "kid", row.ID, "err", err)
-			continue
-		}
-		r.keys = append(r.keys, k)
+		keys = append(keys, k)
 	}
-	s.ring.Store(r)
-	return r, nil
+	return keys, nil
 }
 
 // openKey takes the public key from the box, not from the row: what is not
 // sealed could have been put there by whoever can write to the database.
-func (s *Service) openKey(ctx context.Context, row *SigningKey) (*ringKey, error) {
+func (s *Service) openKey(ctx context.Context, row *SigningKey) (*openedKey, error) {
 	der, err := s.sealer.Open(ctx, place(row.ID), row.Private)
 	if err != nil {
 		return nil, err
@@ -125,7 +107,7 @@ func (s *Service) openKey(ctx context.Context, row *SigningKey) (*ringKey, error
 	if err != nil {
 		return nil, err
 	}
-	return &ringKey{row: row, public: &private.PublicKey, signer: signer}, nil
+	return &openedKey{row: row, public: &private.PublicKey, signer: signer}, nil
 }
 
 // keyID names a key after itself: 160 bits of the SHA-256 of its
@@ -140,35 +122,42 @@ func keyID(pub *rsa.PublicKey) (string, error) {
 }
 
 // signer gives the key to sign with now, making one when there is none or the
-// last has done its time.
-func (s *Service) signer(ctx context.Context) (*ringKey, error) {
-	r, err := s.readRing(ctx, readEvery)
+// last has done its time. The keys are read anew: a token that is signed with a key
+// which another replica has just revoked would be refused for as long as it lives.
+func (s *Service) signer(ctx context.Context) (*openedKey, error) {
+	keys, err := s.readKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !s.due(r) {
-		return s.choose(r), nil
-	}
-	s.making.Lock()
-	defer s.making.Unlock()
-	if r, err = s.readRing(ctx, 0); err != nil { // another may have made it
-		return nil, err
-	}
-	if s.due(r) {
-		if r, err = s.makeKey(ctx); err != nil {
+	if s.due(keys) {
+		if keys, err = s.makeDue(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if k := s.choose(r); k != nil {
+	if k := s.choose(keys); k != nil {
 		return k, nil
 	}
 	return nil, errors.New("token: no signing key opens")
 }
 
+// makeDue makes the key that is due, unless another has made it meanwhile.
+func (s *Service) makeDue(ctx context.Context) (openedKeys, error) {
+	s.making.Lock()
+	defer s.making.Unlock()
+	keys, err := s.readKeys(ctx)
+	if err != nil || !s.due(keys) {
+		return keys, err
+	}
+	if _, _, err := s.makeKey(ctx, keepAll); err != nil {
+		return nil, err
+	}
+	return s.readKeys(ctx)
+}
+
 // due reports whether a new key is needed.
-func (s *Service) due(r *ring) bool {
+func (s *Service) due(keys openedKeys) bool {
 	now := s.now()
-	for _, k := range r.keys {
+	for _, k := range keys {
 		if now.Before(k.row.Created.Add(s.period)) && s.signs(k) {
 			return false
 		}
@@ -177,17 +166,17 @@ func (s *Service) due(r *ring) bool {
 }
 
 // signs reports whether every token that k signs now ends before k does.
-func (s *Service) signs(k *ringKey) bool {
+func (s *Service) signs(k *openedKey) bool {
 	return s.now().Add(managedIdentityLifetime + DefaultSkew).Before(k.row.RetireAt)
 }
 
 // choose picks the youngest key that has settled, or else the oldest that
 // signs; nil when none does.
-func (s *Service) choose(r *ring) *ringKey {
+func (s *Service) choose(keys openedKeys) *openedKey {
 	now := s.now()
-	var oldest *ringKey
-	for i := len(r.keys) - 1; i >= 0; i-- {
-		k := r.keys[i]
+	var oldest *openedKey
+	for i := len(keys) - 1; i >= 0; i-- {
+		k := keys[i]
 		if !s.signs(k) {
 			continue
 		}
@@ -199,19 +188,46 @@ func (s *Service) choose(r *ring) *ringKey {
 	return oldest
 }
 
-// Rotate makes a new signing key. It takes over within a minute; tokens signed
-// with the old ones stay good until they expire.
-func (s *Service) Rotate(ctx context.Context) error {
-	s.making.Lock()
-	defer s.making.Unlock()
-	_, err := s.makeKey(ctx)
-	return err
+// keepAll is for a new key that takes no other's place.
+func keepAll(*SigningKey) bool { return false }
+
+// makeKey stores a new key, and drops those that drop picks and the retired ones. It
+// answers the ids of all before and after. Two replicas may each make one at a time:
+// both are good. A crash before the commit leaves no trace, after it a key that is used
+// from the next reading on.
+func (s *Service) makeKey(ctx context.Context, drop func(*SigningKey) bool) (before, after []string, err error) {
+	row, err := s.newKey(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = s.db.Update(ctx, func(tx Tx) error {
+		have, err := tx.SigningKeys(ctx)
+		if err != nil {
+			return err
+		}
+		before, after = nil, nil
+		for _, k := range have {
+			before = append(before, k.ID)
+			if !drop(k) && !k.RetireAt.Before(row.Created) {
+				after = append(after, k.ID)
+				continue
+			}
+			if err := tx.DeleteSigningKey(ctx, k.ID); err != nil {
+				return err
+			}
+		}
+		after = append(after, row.ID)
+		return tx.InsertSigningKey(ctx, row)
+	})
+	if err != nil {
+		return before, after, fmt.Errorf("storing a signing key: %w", err)
+	}
+	s.log.InfoContext(ctx, "a new key for signing tokens is made", "kid", row.ID)
+	return before, after, nil
 }
 
-// makeKey stores a new key and drops the retired ones. Two replicas may each
-// make one at a time: both are good. A crash before the commit leaves no trace,
-// after it a key that is used from the next reading on.
-func (s *Service) makeKey(ctx context.Context) (*ring, error) {
+// newKey generates a key and seals it.
+func (s *Service) newKey(ctx context.Context) (*SigningKey, error) {
 	private, err := rsa.GenerateKey(rand.Reader, signingKeyBits)
 	if err != nil {
 		return nil, fmt.Errorf("generating a signing key: %w", err)
@@ -234,38 +250,20 @@ func (s *Service) makeKey(ctx context.Context) (*ring, error) {
 		return nil, fmt.Errorf("sealing a signing key: %w", err)
 	}
 	now := object.Second(s.now())
-	row := &SigningKey{ID: id, Private: box, Public: public, Created: now, RetireAt: now.Add(s.period + overlap)}
-	err = s.db.Update(ctx, func(tx Tx) error {
-		old, err := tx.SigningKeys(ctx)
-		if err != nil {
-			return err
-		}
-		for _, k := range old {
-			if k.RetireAt.Before(now) {
-				if err := tx.DeleteSigningKey(ctx, k.ID); err != nil {
-					return err
-				}
-			}
-		}
-		return tx.InsertSigningKey(ctx, row)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("storing a signing key: %w", err)
-	}
-	return s.readRing(ctx, 0)
+	return &SigningKey{ID: id, Private: box, Public: public, Created: now, RetireAt: now.Add(s.period + overlap)}, nil
 }
 
 // KeySet is the public half of every key whose tokens may still be good.
 func (s *Service) KeySet(ctx context.Context) (jose.JSONWebKeySet, error) {
 	var set jose.JSONWebKeySet
-	if _, err := s.signer(ctx); err != nil {
-		return set, err
+	keys, err := s.keys(ctx)
+	if err == nil && s.due(keys) {
+		keys, err = s.makeDue(ctx)
 	}
-	r, err := s.readRing(ctx, readEvery)
 	if err != nil {
 		return set, err
 	}
-	for _, k := range r.keys {
+	for _, k := range keys {
 		if s.now().Before(k.row.RetireAt) {
 			set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.public, KeyID: k.row.ID, Algorithm: string(jose.RS256), Use: "sig"})
 		}
@@ -276,17 +274,14 @@ func (s *Service) KeySet(ctx context.Context) (jose.JSONWebKeySet, error) {
 // PublicKey finds a key of ours by its id, looking again in the database when
 // it is not known yet; nil when there is none.
 func (s *Service) PublicKey(ctx context.Context, id string) (crypto.PublicKey, error) {
-	r, err := s.readRing(ctx, readEvery)
+	keys, err := s.keys(ctx)
+	if err == nil && keys.find(id) == nil {
+		keys, err = s.kept.Reread(struct{}{}, func() (openedKeys, error) { return s.readKeys(ctx) })
+	}
 	if err != nil {
 		return nil, err
 	}
-	k := r.find(id)
-	if k == nil && s.misses.Allow() {
-		if r, err = s.readRing(ctx, 0); err != nil {
-			return nil, err
-		}
-		k = r.find(id)
-	}
+	k := keys.find(id)
 	if k == nil || !s.now().Before(k.row.RetireAt) {
 		return nil, nil
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"coffer/internal/access"
+	"coffer/internal/access/accesstest"
 	"coffer/internal/authn/authntest"
 	"coffer/internal/token"
 )
@@ -87,7 +89,7 @@ func TestReplicasShareKeys(t *testing.T) {
 		t.Error(err) // the replica has read an empty ring
 	}
 	verify(w.Mint(t, w.Replica, p, resource)) // a key it has not seen
-	if err := w.Tokens.Rotate(t.Context()); err != nil {
+	if err := w.Tokens.RotateKeys(t.Context(), accesstest.New(t).Everywhere(access.TokenKeyRotate)); err != nil {
 		t.Fatal(err)
 	}
 	w.Clock.Add(time.Minute)

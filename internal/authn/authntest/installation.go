@@ -83,7 +83,8 @@ func (w *Installation) Another(t testing.TB) Replica {
 		t.Fatal(err)
 	}
 	s, err := token.New(token.Config{
-		DB: For[token.Tx]{DB: w.DB}, Sealer: w.Sealer, Directory: d, TenantID: Tenant, BaseURL: Base, KeyPeriod: time.Hour, Now: w.Clock.Now,
+		DB: For[token.Tx]{DB: w.DB, Commits: commits}, Sealer: w.Sealer, Directory: d,
+		Fresh: fresh.Source{Commits: commits, MaxAge: 5 * time.Second, Now: w.Clock.Now}, TenantID: Tenant, BaseURL: Base, KeyPeriod: time.Hour, Now: w.Clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,10 +107,30 @@ func (w *Installation) App(t testing.TB, name string) *directory.Principal {
 	return p
 }
 
-// Mint mints a token for a client that proved itself by its secret.
+// Proof is a principal as it is now, with its newest secret, or header of a managed
+// identity; it gets one if it has none.
+func (w *Installation) Proof(t testing.TB, p *directory.Principal) directory.Proof {
+	t.Helper()
+	d, err := w.Dir.Detail(t.Context(), p.ObjectID)
+	if err == nil && len(d.Credentials) == 0 {
+		add := w.Dir.AddSecret
+		if p.Kind == directory.ManagedIdentity {
+			add = w.Dir.AddIdentityHeader
+		}
+		if _, _, err = add(t.Context(), p.ObjectID, time.Time{}); err == nil {
+			d, err = w.Dir.Detail(t.Context(), p.ObjectID)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return directory.Proof{Principal: d.Principal, Credential: d.Credentials[len(d.Credentials)-1]}
+}
+
+// Mint mints a token for a client that has proved itself.
 func (w *Installation) Mint(t testing.TB, r Replica, p *directory.Principal, audience string) string {
 	t.Helper()
-	tok, err := r.Tokens.Mint(t.Context(), p, directory.Secret, audience)
+	tok, err := r.Tokens.Mint(t.Context(), w.Proof(t, p), audience)
 	if err != nil {
 		t.Fatal(err)
 	}

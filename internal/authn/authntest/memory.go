@@ -99,7 +99,7 @@ func (s *state) UpdatePrincipal(_ context.Context, p *directory.Principal) error
 	if !ok {
 		return object.ErrNotFound
 	}
-	old.Name, old.Enabled = p.Name, p.Enabled
+	old.Name, old.Enabled, old.ValidAfter = p.Name, p.Enabled, p.ValidAfter
 	s.principals[p.ObjectID] = old
 	return nil
 }

@@ -111,7 +111,7 @@ func testPrincipals(t *testing.T, tx Tx) conflicts {
 	list, err = tx.Principals(ctx, g.ObjectID, 3)
 	same(t, list, []*directory.Principal{h}, err)
 
-	a.Enabled, a.Name = false, "another"
+	a.Enabled, a.Name, a.ValidAfter = false, "another", 1_764_576_000_123
 	do(t, tx.UpdatePrincipal(ctx, a))
 	got, err = tx.Principal(ctx, a.ObjectID)
 	same(t, got, a, err)

@@ -46,6 +46,11 @@ func (d *Directory) Disable(ctx context.Context, id string) error {
 	return d.Directory.Disable(ctx, d.grants.Everywhere(access.PrincipalDisable), id)
 }
 
+// Revoke is that of the directory.
+func (d *Directory) Revoke(ctx context.Context, id string, external bool) error {
+	return d.Directory.Revoke(ctx, d.grants.Everywhere(access.PrincipalRevoke), id, external)
+}
+
 // Delete is that of the directory.
 func (d *Directory) Delete(ctx context.Context, id string) error {
 	return d.Directory.Delete(ctx, d.grants.Everywhere(access.PrincipalDelete), id)

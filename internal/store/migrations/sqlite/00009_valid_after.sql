@@ -1,0 +1,5 @@
+-- +goose Up
+
+-- When the tokens of a principal were revoked last, in milliseconds since 1970; 0 for
+-- never. Tokens of before are refused.
+ALTER TABLE principals ADD COLUMN valid_after INTEGER NOT NULL DEFAULT 0;
