@@ -33,6 +33,7 @@ var layers = map[string][]string{
 	// mechanisms
 	"datadir":    {},
 	"tlsprofile": {},
+	"system":     {},
 	"fresh":      {},
 	"audience":   {},
 	"seal":       {"object", "fault"},

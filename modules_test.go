@@ -27,7 +27,7 @@ var modules = map[string][]string{
 	"go.yaml.in/yaml/v3":                                                     {"internal/config"},
 	"golang.org/x/crypto":                                                    {"internal/bundle", "internal/hsm", "internal/pkcs12", "internal/pki", "internal/seal"},
 	"golang.org/x/sync":                                                      {"internal/authn", "internal/daemon"},
-	"golang.org/x/sys":                                                       {"internal/admin", "internal/compute", "internal/datadir"},
+	"golang.org/x/sys":                                                       {"internal/admin", "internal/compute", "internal/datadir", "internal/system"},
 	"golang.org/x/time":                                                      {"internal/fresh", "internal/login", "internal/throttle"},
 	"modernc.org/sqlite":                                                     {"internal/store"},
 }

@@ -55,7 +55,11 @@ func (c *devCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	d, err := daemon.Open(ctx, settings, func() (net.Listener, error) { return c.listen(settings.Listen) }, settings.Logger(s.err))
+	log := settings.Logger(s.err)
+	if err := guard(settings, log); err != nil {
+		return err
+	}
+	d, err := daemon.Open(ctx, settings, func() (net.Listener, error) { return c.listen(settings.Listen) }, log)
 	if err != nil {
 		return err
 	}

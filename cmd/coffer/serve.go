@@ -18,6 +18,7 @@ import (
 	"coffer/internal/daemon"
 	"coffer/internal/datadir"
 	"coffer/internal/guid"
+	"coffer/internal/system"
 )
 
 // configFlag finds the configuration of an existing vault.
@@ -51,6 +52,9 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return nil
 	}
 	log := settings.Logger(s.err)
+	if err := guard(settings, log); err != nil {
+		return err
+	}
 	for {
 		err := c.serve(ctx, settings, log)
 		if !datadir.Full(err) || ctx.Err() != nil {
@@ -76,6 +80,24 @@ func (c *serveCmd) serve(ctx context.Context, settings *config.Config, log *slog
 	reopenOnHangup(ctx, d, log)
 	log.Info("serving", "address", d.Address().String(), "vaults", settings.VaultURL("{vault}", d.Address().String()), "version", version())
 	return errors.Join(d.Serve(ctx), d.Close())
+}
+
+// guard is what a process does before it holds keys for long: they are not swapped where that can be had, and what it was
+// given in the environment is not passed on.
+func guard(settings *config.Config, log *slog.Logger) error {
+	settings.TakeEnvironment()
+	if settings.Memory.Lock == "off" {
+		return nil
+	}
+	err := system.Lock()
+	switch {
+	case err == nil:
+	case settings.Memory.Lock == "on":
+		return fmt.Errorf("memory.lock is on: %w", err)
+	case system.Swaps():
+		log.Warn("keys may be swapped to disk: let this user lock memory, encrypt the swap or do without, or set memory.lock to off", "error", err)
+	}
+	return nil
 }
 
 func listen(address string) (net.Listener, error) {

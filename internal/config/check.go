@@ -26,6 +26,7 @@ func (c *Config) Check() error {
 	c.Certificates.check(m)
 	c.Keys.check(m)
 	c.Identity.check(m, c.Tenant)
+	c.Memory.check(m)
 	c.Log.check(m)
 	for i, id := range c.TrustedCallers {
 		m.unless(guid.Valid(id), fmt.Sprintf("trusted_callers[%d]", i), "must be an object id (GUID)")

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"coffer/internal/seal"
 )
 
 // Config is every setting. The comment of a field says what zero means; paths
@@ -37,12 +39,14 @@ type Config struct {
 	Certificates Certificates `yaml:"certificates,omitempty"`
 	Keys         Keys         `yaml:"keys,omitempty"`
 	Identity     Identity     `yaml:"identity,omitempty"`
+	Memory       Memory       `yaml:"memory,omitempty"`
 	Log          Log          `yaml:"log,omitempty"`
 
 	AllowNewerAPIVersions bool     `yaml:"allow_newer_api_versions,omitempty"` // accept well-formed api-versions that are not known yet
 	TrustedCallers        []string `yaml:"trusted_callers,omitempty"`          // object ids that pass a vault's firewall
 
-	dir string // of the file
+	dir   string                // of the file
+	taken map[string]seal.Value // secrets of the environment, by variable, that TakeEnvironment took out of it
 }
 
 // maxFile bounds a configuration file, in bytes.

@@ -69,6 +69,8 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"root_key.hsm: goes without path and passphrase_file: there is no file", func(c *Config) {
 			c.HSM, c.RootKey = HSM{Module: "x", Token: "y"}, RootKey{Path: "p", HSM: true}
 		}},
+		{"memory.lock: must be one of auto, on, off", func(c *Config) { c.Memory.Lock = "yes" }},
+		{"", func(c *Config) { c.Memory.Lock = "on" }},
 		{"tls: certificate and key go together", func(c *Config) { c.TLS.Key = "x" }},
 		{"tls: certificate and key go together", func(c *Config) { c.TLS.Certificate = "x" }},
 		{"tls.names: goes with Coffer's own certificate only", func(c *Config) { c.TLS = TLS{"x", "y", []string{"a.test"}} }},
@@ -85,7 +87,9 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"connections.per_address: must be 0 to connections.max", func(c *Config) { c.Connections.PerAddress = 4097 }},
 		{"", func(c *Config) { c.Connections = Connections{Max: 10, PerAddress: 10} }},
 		{"", func(c *Config) { c.Connections.PerAddress = 4096 }},
-		{"", func(c *Config) { c.Connections.ProxyFrom = []string{"10.0.0.5", "10.0.0.0/29", "2001:db8::/64", "::ffff:10.0.0.1"} }},
+		{"", func(c *Config) {
+			c.Connections.ProxyFrom = []string{"10.0.0.5", "10.0.0.0/29", "2001:db8::/64", "::ffff:10.0.0.1"}
+		}},
 		{"connections.proxy_from[1]: must be the address of a load balancer or a CIDR of such, and not everybody's, such as 10.0.0.5 or 10.0.0.0/29",
 			func(c *Config) { c.Connections.ProxyFrom = []string{"10.0.0.5", "lb.example"} }},
 		{"connections.proxy_from[0]: must be the address of a load balancer or a CIDR of such, and not everybody's, such as 10.0.0.5 or 10.0.0.0/29",
@@ -321,6 +325,51 @@ func TestSecretsComeFromPrivateFilesOrTheEnvironment(t *testing.T) {
 	}
 	if _, err := c.StoreURL(); err == nil || !strings.Contains(err.Error(), "$COFFER_STORE_URL is empty") {
 		t.Errorf("no connection string: %v", err)
+	}
+}
+
+// TestCredentialsOfSystemd are used where the configuration names no file; a group may seem to read them there, others
+// may not.
+func TestCredentialsOfSystemd(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	t.Setenv("COFFER_PASSPHRASE", "of the environment")
+	c := good()
+	if v, err := c.Passphrase(); err != nil || string(v.Reveal()) != "of the environment" {
+		t.Errorf("there is no credential: %q, %v", v.Reveal(), err)
+	}
+	for name, read := range map[string]func() (seal.Value, error){"passphrase": c.Passphrase, "store-url": c.StoreURL, "hsm-pin": c.HSMPIN} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("credential "+name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for mode, good := range map[fs.FileMode]bool{0o400: true, 0o440: true, 0o444: false} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			if v, err := read(); (err == nil) != good || good && string(v.Reveal()) != "credential "+name {
+				t.Errorf("%s, mode %#o: %q, %v", name, mode, v.Reveal(), err)
+			}
+		}
+	}
+}
+
+// TestTakenEnvironment: programs that are started do not get it, the configuration keeps it.
+func TestTakenEnvironment(t *testing.T) {
+	t.Setenv("COFFER_PASSPHRASE", "p")
+	t.Setenv("COFFER_HSM_PIN", "h")
+	t.Setenv("COFFER_STORE_URL", "s")
+	c := good()
+	c.TakeEnvironment()
+	for variable, read := range map[string]func() (seal.Value, error){"COFFER_PASSPHRASE": c.Passphrase, "COFFER_STORE_URL": c.StoreURL, "COFFER_HSM_PIN": c.HSMPIN} {
+		if v, ok := os.LookupEnv(variable); ok {
+			t.Errorf("%s=%s is still there", variable, v)
+		}
+		for range 2 {
+			if v, err := read(); err != nil || len(v.Reveal()) != 1 {
+				t.Errorf("%s: %q, %v", variable, v.Reveal(), err)
+			}
+		}
 	}
 }
 

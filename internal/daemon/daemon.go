@@ -37,6 +37,7 @@ import (
 	"coffer/internal/secret"
 	"coffer/internal/servercert"
 	"coffer/internal/store"
+	"coffer/internal/system"
 	"coffer/internal/throttle"
 	"coffer/internal/tlsprofile"
 	"coffer/internal/vault"
@@ -317,15 +318,21 @@ func (d *Daemon) Serve(ctx context.Context) error {
 	background.Go(func() error { return d.well.Run(work) })
 	background.Go(func() error { return d.verifyPages(work) })
 	background.Go(func() error { return d.admin.Serve(work, sock) })
+	notifier := system.NewNotifier()
+	background.Go(func() error { return d.pulse(work, notifier) })
 	served := make(chan error, 1)
 	all, perAddress := d.settings.Connections.Limits()
-	go func() { served <- srv.ServeTLS(throttle.Listen(d.listener, all, perAddress, d.settings.Connections.Balancers()...), "", "") }()
+	go func() {
+		served <- srv.ServeTLS(throttle.Listen(d.listener, all, perAddress, d.settings.Connections.Balancers()...), "", "")
+	}()
+	d.tell(notifier, "READY=1") // the listener is open: who connects now is answered
 	select {
 	case err = <-served:
 	case <-failed.Done(): // Wait says why
 	case <-ctx.Done():
 		d.log.Info("stopping: finishing what is in flight")
 	}
+	d.tell(notifier, "STOPPING=1")
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if e := srv.Shutdown(end); e != nil {
