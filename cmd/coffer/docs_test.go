@@ -14,7 +14,7 @@ import (
 )
 
 // docPages are the pages whose commands run here. In each, what looks like commands (a block
-// fenced as sh, or an indented one outside of lists) has a comment in the line above it:
+// fenced as sh, or an indented one outside of lists with a command in it) has a comment in the line above it:
 //
 //	<!-- test: NAME -->              the blocks of one NAME are one script, in their order
 //	<!-- test: NAME after OTHER -->  ... which goes on where the script OTHER ended
@@ -40,6 +40,9 @@ type docBlock struct {
 	text   string
 	hidden bool
 }
+
+// docCommand is what makes an indented block one of commands.
+var docCommand = regexp.MustCompile(`(?m)^(\./)?(coffer|systemctl|scripts|go|curl|pip|npm)\b`)
 
 var docComment = regexp.MustCompile(`^<!-- (test|output|not run): ?([^\n]*?)( -->)?$`)
 
@@ -92,7 +95,9 @@ func docBlocks(t *testing.T, page string) (blocks []docBlock) {
 				b.text += strings.TrimPrefix(lines.Text(), "    ") + "\n"
 			}
 			b.text = strings.TrimRight(b.text, "\n") + "\n"
-			add(b)
+			if b.kind != "" || docCommand.MatchString(b.text) {
+				add(b)
+			}
 			if before, line = "", lines.Text(); line != "" {
 				goto again
 			}

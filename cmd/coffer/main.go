@@ -90,6 +90,7 @@ type commands struct {
 	Rotate  rotateCmd  `cmd:"" help:"Replace the root key, or the data keys, without stopping."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
 	Restore restoreCmd `cmd:"" help:"Put a copy in the place of the database (SQLite), while no server runs."`
+	Doctor  doctorCmd  `cmd:"" help:"Say in sentences what is wrong with a vault, and what comes. A server may run."`
 	Config  configCmd  `cmd:"" help:"Accept changed settings."`
 	Jobs    jobsCmd    `cmd:"" help:"List background work that was given up, and have it run again."`
 	Audit   auditCmd   `cmd:"" help:"Verify the audit log."`

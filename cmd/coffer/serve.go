@@ -36,7 +36,7 @@ func (f configFlag) load() (*config.Config, error) {
 
 type serveCmd struct {
 	configFlag
-	Check bool `help:"Check the configuration and stop."`
+	Check bool `help:"Look at the configuration and at all that it names, change nothing, and stop. A server may run."`
 }
 
 func (c *serveCmd) Run(ctx context.Context, s streams) error {
@@ -45,11 +45,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	if c.Check {
-		if _, err := daemon.Issuers(settings); err != nil {
-			return err
-		}
-		fmt.Fprintln(s.out, c.Config, "is good.")
-		return nil
+		return check(ctx, settings, c.Config, s)
 	}
 	log := settings.Logger(s.err)
 	if err := guard(settings, log); err != nil {

@@ -96,7 +96,7 @@ func headOf(line []byte) Head {
 // maxLine bounds what is taken for a line, in bytes: several times the longest.
 const maxLine = 4 << 20
 
-// lastHead is the head at the end of a file of whole lines; false when it has none.
+// lastHead is the head at the end of a file; false when it has no whole line.
 func lastHead(path string) (h Head, some bool, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -107,10 +107,15 @@ func lastHead(path string) (h Head, some bool, err error) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
+	if err != nil {
 		return Head{}, false, err
 	}
-	h, err = headAt(f, info.Size())
+	// All of a log that is open; of one that is being written, the last line may be torn.
+	whole, err := lastByte(f, info.Size(), func(c byte) bool { return c == '\n' })
+	if err != nil || whole == 0 {
+		return Head{}, false, err
+	}
+	h, err = headAt(f, whole)
 	return h, true, err
 }
 
@@ -158,18 +163,24 @@ func Rotated(path string) ([]string, error) {
 // resume finds where the chain ends: in the log or, when that is empty, in what was
 // moved from it last. It returns the file with that end.
 func (l *Log) resume() (file string, err error) {
-	c := &l.chain
-	var some bool
-	if c.head, some, err = lastHead(l.cfg.Path); some || err != nil {
-		return l.cfg.Path, err
+	l.chain.head, file, err = LastHead(l.cfg.Path)
+	return file, err
+}
+
+// LastHead is the last whole line of the log at path or, when that is empty, of what was
+// moved from it last, and the file that it is in; "" when there is none.
+func LastHead(path string) (head Head, file string, err error) {
+	head, some, err := lastHead(path)
+	if some || err != nil {
+		return head, path, err
 	}
-	files, err := Rotated(l.cfg.Path)
+	files, err := Rotated(path)
 	for _, f := range files {
 		h, some, e := lastHead(f)
 		err = errors.Join(err, e)
-		if some && (file == "" || h.Sequence > c.head.Sequence) {
-			file, c.head = f, h
+		if some && (file == "" || h.Sequence > head.Sequence) {
+			file, head = f, h
 		}
 	}
-	return file, err
+	return head, file, err
 }

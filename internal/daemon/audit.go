@@ -43,6 +43,11 @@ func (d *Daemon) openAudit(accept *audit.Claims) error {
 		Anchor:          anchor, Accept: accept,
 		Now: d.now, Logger: d.log,
 	})
+	return auditAdvice(err)
+}
+
+// auditAdvice adds to an error of the audit log what an operator can do about it.
+func auditAdvice(err error) error {
 	if _, lost := errors.AsType[*audit.LostError](err); lost {
 		return fmt.Errorf("%w: bring back its files, to where they were; if they are lost, run 'coffer audit accept',"+
 			" which puts the loss on record, and start again", err)
@@ -59,28 +64,39 @@ func (d *Daemon) openAudit(accept *audit.Claims) error {
 // PostgreSQL database have one each, whose id lies beside it.
 func (d *Daemon) anchor() (*audit.Anchor, error) {
 	c := d.settings
-	a := &audit.Anchor{DB: store.For[audit.Tx]{DB: d.db}, Log: "local"}
+	a := &audit.Anchor{DB: store.For[audit.Tx]{DB: d.db}, Log: localLog}
 	if cmp.Or(c.Store.Driver, store.SQLite) == store.SQLite {
 		return a, nil
 	}
-	path := auditIDPath(c)
-	raw, err := os.ReadFile(path)
+	var err error
+	a.Log, err = readAuditID(c)
 	if errors.Is(err, fs.ErrNotExist) {
-		raw, err = newAuditID(c)
-		d.log.Warn("this audit log is new; when it should not be, its files are lost", "path", AuditPath(c), "id", strings.TrimSpace(string(raw)))
-	}
-	a.Log = strings.TrimSpace(string(raw))
-	if _, ok := guid.Parse(a.Log); err == nil && !ok {
-		err = fmt.Errorf("%s must hold the id of the audit log, a GUID", path)
+		a.Log, err = newAuditID(c)
+		d.log.Warn("this audit log is new; when it should not be, its files are lost", "path", AuditPath(c), "id", a.Log)
 	}
 	return a, err
 }
 
+// localLog is the one log of a SQLite database.
+const localLog = "local"
+
+func readAuditID(c *config.Config) (string, error) {
+	raw, err := os.ReadFile(auditIDPath(c))
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(string(raw))
+	if _, ok := guid.Parse(id); !ok {
+		return "", fmt.Errorf("%s must hold the id of the audit log, a GUID", auditIDPath(c))
+	}
+	return id, nil
+}
+
 func auditIDPath(c *config.Config) string { return AuditPath(c) + ".id" }
 
-func newAuditID(c *config.Config) ([]byte, error) {
-	id := []byte(guid.New() + "\n")
-	return id, os.WriteFile(auditIDPath(c), id, 0o600)
+func newAuditID(c *config.Config) (string, error) {
+	id := guid.New()
+	return id, os.WriteFile(auditIDPath(c), []byte(id+"\n"), 0o600)
 }
 
 // createAuditID gives a new vault's audit log its id, so that its first start does not

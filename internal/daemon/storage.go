@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
@@ -131,9 +132,17 @@ func (d *Daemon) endLeases(ctx context.Context) error {
 	return d.db.Update(ctx, func(tx *store.Tx) error { return tx.FreeLeases(ctx) })
 }
 
+// lastBackup is when the database was copied last.
+const lastBackup = "backup"
+
 // backup copies the database to a file of this machine.
 func (d *Daemon) backup(ctx context.Context, g access.Grant, path string) error {
 	g.MustEverywhere(access.InstallationBackup)
 	g.Attempt().Describe(audit.Details{Backup: &audit.BackupProperties{Path: audit.Clip(path)}})
-	return d.db.Backup(ctx, path)
+	if err := d.db.Backup(ctx, path); err != nil {
+		return err
+	}
+	return d.db.Update(ctx, func(tx *store.Tx) error {
+		return tx.SetInstallation(ctx, lastBackup, d.now().UTC().Format(time.RFC3339))
+	})
 }

@@ -48,6 +48,9 @@ func Free(folder string) (uint64, error) {
 	return disk.Bavail * uint64(disk.Bsize), nil
 }
 
+// Writable is nil when this user may make files in a folder. It makes none.
+func Writable(folder string) error { return unix.Access(folder, unix.W_OK|unix.X_OK) }
+
 // HeldError reports a lock that another process has.
 type HeldError struct {
 	Path   string

@@ -391,6 +391,13 @@ func (r *RootFile) Seal(passphrase Value) error {
 	return r.write(r.keys, passphrase, os.Rename)
 }
 
+// Kept is how many root keys before the current one the file has.
+func (r *RootFile) Kept() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.keys) - 1
+}
+
 // CurrentID names the current root key.
 func (r *RootFile) CurrentID() string {
 	r.mu.Lock()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"embed"
+	"errors"
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
@@ -33,6 +34,20 @@ var (
 	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED", forUpdate: " FOR UPDATE",
 		clock: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"}
 )
+
+// newest is the number of the last migration.
+func (d dialect) newest() (n int64, err error) {
+	files, err := d.files()
+	if err != nil {
+		return 0, err
+	}
+	names, err := fs.Glob(files, "*.sql")
+	for _, name := range names {
+		v, e := goose.NumericComponent(name)
+		n, err = max(n, v), errors.Join(err, e)
+	}
+	return n, err
+}
 
 // files are the dialect's migrations, numbered from 1.
 func (d dialect) files() (fs.FS, error) { return fs.Sub(migrations, d.migrations) }

@@ -62,8 +62,9 @@ type postgresEngine struct {
 	logger *slog.Logger
 	closed atomic.Bool
 
-	commits *fresh.Commits
-	damaged *damage
+	commits  *fresh.Commits
+	damaged  *damage
+	readOnly bool
 
 	patience time.Duration
 
@@ -81,6 +82,13 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
 	n := min(max(8, 4*runtime.GOMAXPROCS(0)), 32)
 	e.db.SetMaxOpenConns(n)
 	e.db.SetMaxIdleConns(n)
+	if cfg.ReadOnly {
+		if err := checkSchema(ctx, e.db, postgresDialect); err != nil {
+			return nil, errors.Join(err, e.db.Close())
+		}
+		e.readOnly = true
+		return e, nil
+	}
 	if err := migrate(ctx, e.db, postgresDialect, cfg.Create, goose.WithSessionLocker(migrationLock{})); err != nil {
 		return nil, errors.Join(err, e.db.Close())
 	}
@@ -157,6 +165,9 @@ var passingCodes = []string{"57P01", "57P02", "57P03", "53300", "25006"}
 
 // update runs fn at the serializable level, again after a conflict.
 func (e *postgresEngine) update(ctx context.Context, fn func(*Tx) error) error {
+	if e.readOnly {
+		return ErrReadOnly
+	}
 	pause := firstPause
 	for try := 1; ; try++ {
 		err := e.turn(ctx, fn, try > sharedTries)

@@ -73,6 +73,9 @@ func Restore(ctx context.Context, cfg Config, from string, check func(db *DB, as
 // verify opens a database and gives it back whole, without a log.
 func verify(ctx context.Context, cfg Config, check func(*DB) error) error {
 	db, err := Open(ctx, cfg)
+	if errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("it is damaged: %w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 
 	driver "modernc.org/sqlite"
@@ -54,6 +55,9 @@ type sqliteEngine struct {
 func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if cfg.Path == "" {
 		return nil, errors.New("path: a file is needed")
+	}
+	if cfg.ReadOnly {
+		return openToRead(ctx, cfg)
 	}
 	path, err := filepath.Abs(cfg.Path)
 	if err != nil {
@@ -137,8 +141,13 @@ func makePrivate(path string) error {
 
 // connect makes a pool of at most n connections with these pragmas.
 func connect(path string, n int, pragmas ...string) (*sql.DB, error) {
+	return connectWith(path, n, nil, pragmas...)
+}
+
+// connectWith is connect with options of SQLite's file names, such as mode=ro.
+func connectWith(path string, n int, options []string, pragmas ...string) (*sql.DB, error) {
 	query := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyMillis), "trusted_schema(0)"}, pragmas...)}
-	name := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: strings.Join(append(options, query.Encode()), "&")}
 	c, err := driver.NewConnector(name.String())
 	if err != nil {
 		return nil, err
@@ -162,6 +171,9 @@ func (e *sqliteEngine) damage() *damage { return e.damaged }
 func (e *sqliteEngine) counts() *fresh.Commits { return e.commits }
 
 func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
+	if e.writer == nil {
+		return ErrReadOnly
+	}
 	return e.writer.update(ctx, fn)
 }
 
@@ -250,11 +262,17 @@ func syncDir(path string) error {
 func (e *sqliteEngine) close() (err error) {
 	e.closing.Do(func() {
 		close(e.stop)
-		e.writer.close()
+		if e.writer != nil {
+			e.writer.close()
+		}
 		for range cap(e.readers) { // each comes back when its view has ended
 			if c := <-e.readers; c != nil {
 				err = errors.Join(err, c.close())
 			}
+		}
+		if e.writer == nil {
+			err = errors.Join(err, e.reads.Close())
+			return
 		}
 		// A copy that was made while this process ran is told from the file as it is now.
 		if err := stamp(context.Background(), e.writer.conn.conn, e.path); err != nil {

@@ -46,6 +46,10 @@ type Config struct {
 	// it that is ErrMissing: a volume that is not mounted is no empty vault.
 	Create bool
 
+	// ReadOnly opens what is there and changes nothing, also beside a process that has a
+	// SQLite database: a schema that is not of today is ErrOlder, and Update an error.
+	ReadOnly bool
+
 	Logger *slog.Logger // nil: nothing is logged
 	Faults Faults       // nil in production
 }
@@ -90,6 +94,10 @@ var (
 	// ErrNewer reports a database that a newer version of the program has
 	// migrated; migrations go forward only.
 	ErrNewer = errors.New("store: the database was made by a newer version of this program")
+	// ErrOlder reports a database whose schema is brought up to date by the next start.
+	ErrOlder = errors.New("store: the schema of the database is older than this program")
+	// ErrReadOnly reports an Update of a database that was opened to be read.
+	ErrReadOnly = errors.New("store: the database was opened to be read only")
 	// ErrClosed reports a DB after Close.
 	ErrClosed = errors.New("store: closed")
 )
