@@ -60,7 +60,7 @@ func settingsIn(dir string) (*config.Config, error) {
 // meanwhile.
 func put(ctx context.Context, d *Daemon, v object.VaultID, n object.Name) error {
 	for {
-		ver := &secret.Version{Vault: v, Name: n, Version: object.NewVersion()}
+		ver := &secret.Version{Vault: v, Name: n, Version: object.NewVersion(), Attributes: object.Attributes{Enabled: true}}
 		var err error
 		ver.Value, err = d.sealer.Seal(ctx, secret.ValuePlace(v, n, ver.Version), seal.NewValue([]byte(n.Key())))
 		if err != nil {
@@ -292,6 +292,14 @@ func TestDataKeysAreReplacedInTime(t *testing.T) {
 			first = keys[0]
 		}
 	}
+	read := func() { // what was read is kept in memory while the row is as it was
+		t.Helper()
+		b, err := d.secrets.Get(t.Context(), accesstest.New(t).Give(v, access.SecretGet, object.MustName("s0")), "", "")
+		if err != nil || string(b.Value.Reveal()) != "s0" {
+			t.Fatal(err)
+		}
+	}
+	read()
 	care()
 	list, err := d.dataKeys(t.Context(), accesstest.New(t).Everywhere(access.DataKeyRead))
 	if err != nil || len(list) != 2 || list[0].Scope != killedName || list[0].State != "replaced" || list[0].ID != first.ID || list[0].Left != 5 || list[0].Total != 5 || list[1].State != "current" {
@@ -303,6 +311,7 @@ func TestDataKeysAreReplacedInTime(t *testing.T) {
 			t.Fatalf("%v, %+v", err, list)
 		}
 	}
+	read()
 	shut(t, d)
 	raw, err := os.ReadFile(AuditPath(c))
 	if err != nil {

@@ -359,6 +359,10 @@ func TestASlowKeeperKeepsNobodyFromWriting(t *testing.T) {
 			_, err := k.Seal(t.Context(), s.place(1), seal.NewValue([]byte("plain")))
 			return err
 		}},
+		{"a successor", func(s *safe, k *seal.Sealer) error {
+			_, err := k.Replace(t.Context(), s.dataKeys()[0])
+			return err
+		}},
 		{"a rotation", func(_ *safe, k *seal.Sealer) error {
 			_, err := k.Rewrap(t.Context())
 			return err

@@ -226,6 +226,7 @@ func closingWaits(s *suite) {
 	select {
 	case err := <-closing:
 		s.Errorf("closed while a box of it is being stored: %v", err)
+		closing <- err
 	case <-time.After(300 * time.Millisecond):
 	}
 	close(commit)
