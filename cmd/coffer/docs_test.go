@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -25,6 +27,7 @@ import (
 //
 //	<!-- test: NAME
 //	test -s file
+//	fails grep -q x file
 //	-->
 //
 // The word behind the fence is the shell; sh is run with -eu, as is an indented block.
@@ -135,10 +138,20 @@ func TestDocs(t *testing.T) {
 			if slices.ContainsFunc(script, func(b docBlock) bool { return strings.Contains(b.text, "systemctl stop") }) {
 				stops = append(stops, "kill -9")
 			}
+			postgres := strings.Contains(name, "PostgreSQL")
+			if postgres && testing.Short() { // -short leaves PostgreSQL out
+				continue
+			}
 			for _, stop := range stops {
 				t.Run(filepath.Base(page)+"/"+name+"/"+stop, func(t *testing.T) {
 					t.Parallel()
-					runDoc(t, page, script, stop == "kill -9")
+					var env []string
+					if postgres {
+						cluster.Lock() // its database has one name
+						defer cluster.Unlock()
+						env = postgresBySocket(t)
+					}
+					runDoc(t, page, script, stop == "kill -9", env...)
 				})
 			}
 		}
@@ -166,11 +179,15 @@ func docScript(t *testing.T, page string, blocks []docBlock, name string, seen [
 	return script
 }
 
+// docFails is a command for scripts: a shell with -e takes no note of "! command".
+const docFails = `fails() { if "$@"; then echo "this does not fail: $*" >&2; exit 1; fi; }
+`
+
 // docEnd separates what the blocks print.
 const docEnd = "\x01 end of block %d\n"
 
 // runDoc runs a script and compares what its blocks printed with what the page shows.
-func runDoc(t *testing.T, page string, script []docBlock, crash bool) {
+func runDoc(t *testing.T, page string, script []docBlock, crash bool, env ...string) {
 	shell := "sh"
 	var text strings.Builder
 	for i, b := range script {
@@ -181,7 +198,11 @@ func runDoc(t *testing.T, page string, script []docBlock, crash bool) {
 			fmt.Fprintf(&text, "%s\nprintf '\\001 end of block %%d\\n' %d\n", b.text, i)
 		}
 	}
-	printed := docMachine(t, shell, text.String(), crash)
+	all := text.String()
+	if slices.Contains([]string{"sh", "dash", "bash"}, shell) {
+		all = docFails + all
+	}
+	printed := docMachine(t, shell, all, crash, env...)
 	rest := printed
 	for i, b := range script {
 		var part string
@@ -220,7 +241,7 @@ func docMatch(shown, printed string) bool {
 }
 
 // docMachine runs a script in a machine of its own and answers what it printed.
-func docMachine(t *testing.T, shell, script string, crash bool) string {
+func docMachine(t *testing.T, shell, script string, crash bool, env ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	write := func(name, text string, mode os.FileMode) {
@@ -250,6 +271,7 @@ func docMachine(t *testing.T, shell, script string, crash bool) string {
 		stop = "KILL"
 	}
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"), "STOP_SIGNAL="+stop, "SYSTEMD_LOG="+filepath.Join(dir, "log"))
+	cmd.Env = append(cmd.Env, env...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = deadline
@@ -258,6 +280,30 @@ func docMachine(t *testing.T, shell, script string, crash bool) string {
 		t.Fatalf("%v\n%s\n--- it printed\n%s\n--- and\n%s\n--- the server\n%s", err, script, &stdout, &stderr, tail(said))
 	}
 	return stdout.String()
+}
+
+// cluster is held by whoever uses the database coffer of the tests' PostgreSQL.
+var cluster sync.Mutex
+
+// postgresBySocket is the environment by which PostgreSQL's programs find the tests' cluster
+// from where the network does not reach it.
+func postgresBySocket(t *testing.T) []string {
+	t.Helper()
+	address := os.Getenv("COFFER_TEST_POSTGRES")
+	if address == "" {
+		t.Fatal("COFFER_TEST_POSTGRES is not set: run the tests as scripts/with-postgres go test ./..., or with -short to leave PostgreSQL out")
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal("COFFER_TEST_POSTGRES is no URL")
+	}
+	out, err := exec.Command("psql", address, "-Atc", "SHOW unix_socket_directories", "-c", "DROP DATABASE IF EXISTS coffer").Output()
+	dir, _, _ := strings.Cut(string(out), "\n")
+	if err != nil || dir == "" {
+		t.Fatalf("the socket of PostgreSQL: %q, %v", out, err)
+	}
+	password, _ := u.User.Password()
+	return []string{"PGHOST=" + dir, "PGPORT=" + u.Port(), "PGUSER=" + u.User.Username(), "PGPASSWORD=" + password}
 }
 
 // docNamespaces makes the machine of a script; nothing of it is seen outside.

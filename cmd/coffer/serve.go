@@ -73,7 +73,9 @@ func (c *serveCmd) serve(ctx context.Context, settings *config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	reopenOnHangup(ctx, d, log)
+	hangups, stop := context.WithCancel(ctx)
+	defer stop()
+	reopenOnHangup(hangups, d, log)
 	log.Info("serving", "address", d.Address().String(), "vaults", settings.VaultURL("{vault}", d.Address().String()), "version", version())
 	return errors.Join(d.Serve(ctx), d.Close())
 }
