@@ -100,6 +100,9 @@ func read(value, password string, want *bundle.Format, now time.Time) (*imported
 	if err != nil {
 		return nil, content("value", err)
 	}
+	if err := strong(given); err != nil {
+		return nil, content("value", err)
+	}
 	certs, err := parseCertificates(in.Certificates)
 	if err != nil {
 		return nil, content("value", err)
@@ -109,6 +112,15 @@ func read(value, password string, want *bundle.Format, now time.Time) (*imported
 		return nil, err
 	}
 	return &imported{m, given, in.Format}, nil
+}
+
+// strong refuses a private key that is weak. A small public exponent is refused of
+// certificates alone: of keys the contract takes it (contract keys.md, 12, question 16).
+func strong(k crypto.Signer) error {
+	if err := pki.CheckExponent(k.Public()); err != nil {
+		return err
+	}
+	return pki.CheckStrength(k)
 }
 
 // storeImported stores what was imported.

@@ -86,6 +86,21 @@ func TestImportFormats(t *testing.T) {
 	w.check()
 }
 
+// A weak key is refused after the service's sentence, by the name of what is wrong.
+func TestImportNamesWhatMakesAKeyWeak(t *testing.T) {
+	w := newInstallation(t)
+	roca := "../pki/testdata/roca.pem"
+	three := file(t, "three.pem", openssl(t, nil, append([]string{"genpkey", "-out", "-", "-pkeyopt", "rsa_keygen_pubexp:3"}, ofRSA...)...))
+	for path, want := range map[string]string{roca: "ROCA, CVE-2017-15361", three: "its public exponent e is smaller than 65537"} {
+		leaf := openssl(t, nil, "req", "-x509", "-new", "-key", path, "-days", "30", "-subj", "/CN=x")
+		value := string(openssl(t, nil, "pkey", "-in", path)) + string(leaf)
+		_, err := w.importing("web", certificate.ImportParams{Value: hidden(value)})
+		w.refused(err, fault.Invalid, "One or more X.509 properties are invalid. The private key is weak: ")
+		w.refused(err, fault.Invalid, want)
+	}
+	w.check()
+}
+
 func TestPolicyFromImport(t *testing.T) {
 	w := newInstallation(t)
 	for _, c := range []struct {

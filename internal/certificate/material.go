@@ -41,6 +41,8 @@ func content(field string, err error) error {
 		detail = fmt.Sprintf("Certificate %d: %v.", e.number, e.err)
 	} else if e, ok := errors.AsType[*pki.KeyTypeError](err); ok {
 		detail = "The private key is " + e.Kind + ", which is not supported: " + supportedKeys
+	} else if e, ok := errors.AsType[*pki.WeakKeyError](err); ok {
+		detail = "The private key is weak: " + e.Error() + "."
 	} else {
 		detail = fmt.Sprintf("The private key: %v.", err) // holds nothing of it (pki.ParsePKCS8)
 	}

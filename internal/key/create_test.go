@@ -1,6 +1,13 @@
 package key_test
 
 import (
+	"crypto"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -181,6 +188,59 @@ func TestImportRefuses(t *testing.T) {
 	if w.dump("web") != "" {
 		t.Error("a refusal left something")
 	}
+}
+
+// A key that gives itself away is refused by the name of what is wrong with it; a small
+// public exponent does not, and the contract takes it (contract keys.md, 12, question 16).
+func TestImportNamesWhatMakesAKeyWeak(t *testing.T) {
+	w := newInstallation(t)
+	made := func(args ...string) crypto.Signer {
+		raw, err := exec.Command("openssl", append([]string{"genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"}, args...)...).Output()
+		w.must(err)
+		block, _ := pem.Decode(raw)
+		k, err := pki.ParsePKCS8(block.Bytes)
+		w.must(err)
+		return k
+	}
+	raw, err := os.ReadFile("../pki/testdata/roca.pem")
+	w.must(err)
+	block, _ := pem.Decode(raw)
+	roca, err := pki.ParsePKCS8(block.Bytes)
+	w.must(err)
+	good := made().(*rsa.PrivateKey)
+	same := imported(good)
+	p := good.Primes[0]
+	same.N, same.Q = new(big.Int).Mul(p, p).Bytes(), same.P
+	short := imported(good)
+	short.D = seal.NewValue([]byte{1, 0, 1})
+	zero := seal.NewValue(make([]byte, 32))
+	order := seal.NewValue(elliptic.P256().Params().N.Bytes())
+	ec, err := w.Generate(t.Context(), pki.KeySpec{Algorithm: pki.EC, Size: 256, Curve: pki.P256})
+	w.must(err)
+	with := func(d seal.Value) key.ImportParams { k := imported(ec); k.D = d; return k }
+	one := imported(ec)
+	one.X, one.Y = elliptic.P256().Params().Gx.Bytes(), elliptic.P256().Params().Gy.Bytes()
+	one.D = seal.NewValue([]byte{1})
+	for _, c := range []struct {
+		claim string
+		k     key.ImportParams
+		text  string
+	}{
+		{"ROCA", imported(roca), "ROCA, CVE-2017-15361"},
+		{"the same primes", same, "its primes p and q are the same: make a new key"},
+		{"a tiny d", short, "its private exponent d is too small"},
+		{"a scalar of 1", one, "its private scalar is too small"},
+		{"a scalar of 0", with(zero), "scalar is out of range"},
+		{"the order as scalar", with(order), "scalar is out of range"},
+	} {
+		_, err := w.importing("web", c.k)
+		w.refused(err, fault.Invalid, "", c.text)
+	}
+	if w.dump("web") != "" {
+		t.Error("a refusal left something")
+	}
+	_, err = w.importing("web", imported(made("-pkeyopt", "rsa_keygen_pubexp:3")))
+	w.must(err)
 }
 
 func TestUpdateChangesOneVersion(t *testing.T) {

@@ -80,6 +80,9 @@ func (c *Custody) Generate(ctx context.Context, spec pki.KeySpec, inHSM bool) (*
 	if inHSM {
 		return c.inHSM(ctx, func(id hsm.ID) (crypto.PublicKey, error) {
 			public, err := c.Device.Generate(ctx, id, spec)
+			if err == nil {
+				err = pki.CheckPublicStrength(public)
+			}
 			return public, err
 		}, spec)
 	}

@@ -155,6 +155,9 @@ func (s *Service) unwrap(ctx context.Context, p ImportParams, kek hsm.ID, a pki.
 			err = fault.InvalidField("key.crv", "The key is on another curve.")
 		}
 	}
+	if err == nil && private.Signer != nil { // of the private half only the HSM knows
+		err = weakKey("key.key_hsm", pki.CheckPublicStrength(private.Signer.Public()))
+	}
 	if err != nil {
 		s.custody.Drop(ctx, private)
 		return nil, err
@@ -199,10 +202,27 @@ func (p ImportParams) private(a pki.Algorithm) (crypto.Signer, error) {
 		key, err = pki.RSAComponents{N: p.N, E: p.E, D: p.D.Reveal(), P: p.P.Reveal(), Q: p.Q.Reveal(),
 			DP: p.DP.Reveal(), DQ: p.DQ.Reveal(), QI: p.QI.Reveal()}.Key()
 	}
-	if err != nil {
+	if err == nil {
+		err = pki.CheckStrength(key)
+	}
+	if weak := weakKey("key", err); weak != nil {
+		return nil, weak
+	}
+	switch {
+	case err != nil && a == pki.EC:
+		return nil, fault.InvalidField("key", "Its numbers do not make up one key. The cause: "+err.Error()+".")
+	case err != nil:
 		return nil, fault.InvalidField("key", "Its numbers do not make up one key.")
 	}
 	return key, nil
+}
+
+// weakKey is the refusal of a key that is weak; nil when err says nothing of that.
+func weakKey(field string, err error) error {
+	if weak, ok := errors.AsType[*pki.WeakKeyError](err); ok {
+		return fault.InvalidField(field, "The key is weak: "+weak.Error()+".")
+	}
+	return nil
 }
 
 // bitLen is the length of a big-endian number.

@@ -19,7 +19,8 @@ var errRSAParts = errors.New("the numbers do not make up an RSA private key")
 
 // Key checks that the numbers belong together: P and Q multiply to N, D is the
 // inverse of E, and the others are what follows from these. ErrKeyType reports a
-// size that is not supported. Errors never repeat any of the key.
+// size that is not supported, a *WeakKeyError primes or an exponent that give the key away. Errors never
+// repeat any of the key.
 func (c RSAComponents) Key() (*rsa.PrivateKey, error) {
 	number := func(b []byte) *big.Int {
 		if b = bytes.TrimLeft(b, "\x00"); len(b) > maxRSABits/8 {
@@ -37,12 +38,15 @@ func (c RSAComponents) Key() (*rsa.PrivateKey, error) {
 	p, q := number(c.P), number(c.Q)
 	// Two primes of half the size each: what else multiplies to N is no key that
 	// anybody makes on purpose, and costs more to compute with.
-	if half := n.BitLen() / 2; p.BitLen() != half || q.BitLen() != half || p.Cmp(q) == 0 {
+	if half := n.BitLen() / 2; p.BitLen() != half || q.BitLen() != half {
 		return nil, errRSAParts
 	}
 	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: n, E: int(e.Int64())}, D: number(c.D), Primes: []*big.Int{p, q}}
 	if key.D.Sign() == 0 || key.D.Cmp(n) >= 0 || new(big.Int).Mul(p, q).Cmp(n) != 0 {
 		return nil, errRSAParts
+	}
+	if err := weakNumbers(n, key.D, p, q); err != nil {
+		return nil, err
 	}
 	if err := key.Validate(); err != nil {
 		return nil, errRSAParts

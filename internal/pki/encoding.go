@@ -83,8 +83,9 @@ func parseRSAPrivate(der cryptobyte.String) (crypto.Signer, error) {
 	if !rsaSizeSupported(n.BitLen()) {
 		return nil, unsupportedRSA(n.BitLen())
 	}
-	for i := 0; i < 7; i++ { // e, d, p, q, dP, dQ, qInv
-		v := new(big.Int)
+	var numbers [7]big.Int // e, d, p, q, dP, dQ, qInv
+	for i := range numbers {
+		v := &numbers[i]
 		if !seq.ReadASN1Integer(v) || v.Sign() <= 0 || v.BitLen() > maxRSABits {
 			return nil, errPKCS8
 		}
@@ -93,13 +94,19 @@ func parseRSAPrivate(der cryptobyte.String) (crypto.Signer, error) {
 		return nil, errPKCS8
 	}
 	key, err := x509.ParsePKCS1PrivateKey(der)
-	if err != nil {
-		return nil, errors.New("inconsistent RSA private key")
+	if err == nil {
+		err = key.Validate()
 	}
-	if err := key.Validate(); err != nil {
-		return nil, errors.New("inconsistent RSA private key")
+	if err == nil {
+		return key, nil
 	}
-	return key, nil
+	d, p, q := &numbers[1], &numbers[2], &numbers[3]
+	if new(big.Int).Mul(p, q).Cmp(n) == 0 {
+		if weak := weakNumbers(n, d, p, q); weak != nil {
+			return nil, weak
+		}
+	}
+	return nil, errors.New("inconsistent RSA private key")
 }
 
 // parseECPrivate reads an ECPrivateKey (RFC 5915, section 3).
