@@ -31,7 +31,7 @@ import (
 //	-->
 //
 // The word behind the fence is the shell; sh is run with -eu, as is an indented block.
-var docPages = []string{"docs/operation.md"}
+var docPages = []string{"docs/operation.md", "docs/runbook-compromise.md"}
 
 // docBlock is one block of a page.
 type docBlock struct {
@@ -46,6 +46,8 @@ type docBlock struct {
 
 // docCommand is what makes an indented block one of commands.
 var docCommand = regexp.MustCompile(`(?m)^(\./)?(coffer|systemctl|scripts|go|curl|pip|npm)\b`)
+
+var docNegated = regexp.MustCompile(`(?m)^\s*! `)
 
 var docComment = regexp.MustCompile(`^<!-- (test|output|not run): ?([^\n]*?)( -->)?$`)
 
@@ -124,6 +126,9 @@ func TestDocs(t *testing.T) {
 		for _, b := range blocks {
 			if b.kind == "" {
 				t.Errorf("%s:%d: a block of commands without a comment that says what tests it, or why nothing does", page, b.line)
+			}
+			if b.kind == "test" && docNegated.MatchString(b.text) {
+				t.Errorf("%s:%d: a shell does not stop at a line that begins with '!', whatever comes of it: say 'fails ...'", page, b.line)
 			}
 			if b.kind == "test" && !slices.Contains(names, b.name) {
 				names = append(names, b.name)

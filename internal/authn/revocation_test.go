@@ -102,15 +102,54 @@ func TestRevokedKeysAreReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(t, w.Tokens.RevokeKeys(t.Context(), accesstest.New(t).Everywhere(access.TokenKeyRevoke), nil))
+	here := verifier(t, w, w.Replica)
 	for _, r := range []authntest.Replica{there, w.Replica} { // the other one signs with none that it has read before
-		if _, err := v.Verify(t.Context(), "Bearer "+w.Mint(t, r, p, resource), audiences, tenant); err != nil {
-			t.Errorf("a new token: %v", err)
+		token := "Bearer " + w.Mint(t, r, p, resource)
+		for _, v := range []*authn.Verifier{here, v} {
+			if _, err := v.Verify(t.Context(), token, audiences, tenant); err != nil {
+				t.Errorf("a new token: %v", err)
+			}
 		}
 	}
 	set, err := w.Tokens.KeySet(t.Context())
 	must(t, err)
 	if len(set.Keys) != 1 {
 		t.Errorf("%d keys are published", len(set.Keys))
+	}
+}
+
+// One key is revoked without the others.
+func TestOneKeyIsRevoked(t *testing.T) {
+	w := authntest.New(t)
+	p := w.App(t, "app")
+	v := verifier(t, w, w.Replica)
+	grants := accesstest.New(t)
+	first := "Bearer " + w.Mint(t, w.Replica, p, resource)
+	kid, _ := w.SigningKey(t)
+	w.Clock.Add(time.Second)
+	must(t, w.Tokens.RotateKeys(t.Context(), grants.Everywhere(access.TokenKeyRotate)))
+	w.Clock.Add(time.Minute)
+	second := "Bearer " + w.Mint(t, w.Replica, p, resource)
+	must(t, w.Tokens.RevokeKeys(t.Context(), grants.Everywhere(access.TokenKeyRevoke), []string{kid}))
+	if _, err := v.Verify(t.Context(), first, audiences, tenant); code(err) != "AKV10046" {
+		t.Errorf("of the revoked key: %v", err)
+	}
+	if _, err := v.Verify(t.Context(), second, audiences, tenant); err != nil {
+		t.Errorf("of the other key: %v", err)
+	}
+}
+
+// Revocations of one moment are apart: a token from between two ends with the second.
+func TestRevocationsOfOneMomentAreApart(t *testing.T) {
+	w := authntest.New(t)
+	p := w.App(t, "app")
+	v := verifier(t, w, w.Replica)
+	for range 3 {
+		token := "Bearer " + w.Mint(t, w.Replica, p, resource)
+		must(t, w.Dir.Revoke(t.Context(), p.ObjectID, false))
+		if _, err := v.Verify(t.Context(), token, audiences, tenant); code(err) != "AKV10023" {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

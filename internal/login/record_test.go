@@ -33,6 +33,10 @@ func TestTokensAreOnRecord(t *testing.T) {
 	}
 	issued, err := os.ReadFile(path) // before the answer, not some time later
 	must(t, err)
+	intents, err := os.ReadFile(path + ".intent") // these are durable
+	if must(t, err); !strings.Contains(string(intents), "IdentityTokenIssued") {
+		t.Errorf("the token was given before its record was durable: %s", intents)
+	}
 	text, _ := good.body["access_token"].(string)
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
 	must(t, err)
