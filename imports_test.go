@@ -38,7 +38,7 @@ var layers = map[string][]string{
 	"audience":   {},
 	"seal":       {"object", "fault"},
 	"vault":      {"object", "fault", "fresh"},
-	"audit":      {"object"},
+	"audit":      {"object", "throttle"},
 	"throttle":   {},
 	"health":     {},
 	"access":     {"guid", "object", "fault", "fresh", "vault", "audit"},

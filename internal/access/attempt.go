@@ -44,9 +44,10 @@ type Attempt struct {
 	target   Target
 	action   Action
 
-	granted  bool         // it was decided about: what was decided stays as it is
-	finished bool         // the outcome is on record
-	firewall *vault.Vault // whose firewall was asked; see address
+	granted   bool         // it was decided about: what was decided stays as it is
+	finished  bool         // the outcome is on record
+	powerless bool         // the caller has no right on the vault; see Gate.Weigh
+	firewall  *vault.Vault // whose firewall was asked; see address
 
 	// What came of the checks, for the record.
 	unauthenticated *audit.Unauthenticated
@@ -144,6 +145,13 @@ func (a *Attempt) mustBeOpen() {
 // Caller is who calls; zero until that is known.
 func (a *Attempt) Caller() Caller { return a.caller }
 
+// OfNobody says that whoever tried could not prove to be anybody.
+func (a *Attempt) OfNobody() { a.powerless = true }
+
+// Powerless tells that the caller has no right at all on the vault, as far as
+// Gate.Weigh was asked.
+func (a *Attempt) Powerless() bool { return a.powerless }
+
 // Concerns names what the operation turned out to be on, as a path for the
 // record: "identities/{id}".
 func (a *Attempt) Concerns(path string) { a.object, a.objectVersion = path, "" }
@@ -237,7 +245,8 @@ func (a *Attempt) facts() audit.Facts {
 
 		Object: a.object, ObjectVersion: a.objectVersion, Algorithm: a.algorithm,
 		AddressAuthorized: a.address, Permission: a.permission, Unauthenticated: a.unauthenticated,
-		Details: a.details, Before: a.before, Also: a.also,
+		Powerless: a.powerless,
+		Details:   a.details, Before: a.before, Also: a.also,
 	}
 	if v := a.target.Vault; v != nil {
 		f.ResourceID = v.ResourceID()

@@ -163,6 +163,36 @@ func (g *Gate) Allow(ctx context.Context, a *Attempt) (Grant, error) {
 	}, nil
 }
 
+// Weigh finds out whether the caller of an attempt that was refused has any right at all
+// on its vault, for the record: those who have none can be refused as often as they
+// like. When that cannot be told, it has.
+func (g *Gate) Weigh(ctx context.Context, a *Attempt) {
+	v := a.target.Vault
+	if a.granted || v == nil || a.caller.kind != principal {
+		return
+	}
+	rules, err := g.cfg.Rules.Rules(ctx, v, false)
+	if err != nil {
+		return
+	}
+	if rules.Vault == nil {
+		rules.Vault = v
+	}
+	a.powerless = !rules.names(a.caller)
+}
+
+// names tells whether anything in the vault's permission model names the caller.
+func (r *Rules) names(c Caller) bool {
+	ids, v := c.ids(), r.Vault
+	if !v.RBAC {
+		return slices.ContainsFunc(v.AccessPolicies, func(e vault.AccessPolicy) bool { return ids.has(e.ObjectID) })
+	}
+	id := v.ResourceID()
+	return slices.ContainsFunc(r.Assignments, func(as Assignment) bool {
+		return ids.has(as.PrincipalID) && (covers(as.Scope, id, v.TenantID) || covers(id, as.Scope, v.TenantID))
+	})
+}
+
 // rulesFor reads the rules, and the spelling where a condition may depend on it.
 // Nobody but a principal needs them.
 func (g *Gate) rulesFor(ctx context.Context, a *Attempt) (Rules, error) {

@@ -451,3 +451,32 @@ func TestTheFirewallIsThatOfTheVault(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoHasARightIsNotPowerless: one right on the vault, or on an object in it, is enough
+// for every refusal to be on record, and so is not to know.
+func TestWhoHasARightIsNotPowerless(t *testing.T) {
+	elsewhere := at(vaults+"other", secretsUser)
+	for _, tt := range []struct {
+		what string
+		s    source
+		want bool
+	}{
+		{"no entry", source{rules: policies()}, true},
+		{"an entry that does not allow it", source{rules: policies(entry(object.Secrets, "list"))}, false},
+		{"no role", source{rules: roles()}, true},
+		{"a role elsewhere", source{rules: roles(elsewhere)}, true},
+		{"a role on another object", source{rules: roles(at(kv1+"/secrets/other", secretsUser))}, false},
+		{"a role above", source{rules: roles(at("/", secretsUser))}, false},
+		{"rules that cannot be read", source{err: errors.New("away")}, false},
+	} {
+		v := tt.s.rules.Vault
+		if v == nil {
+			v = policyVault()
+		}
+		a, _ := attempt(t, v, SecretPurge, name("db"), nil)
+		NewGate(GateConfig{Rules: tt.s}).Weigh(t.Context(), a)
+		if a.Powerless() != tt.want || a.facts().Powerless != tt.want {
+			t.Errorf("%s: %t", tt.what, a.Powerless())
+		}
+	}
+}

@@ -134,6 +134,8 @@ const (
 	disturbed = "AuditLogDisturbed"
 	accepted  = "AuditLogAccepted"
 	reopened  = "AuditLogReopened"
+	// summarised is of refusals that have no record of their own.
+	summarised = "RefusedSummary"
 )
 
 // beside are the files that lie beside a log and hold no lines of it that count.

@@ -142,6 +142,10 @@ func (e *Entry) Finish(f *Facts, o Outcome) error {
 			return err
 		}
 	}
+	if f.powerless() && !e.intended && !e.log.refused.admit(f.Request.Address, len(lines), e.log.cfg.Now()) {
+		e.finished = true
+		return nil
+	}
 	key := ""
 	if e.intended {
 		key = e.id

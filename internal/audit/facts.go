@@ -21,6 +21,12 @@ type Facts struct {
 	Permission        *Permission      // nil: not reached, or decided by neither roles nor policies
 	Unauthenticated   *Unauthenticated // not nil: the request was answered with 401
 
+	// Powerless tells that the caller is not known, or has no right at all on what it
+	// tried to reach. Such records have a budget, and
+	// beyond it they are counted. Unauthenticated
+	// implies it.
+	Powerless bool
+
 	Details Details // as it is after the operation
 	Before  *Details
 	Also    []Also
@@ -91,6 +97,8 @@ func (f *Facts) record() record {
 	p.Details, p.Before = f.Details, f.Before
 	return r
 }
+
+func (f *Facts) powerless() bool { return f.Powerless || f.Unauthenticated != nil }
 
 // id is the identifier of the object, or the vault's URL.
 func (f *Facts) id() string {

@@ -61,6 +61,7 @@ type Log struct {
 	cfg     Config
 	records appender
 	intents appender
+	refused *refusals
 
 	// Accepted is what Open found missing and Config.Accept took note of; "": nothing.
 	Accepted string
@@ -126,7 +127,7 @@ func Open(cfg Config) (*Log, error) {
 			openIntents = openReserved
 		}
 	}
-	l := &Log{cfg: cfg, open: map[string]*owed{}, compacts: intentBytes, rotates: cfg.MaxBytes}
+	l := &Log{cfg: cfg, refused: newRefusals(), open: map[string]*owed{}, compacts: intentBytes, rotates: cfg.MaxBytes}
 	l.records = appender{path: cfg.Path, open: cfg.OpenFile, chain: &l.chain, before: l.prepare, after: l.settle}
 	l.intents = appender{path: cfg.Path + ".intent", open: openIntents, sync: cfg.Sync}
 	if err := l.start(); err != nil {
@@ -161,7 +162,7 @@ func (l *Log) start() error {
 
 // Close writes nothing more. Intents without outcome stay for the next Open.
 func (l *Log) Close() error {
-	err := l.emitUnrecorded()
+	err := errors.Join(l.emitUnrecorded(), l.emitRefused(true))
 	if e := l.keepHead(context.Background()); e != nil {
 		l.cfg.Logger.Warn("audit: keeping the head of the log in the database", "err", e)
 	}

@@ -38,6 +38,9 @@ func (l *Log) Run(ctx context.Context) error {
 		if err := l.emitUnrecorded(); err != nil {
 			l.cfg.Logger.ErrorContext(ctx, "audit: records that could not be written", "err", err)
 		}
+		if err := l.emitRefused(false); err != nil {
+			l.cfg.Logger.ErrorContext(ctx, "audit: counting what was refused", "err", err)
+		}
 		if time.Since(kept) < AnchorPeriod {
 			continue
 		}

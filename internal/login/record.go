@@ -34,5 +34,8 @@ func (t Attempts) RecordToken(ctx context.Context, ev Event) error {
 			return err
 		}
 	}
+	if ev.ObjectID == "" {
+		a.OfNobody()
+	}
 	return a.Finish(o)
 }

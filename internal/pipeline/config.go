@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"coffer/internal/access"
@@ -88,11 +89,19 @@ const (
 	refusedBurst     = 200
 )
 
+// How many events of one source that is not known go to the log, about 40 MB a day.
+const (
+	eventsPerSecond = 2
+	eventsBurst     = 100
+)
+
 // Pipeline is a door as an http.Handler. It is safe for concurrent use.
 type Pipeline struct {
 	cfg     Config
 	router  rest.Router[Endpoint]
 	refused *throttle.Sources // of refused tokens
+	events  *throttle.Sources // in the log, of those who are not known
+	muted   *atomic.Int64     // events that were beyond that
 }
 
 // New checks the configuration. It starts nothing.
@@ -137,5 +146,6 @@ func New(cfg Config) (*Pipeline, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Pipeline{cfg: cfg, router: rest.NewRouter(cfg.Routes), refused: throttle.NewSources(refusedPerSecond, refusedBurst)}, nil
+	return &Pipeline{cfg: cfg, router: rest.NewRouter(cfg.Routes), refused: throttle.NewSources(refusedPerSecond, refusedBurst),
+		events: throttle.NewSources(eventsPerSecond, eventsBurst), muted: new(atomic.Int64)}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coffer/internal/rest"
+	"coffer/internal/throttle"
 )
 
 // clientLeft tells whether a request failed because its client has gone away, which
@@ -27,7 +28,16 @@ func (c *call) log(a *rest.Answer) {
 	if !logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 10)
+	// A failure of ours is told whoever meets it.
+	unknown := c.attempt.Caller().ID() == "" || c.attempt.Powerless()
+	if unknown && level < slog.LevelError && !c.p.events.Allow(c.r.RemoteAddr, c.p.cfg.Now()) {
+		c.p.muted.Add(1)
+		return
+	}
+	attrs := make([]slog.Attr, 0, 11)
+	if n := c.p.muted.Swap(0); n > 0 {
+		attrs = append(attrs, slog.Int64("events_left_out", n))
+	}
 	attrs = append(attrs,
 		slog.String("method", rest.Excerpt(c.arrived.method)),
 		slog.Int("status", a.Status()),
@@ -66,11 +76,17 @@ func levelOf(status int) slog.Level {
 
 // Logged is a door with a protocol of its own, which is answered as it stands and
 // leaves one event too. Its paths hold no secrets.
+//
+// What is refused has the same budget as that of a Pipeline.
 func Logged(door string, logger *slog.Logger, now func() time.Time, h http.Handler) http.Handler {
+	events := throttle.NewSources(eventsPerSecond, eventsBurst)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := now()
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		h.ServeHTTP(sw, r)
+		if refused := sw.status >= 400 && sw.status < 500; refused && !events.Allow(r.RemoteAddr, now()) {
+			return
+		}
 		logger.LogAttrs(r.Context(), levelOf(sw.status), "request", slog.String("door", door), slog.String("method", rest.Excerpt(r.Method)),
 			slog.Int("status", sw.status), slog.Duration("duration", now().Sub(began)), slog.String("path", rest.Excerpt(r.URL.Path)))
 	})

@@ -45,6 +45,9 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.giveBack()
 	a := c.answer()
 	if c.recorded {
+		if a.Failure != nil {
+			p.cfg.Gate.Weigh(r.Context(), c.attempt)
+		}
 		if err := c.attempt.Finish(outcome(a)); err != nil {
 			// Something may have been done, but no record, no success.
 			a.Release()
@@ -209,7 +212,6 @@ func (c *call) unauthenticated(err error, withToken bool) error {
 	}
 	c.attempt.Unauthenticated(code, withToken)
 	if withToken && !c.p.refused.Allow(c.r.RemoteAddr, c.p.cfg.Now()) {
-		c.recorded = false // whoever it is must not fill the disk
 		return &fault.Error{Kind: fault.Busy, Msg: "Request was not processed because too many tokens from this address were refused."}
 	}
 	if refused {

@@ -29,7 +29,10 @@ func NewSources(perSec rate.Limit, burst int) *Sources {
 
 // Allow takes one from the source's bucket. A source is an IPv4 address, or the
 // /64 that an IPv6 host usually has to itself; what is not an address shares one.
-func (l *Sources) Allow(remote string, now time.Time) bool {
+func (l *Sources) Allow(remote string, now time.Time) bool { return l.AllowN(remote, now, 1) }
+
+// AllowN is Allow of n at once.
+func (l *Sources) AllowN(remote string, now time.Time, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	source := SourceOf(remote)
@@ -43,17 +46,22 @@ func (l *Sources) Allow(remote string, now time.Time) bool {
 		}
 		l.young[source] = b
 	}
-	return b.AllowN(now, 1)
+	return b.AllowN(now, n)
 }
 
-// SourceOf reads RemoteAddr: an IPv4 address, or the /64 of an IPv6 one. What is not
-// an address is the zero source.
+// SourceOf reads an address, with a port or without: an IPv4 address, or the /64 of an
+// IPv6 one. What is not an address is the zero source.
 func SourceOf(remote string) netip.Prefix {
-	ap, err := netip.ParseAddrPort(remote)
+	addr, err := netip.ParseAddr(remote)
 	if err != nil {
-		return netip.Prefix{}
+		ap, err := netip.ParseAddrPort(remote)
+		if err != nil {
+			return netip.Prefix{}
+		}
+		addr = ap.Addr()
 	}
-	addr, bits := ap.Addr().Unmap().WithZone(""), 32
+	addr = addr.Unmap().WithZone("")
+	bits := 32
 	if addr.Is6() {
 		bits = 64
 	}
