@@ -65,8 +65,24 @@ func (c *accessListCmd) Run(ctx context.Context, s streams) error {
 		if err := call.call(ctx, admin.RoleList, admin.ByName{Name: c.Vault}, &out.Assignments); err != nil {
 			return err
 		}
+		names, err := principalNames(ctx, call)
+		if err != nil {
+			return err
+		}
+		for i := range out.Policies {
+			out.Policies[i].Name = names[out.Policies[i].ObjectID]
+		}
+		for i := range out.Assignments {
+			out.Assignments[i].Name = names[out.Assignments[i].Principal]
+		}
 		if c.JSON {
 			return printJSON(s.out, out)
+		}
+		for i, p := range out.Policies {
+			out.Policies[i].ObjectID = who(p.ObjectID, p.Name)
+		}
+		for i, a := range out.Assignments {
+			out.Assignments[i].Principal = who(a.Principal, a.Name)
 		}
 		fmt.Fprintf(s.out, "The vault decides by %s.\n\n", map[string]string{"rbac": "role assignments", "policy": "access policies"}[v.Model])
 		showPolicies(s, v)
@@ -74,6 +90,28 @@ func (c *accessListCmd) Run(ctx context.Context, s streams) error {
 		showAssignments(s, out.Assignments)
 		return nil
 	})
+}
+
+// who is a principal for people. One that the directory does not have is a subject or
+// group of an external issuer, or was deleted.
+func who(objectID, name string) string {
+	if name == "" {
+		return objectID + " (not in the directory)"
+	}
+	return objectID + " (" + name + ")"
+}
+
+// principalNames are the names of the directory, by object id.
+func principalNames(ctx context.Context, call caller) (map[string]string, error) {
+	var list []admin.IdentityView
+	if err := call.call(ctx, admin.IdentityList, admin.None{}, &list); err != nil {
+		return nil, err
+	}
+	names := make(map[string]string, len(list))
+	for _, p := range list {
+		names[p.ObjectID] = p.Name
+	}
+	return names, nil
 }
 
 func showAssignments(s streams, list []admin.AssignmentView) {

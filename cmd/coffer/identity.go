@@ -137,10 +137,24 @@ type idDeleteCmd struct {
 }
 
 func (c *idDeleteCmd) Run(ctx context.Context, s streams) error {
-	if err := c.confirm(s, "this deletes the identity '"+c.ID+"' for ever, with its credentials; its tokens end at once"); err != nil {
-		return err
-	}
-	return ask(ctx, s, c.operatorFlags, admin.IdentityDelete, admin.ByID{ID: c.ID}, said("deleted %s", c.ID))
+	return c.with(ctx, s, func(call caller) error {
+		var p admin.IdentityView
+		if err := call.call(ctx, admin.IdentityShow, admin.ByID{ID: c.ID}, &p); err != nil {
+			return err
+		}
+		if err := c.confirm(s, fmt.Sprintf("this deletes the %s '%s' (%s) for ever, with its credentials; its tokens end at once", p.Kind, p.Name, p.ObjectID)); err != nil {
+			return err
+		}
+		var out admin.None
+		if err := call.call(ctx, admin.IdentityDelete, admin.ByID{ID: p.ObjectID}, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(s.out, out)
+		}
+		said("deleted %s", c.ID)(s, out)
+		return nil
+	})
 }
 
 // secretFlags are those of random credentials.

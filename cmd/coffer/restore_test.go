@@ -107,7 +107,7 @@ func TestRestore(t *testing.T) {
 			p = f.start()
 			p.has(http.StatusOK, "before", "after")
 			p.has(http.StatusNotFound, "later")
-			f.coffer("rotate", "--forget-old")
+			f.coffer("rotate", "--forget-old", "--yes")
 			p.stop(syscall.SIGTERM)
 			f.refused("does not open it", "restore", backup)
 			f.checkVault()

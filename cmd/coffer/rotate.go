@@ -11,6 +11,7 @@ import (
 
 type rotateCmd struct {
 	operatorFlags
+	yesFlag
 	DataKeys  bool   `help:"Give the data keys a successor instead, and have what they sealed sealed again." xor:"what"`
 	Status    bool   `help:"Show the data keys, and what is left to be sealed again." xor:"what"`
 	Vault     string `help:"With --data-keys: that of this vault only." placeholder:"NAME"`
@@ -39,6 +40,15 @@ func (c *rotateCmd) Validate() error {
 }
 
 func (c *rotateCmd) Run(ctx context.Context, s streams) error {
+	if c.ForgetOld {
+		lost := "copies of the database"
+		if c.DataKeys {
+			lost = "backups of single objects"
+		}
+		if err := c.confirm(s, lost+" from before can never be opened again without a copy of the old keys"); err != nil {
+			return err
+		}
+	}
 	switch {
 	case c.Status:
 		return ask(ctx, s, c.operatorFlags, admin.RotateStatus, admin.None{}, showDataKeys)

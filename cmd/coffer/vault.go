@@ -156,8 +156,22 @@ type vaultDeleteCmd struct {
 }
 
 func (c *vaultDeleteCmd) Run(ctx context.Context, s streams) error {
-	if err := c.confirm(s, "this deletes every certificate, key and secret of the vault '"+c.Name+"' for ever"); err != nil {
-		return err
-	}
-	return ask(ctx, s, c.operatorFlags, admin.VaultDelete, admin.ByName{Name: c.Name}, said("deleted %s", c.Name))
+	return c.with(ctx, s, func(call caller) error {
+		var v admin.VaultView
+		if err := call.call(ctx, admin.VaultShow, admin.ByName{Name: c.Name}, &v); err != nil {
+			return err
+		}
+		if err := c.confirm(s, "this deletes every certificate, key and secret of the vault '"+v.Name+"' for ever"); err != nil {
+			return err
+		}
+		var out admin.None
+		if err := call.call(ctx, admin.VaultDelete, admin.ByName{Name: v.Name}, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(s.out, out)
+		}
+		said("deleted %s", c.Name)(s, out)
+		return nil
+	})
 }

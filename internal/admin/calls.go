@@ -110,6 +110,7 @@ type VaultView struct {
 // PolicyView is one access policy as shown.
 type PolicyView struct {
 	ObjectID      string   `json:"objectId"`
+	Name          string   `json:"name,omitempty"` // of the principal, where a list says so; "": the directory has none
 	ApplicationID string   `json:"applicationId,omitempty"`
 	Certificates  []string `json:"certificates"`
 	Keys          []string `json:"keys"`
@@ -142,6 +143,7 @@ type AssignmentView struct {
 	ID        string `json:"id"`
 	Role      string `json:"role"`
 	Principal string `json:"principalId"`
+	Name      string `json:"principalName,omitempty"` // as PolicyView.Name
 	Scope     string `json:"scope"`
 	Condition string `json:"condition,omitempty"`
 }

@@ -101,6 +101,9 @@ func checkName(name string) error {
 		strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return fault.InvalidField("name", fmt.Sprintf("A name has 1 to %d printable characters.", maxName))
 	}
+	if guid.Valid(name) { // it would be taken for somebody's id
+		return fault.InvalidField("name", "A name is not a GUID.")
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
@@ -18,17 +19,20 @@ func (d *Directory) Resolve(ctx context.Context, text string) (found *Principal,
 			found, err = find(ctx, tx, text)
 			return err
 		}
-		found = nil
+		var named []*Principal
 		err := each(ctx, tx, func(p *Principal) error {
-			if p.Name != text {
-				return nil
+			if p.Name == text {
+				named = append(named, p)
 			}
-			if found != nil {
-				return &fault.Error{Kind: fault.Conflict, Msg: "Several identities are named '" + text + "': give the object id."}
-			}
-			found = p
 			return nil
 		})
+		if len(named) > 1 {
+			return ambiguous(text, named)
+		}
+		found = nil
+		if len(named) == 1 {
+			found = named[0]
+		}
 		if err == nil && found == nil {
 			err = &fault.Error{Kind: fault.NotFound, Msg: "There is no identity '" + text + "'."}
 		}
@@ -38,6 +42,25 @@ func (d *Directory) Resolve(ctx context.Context, text string) (found *Principal,
 		return nil, err
 	}
 	return found, nil
+}
+
+// maxNamed is how many of several principals of one name are listed.
+const maxNamed = 20
+
+// ambiguous lists those who have a name, to choose one by its id. Names are for people,
+// and not unique, as in Entra ID.
+func ambiguous(name string, all []*Principal) error {
+	text := "Several identities are named '" + name + "': give the object id of one."
+	for _, p := range all[:min(len(all), maxNamed)] {
+		text += fmt.Sprintf("\n  %s  %s, created %s", p.ObjectID, p.Kind, p.Created.Format(time.RFC3339))
+		if !p.Enabled {
+			text += ", disabled"
+		}
+	}
+	if more := len(all) - maxNamed; more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
+	}
+	return &fault.Error{Kind: fault.Conflict, Msg: text}
 }
 
 // each walks the directory in order of object id.
