@@ -30,6 +30,7 @@ import (
 	"testing"
 	"time"
 
+	"coffer/internal/admin"
 	"coffer/internal/hsm"
 	"coffer/internal/key"
 	"coffer/internal/key/keytest"
@@ -298,6 +299,10 @@ func TestARealHSMKeepsTheKeys(t *testing.T) {
 	if out := g.coffer("rotate"); !strings.Contains(out, "back the HSM up again") {
 		t.Errorf("rotate said %s", out)
 	}
+	g.coffer("rotate", "--data-keys")
+	until(t, "the boxes to be sealed again", func() bool {
+		return !slices.ContainsFunc(g.dataKeys(), func(k admin.DataKeyView) bool { return k.Left > 0 })
+	})
 	p.must(200, "POST", "/keys/rsa/sign", map[string]any{"alg": "RS256", "value": b64(digest[:])})
 	p.stop(syscall.SIGTERM)
 

@@ -77,6 +77,14 @@ func (c *sealedColumn) prepare() {
 // versioned tells whether a name has several rows.
 func (c *sealedColumn) versioned() bool { return c.version == "version" }
 
+// SealedColumns names the columns that hold boxes, as TABLE.COLUMN: for checks.
+func SealedColumns() (names []string) {
+	for _, c := range sealedColumns {
+		names = append(names, c.table+"."+c.column)
+	}
+	return names
+}
+
 // columnsOf are the columns that hold boxes of a scope.
 func columnsOf(scope string) (list []*sealedColumn) {
 	for i := range sealedColumns {

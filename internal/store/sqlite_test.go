@@ -205,6 +205,21 @@ func TestEveryReleasedSchemaOpens(t *testing.T) {
 		for _, err := range storetest.CheckVault(t.Context(), db) {
 			t.Errorf("%s: %v", c.file, err)
 		}
+		err = db.View(t.Context(), func(tx *store.Tx) error {
+			keys, err := tx.DataKeys(t.Context(), "")
+			for _, k := range keys { // nobody has counted what they sealed
+				if k.Sealed != 1<<30 || !k.Replaced.IsZero() || k.Kept != (k.Scope == seal.Installation) {
+					t.Errorf("%s: %+v", c.file, k)
+				}
+			}
+			if len(keys) == 0 {
+				t.Errorf("%s has no data key", c.file)
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("%s: %v", c.file, err)
+		}
 	}
 }
 
