@@ -23,10 +23,11 @@ var layers = map[string][]string{
 	// words
 	"object": {},
 	"fault":  {},
-	"guid":   {},
+	"fips":   {},
+	"guid":   {"fips"},
 	// codecs
-	"pki":        {},
-	"pkcs12":     {"pkcs12/ber", "pkcs12/rc2"},
+	"pki":        {"fips"},
+	"pkcs12":     {"fips", "pkcs12/ber", "pkcs12/rc2"},
 	"pkcs12/ber": {},
 	"pkcs12/rc2": {},
 	"bundle":     {"pkcs12", "pkcs12/ber"},
@@ -36,7 +37,7 @@ var layers = map[string][]string{
 	"system":     {},
 	"fresh":      {},
 	"audience":   {},
-	"seal":       {"object", "fault"},
+	"seal":       {"fips", "object", "fault"},
 	"vault":      {"object", "fault", "fresh"},
 	"audit":      {"object", "throttle"},
 	"throttle":   {},
@@ -44,17 +45,17 @@ var layers = map[string][]string{
 	"access":     {"guid", "object", "fault", "fresh", "vault", "audit"},
 	"directory":  {"object", "fault", "guid", "fresh", "seal", "access", "audit"},
 	"token":      {"object", "fault", "guid", "fresh", "seal", "access", "audit", "directory"},
-	"authn":      {"object", "access", "audience", "directory", "guid", "fresh", "token"},
+	"authn":      {"fips", "object", "access", "audience", "directory", "guid", "fresh", "token"},
 	"jobs":       {"object"},
 	"outbox":     {"object", "jobs"},
 	"backup":     {"object", "fault", "seal"},
 	"hsm":        {"object", "fault", "pki", "seal"},
 	// rules
 	"lifecycle":   {"object", "fault", "vault", "access"},
-	"key":         {"object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "compute"},
+	"key":         {"fips", "object", "fault", "fresh", "pki", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "compute"},
 	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle", "outbox", "compute"},
-	"issuance":    {"object", "fault", "pki", "seal", "hsm"},
-	"certificate": {"object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "key", "secret", "issuance", "compute"},
+	"issuance":    {"fips", "object", "fault", "pki", "seal", "hsm"},
+	"certificate": {"fips", "object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "key", "secret", "issuance", "compute"},
 	"management":  {"object", "fault", "vault", "audit", "access"},
 	// frame of the doors
 	"budget":   {},
@@ -68,7 +69,7 @@ var layers = map[string][]string{
 	"admin":             {"*"},
 	"issuer/selfsigned": {"issuance", "seal"},
 	// wiring
-	"config":     {"guid", "seal", "vault"},
+	"config":     {"fips", "guid", "seal", "vault"},
 	"servercert": {},
 }
 

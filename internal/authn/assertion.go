@@ -3,7 +3,6 @@ package authn
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -17,6 +16,7 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 
 	"coffer/internal/directory"
+	"coffer/internal/fips"
 	"coffer/internal/token"
 )
 
@@ -139,7 +139,7 @@ func signerOf(h jose.Header, creds []*directory.Credential, now time.Time) (*dir
 		if c.Kind != directory.Certificate || c.Expired(now) {
 			continue
 		}
-		sum256, sum1 := sha256.Sum256(c.Certificate), sha1.Sum(c.Certificate)
+		sum256, sum1 := sha256.Sum256(c.Certificate), fips.NameSHA1(c.Certificate)
 		// SHA-1 only names a certificate; what proves is the signature.
 		if !bytes.Equal(want256, sum256[:]) && !(s256 == "" && bytes.Equal(want1, sum1[:])) {
 			continue

@@ -1,12 +1,12 @@
 package certificate
 
 import (
-	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/fips"
 	"coffer/internal/issuance"
 	"coffer/internal/pki"
 )
@@ -25,7 +25,7 @@ func describe(g access.Grant, v *Version) {
 	if err != nil {
 		return // it was parsed when it came in; the record is complete without
 	}
-	byName, byContent := sha1.Sum(v.Leaf), sha256.Sum256(v.Leaf)
+	byName, byContent := fips.NameSHA1(v.Leaf), sha256.Sum256(v.Leaf)
 	g.Attempt().Describe(audit.Details{Certificate: &audit.CertificateProperties{
 		Subject: leaf.Subject(), SHA1: hex.EncodeToString(byName[:]), SHA256: hex.EncodeToString(byContent[:]),
 		NBF: leaf.NotBefore.Unix(), EXP: leaf.NotAfter.Unix(), Enabled: v.Attributes.Enabled,

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"coffer/internal/fips"
 )
 
 // Certificates steers issuance.
@@ -22,7 +24,11 @@ func (c Certificates) Delay() time.Duration {
 	return time.Duration(*c.SelfSignedDelay)
 }
 
+// ModernPKCS12 reports whether PFX files are written with AES-256 and SHA-256. In FIPS mode there is no other way.
+func (c Certificates) ModernPKCS12() bool { return c.PKCS12 == "modern" || fips.Enforced() }
+
 func (c Certificates) check(m *mistakes) {
+	m.unless(c.PKCS12 != "legacy" || !fips.Enforced(), "certificates.pkcs12", fips.Excludes("legacy")+": write modern")
 	m.unless(c.Delay() >= 0 && c.Delay() <= time.Minute, "certificates.self_signed_delay", "must be 0s to 1m")
 	m.oneOf("certificates.pkcs12", c.PKCS12, "legacy", "modern")
 	m.within("certificates.key_workers", c.KeyWorkers, 256)

@@ -35,7 +35,7 @@ func (d *Daemon) domain() error {
 		Device:       d.device(),
 		Issuers:      issuers(),
 		SelfDelay:    d.settings.Certificates.Delay(),
-		ModernPKCS12: d.settings.Certificates.PKCS12 == "modern",
+		ModernPKCS12: d.settings.Certificates.ModernPKCS12(),
 		Wake:         func() { d.runner.Wake() },
 		Outbox:       d.outbox,
 		Record:       d.recordEnrollment,

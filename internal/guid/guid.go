@@ -2,9 +2,10 @@ package guid
 
 import (
 	"crypto/rand"
-	"crypto/sha1"
 	"encoding/hex"
 	"strings"
+
+	"coffer/internal/fips"
 )
 
 // Bytes is the length of a GUID with its hyphens.
@@ -38,10 +39,8 @@ func named(url, name string) string {
 }
 
 func version5(space [16]byte, name string) (id [16]byte) {
-	h := sha1.New()
-	h.Write(space[:])
-	h.Write([]byte(name))
-	copy(id[:], h.Sum(nil))
+	sum := fips.NameSHA1(space[:], []byte(name))
+	copy(id[:], sum[:])
 	id[6] = id[6]&0x0f | 5<<4
 	id[8] = id[8]&0x3f | 0x80
 	return id

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coffer/internal/fault"
+	"coffer/internal/fips"
 	"coffer/internal/pki"
 )
 
@@ -190,6 +191,9 @@ func (p *Policy) applyKey(k *KeyPatch) error {
 		c, ok := parseCurve(*k.Curve)
 		if !ok {
 			return fault.InvalidField(field, "crv is P-256, P-384, P-521 or P-256K.")
+		}
+		if c == pki.P256K && fips.Enforced() {
+			return fault.InvalidField(field, fips.Excludes("P-256K")+".")
 		}
 		p.Key.Curve, p.Key.Size = c, 0
 	}

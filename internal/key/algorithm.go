@@ -94,5 +94,16 @@ func ParseAlgorithm(name string, op Op) (a *Algorithm, ok bool) {
 	return nil, false
 }
 
+// approved reports whether FIPS 140-3 has the algorithm (SP 800-56B for encryption, FIPS 186-5 for signatures).
+func (a *Algorithm) approved() bool {
+	switch {
+	case a.curve == pki.P256K:
+		return false
+	case a.padding == pkcs1v15:
+		return a.signs && a.hash != 0
+	}
+	return a.hash != crypto.SHA1
+}
+
 // String is the name of the algorithm.
 func (a *Algorithm) String() string { return a.name }

@@ -8,6 +8,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/fips"
 	"coffer/internal/pki"
 	"coffer/internal/vault"
 )
@@ -154,7 +155,10 @@ func invalidType(field, kty string) error {
 // parseCurve reads a curve by its name; 2016-10-01 had another one for P-256K.
 func parseCurve(field, name string) (pki.Curve, error) {
 	if strings.EqualFold(name, "SECP256K1") {
-		return pki.P256K, nil
+		name = string(pki.P256K)
+	}
+	if fips.Enforced() && strings.EqualFold(name, string(pki.P256K)) {
+		return "", fault.InvalidField(field, fips.Excludes("P-256K")+".")
 	}
 	for _, c := range []pki.Curve{pki.P256, pki.P384, pki.P521, pki.P256K} {
 		if strings.EqualFold(name, string(c)) {

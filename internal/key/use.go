@@ -9,6 +9,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
+	"coffer/internal/fips"
 	"coffer/internal/object"
 	"coffer/internal/pki"
 	"coffer/internal/seal"
@@ -48,6 +49,9 @@ var actions = map[Op]access.Action{
 // what is to be opened (contract keys.md, 9.10).
 func (s *Service) ready(ctx context.Context, g access.Grant, ver object.Version, p UseParams) (*Version, error) {
 	g.Must(actions[p.Op])
+	if fips.Enforced() && !p.Algorithm.approved() {
+		return nil, fault.InvalidField("alg", fips.Excludes(p.Algorithm.String())+".")
+	}
 	b, err := s.recently(ctx, g, ver)
 	if err != nil {
 		return nil, err

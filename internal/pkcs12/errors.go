@@ -4,6 +4,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+
+	"coffer/internal/fips"
 )
 
 // The failures of reading. None holds a byte of the input or of the password.
@@ -42,6 +44,14 @@ func unsupported(what string, oid asn1.ObjectIdentifier) error {
 		name = known + " (" + name + ")"
 	}
 	return &FormatError{What: what + " " + name + " is not supported", Unsupported: true}
+}
+
+// excluded is the failure for an algorithm that FIPS mode does not have; nil without that mode.
+func excluded(what string) error {
+	if !fips.Enforced() {
+		return nil
+	}
+	return &FormatError{What: fips.Excludes(what), Unsupported: true}
 }
 
 // unreadNames are what others call algorithms that files in use have and that are

@@ -83,6 +83,11 @@ func parseHMAC(oid asn1.ObjectIdentifier, s cryptobyte.String, digest []byte) (*
 	if !ok {
 		return nil, unsupported("the MAC", oid)
 	}
+	if oid.Equal(oidSHA1) {
+		if err := excluded("the MAC with SHA-1"); err != nil {
+			return nil, err
+		}
+	}
 	salt, err := readSalt(&s)
 	if err != nil {
 		return nil, err

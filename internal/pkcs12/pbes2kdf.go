@@ -75,6 +75,9 @@ func parseKDF(s *cryptobyte.String) (*kdf, error) {
 	return nil, unsupported("the key derivation", oid)
 }
 
+// minApprovedSalt is of NIST SP 800-132, section 5.1, in bytes.
+const minApprovedSalt = 16
+
 // parsePBKDF2 reads what follows the salt in PBKDF2-params (RFC 8018, appendix A.2).
 func parsePBKDF2(salt []byte, seq cryptobyte.String) (*kdf, error) {
 	iterations, err := readIterations(&seq)
@@ -96,6 +99,16 @@ func parsePBKDF2(salt []byte, seq cryptobyte.String) (*kdf, error) {
 	if !ok {
 		return nil, unsupported("the pseudorandom function", prf)
 	}
+	if len(salt) < minApprovedSalt {
+		if err := excluded("the key derivation with a salt shorter than 16 bytes"); err != nil {
+			return nil, err
+		}
+	}
+	if prf.Equal(oidHMACWithSHA1) {
+		if err := excluded("the key derivation with HMAC-SHA-1"); err != nil {
+			return nil, err
+		}
+	}
 	return &kdf{
 		keySize: keySize,
 		cost:    func(size int) int { return deriveCost(iterations, size, newHash().Size()) },
@@ -107,6 +120,9 @@ func parsePBKDF2(salt []byte, seq cryptobyte.String) (*kdf, error) {
 
 // parseScrypt reads what follows the salt in scrypt-params (RFC 7914, section 7.1).
 func parseScrypt(salt []byte, seq cryptobyte.String) (*kdf, error) {
+	if err := excluded("the key derivation with scrypt"); err != nil {
+		return nil, err
+	}
 	var n, r, p int64
 	if !seq.ReadASN1Integer(&n) || !seq.ReadASN1Integer(&r) || !seq.ReadASN1Integer(&p) ||
 		n < 2 || n&(n-1) != 0 || r < 1 || p < 1 {

@@ -98,6 +98,9 @@ func parseScheme(s *cryptobyte.String) (*scheme, error) {
 
 // parsePBE reads pkcs-12PbeParams (RFC 7292, appendix C).
 func parsePBE(c blockCipher, seq cryptobyte.String) (*scheme, error) {
+	if err := excluded("the encryption with 3DES or RC2 and SHA-1"); err != nil {
+		return nil, err
+	}
 	salt, err := readSalt(&seq)
 	if err != nil {
 		return nil, err
@@ -131,6 +134,11 @@ func parsePBES2(seq cryptobyte.String) (*scheme, error) {
 	c, err := findCipher(pbes2Ciphers, cipherOID)
 	if err != nil {
 		return nil, err
+	}
+	if c.blockSize == des.BlockSize {
+		if err := excluded("the encryption with 3DES"); err != nil {
+			return nil, err
+		}
 	}
 	if k.keySize != 0 && k.keySize != c.keySize {
 		return nil, badFormat("a key of %d bytes for the cipher %v", k.keySize, cipherOID)

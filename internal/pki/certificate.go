@@ -3,7 +3,6 @@ package pki
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"coffer/internal/fips"
 )
 
 // maxCertificate bounds a certificate that is read, in octets.
@@ -254,7 +255,7 @@ func (c *Certificate) parseKeyUsage(value cryptobyte.String) bool {
 }
 
 // Thumbprint is the SHA-1 of the certificate: a name for it, not a proof.
-func (c *Certificate) Thumbprint() [20]byte { return sha1.Sum(c.Raw) }
+func (c *Certificate) Thumbprint() [20]byte { return fips.NameSHA1(c.Raw) }
 
 // SerialHex is the serial number as encoded, two upper-case digits an octet.
 func (c *Certificate) SerialHex() string { return strings.ToUpper(hex.EncodeToString(c.serial)) }

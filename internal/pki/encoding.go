@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"coffer/internal/fips"
 )
 
 var (
@@ -164,6 +166,9 @@ func parseECPrivate(der cryptobyte.String, curve curveInfo) (crypto.Signer, erro
 func newECPrivate(curve curveInfo, scalar []byte) (crypto.Signer, error) {
 	var key crypto.Signer
 	var err error
+	if curve.std == nil && fips.Enforced() {
+		return nil, errors.New(fips.Excludes("P-256K"))
+	}
 	if curve.std == nil {
 		key, err = ParseRawP256KPrivateKey(scalar)
 	} else {

@@ -8,6 +8,8 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+
+	"coffer/internal/fips"
 )
 
 // ErrKeyType is a key of an algorithm, curve or size that the vault does not
@@ -105,6 +107,9 @@ func Generate(spec KeySpec) (crypto.Signer, error) {
 	curve, err := curveBySpec(spec)
 	if err != nil {
 		return nil, err
+	}
+	if curve.std == nil && fips.Enforced() {
+		return nil, errors.New(fips.Excludes("P-256K"))
 	}
 	if curve.std == nil {
 		return generateP256K(), nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
-	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"coffer/internal/fips"
 )
 
 // serialBytes is the length of a serial number. RFC 5280, section 4.1.2.2
@@ -156,7 +157,7 @@ func (p *profile) keyID() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha1.Sum(bits)
+	sum := fips.NameSHA1(bits)
 	return sum[:], nil
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"coffer/internal/fips"
 )
 
 // RootFile is a Keeper whose root keys live in one file of mode 0600: in clear,
@@ -216,6 +218,10 @@ func writeFile(path string, content []byte, place func(from, to string) error) (
 }
 
 func passphraseAEAD(passphrase Value, s *sealed) (cipher.AEAD, error) {
+	if fips.Enforced() {
+		return nil, errors.New(fips.Excludes("the Argon2id of root key files that a passphrase seals") +
+			": keep the root key in an HSM (coffer init --root-key-in-hsm), or the file without a passphrase on an encrypted disk")
+	}
 	return newAEAD(argon2.IDKey(passphrase.Reveal(), s.Salt, s.Time, s.Memory, s.Threads, 32))
 }
 
