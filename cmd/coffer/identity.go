@@ -115,7 +115,10 @@ func (c *idEnableCmd) Run(ctx context.Context, s streams) error {
 type idDisableCmd struct{ identityArg }
 
 func (c *idDisableCmd) Run(ctx context.Context, s streams) error {
-	return ask(ctx, s, c.operatorFlags, admin.IdentityDisable, admin.ByID{ID: c.ID}, showIdentity)
+	return ask(ctx, s, c.operatorFlags, admin.IdentityDisable, admin.ByID{ID: c.ID}, func(s streams, p admin.IdentityView) {
+		showIdentity(s, p)
+		fmt.Fprintln(s.err, "It cannot sign in, and the tokens that it had are refused, on other replicas within a second.")
+	})
 }
 
 type idRevokeCmd struct {
@@ -142,7 +145,7 @@ func (c *idDeleteCmd) Run(ctx context.Context, s streams) error {
 		if err := call.call(ctx, admin.IdentityShow, admin.ByID{ID: c.ID}, &p); err != nil {
 			return err
 		}
-		if err := c.confirm(s, fmt.Sprintf("this deletes the %s '%s' (%s) for ever, with its credentials; its tokens end at once", p.Kind, p.Name, p.ObjectID)); err != nil {
+		if err := c.confirm(s, fmt.Sprintf("this deletes the %s '%s' (%s) for ever, with its credentials; its tokens end, on other replicas within a second", p.Kind, p.Name, p.ObjectID)); err != nil {
 			return err
 		}
 		var out admin.None

@@ -92,7 +92,8 @@ func (s *Server) keys(w http.ResponseWriter, r *http.Request) {
 	set, err := s.tokens.KeySet(r.Context())
 	if err != nil {
 		s.log.ErrorContext(r.Context(), "reading the key set", "err", err)
-		s.refuse(w, r, errInternal)
+		mayPass(w, denied(err))
+		s.refuse(w, r, denied(err))
 		return
 	}
 	s.reply(w, http.StatusOK, set)

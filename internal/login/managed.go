@@ -48,6 +48,7 @@ func (s *Server) managedIdentity(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.deny(r, &event, err)
 		why := denied(err)
+		mayPass(w, why)
 		s.reply(w, why.status, managedError{why.status, why.text, why.code, why.Error()})
 		return
 	}

@@ -1,10 +1,12 @@
 package login_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +15,11 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
+	"coffer/internal/authn/authntest"
+	"coffer/internal/directory"
+	"coffer/internal/fault"
 	"coffer/internal/login"
+	"coffer/internal/token"
 )
 
 // A refusal is on record without what was tried; a token that was issued, with what
@@ -92,3 +98,33 @@ func (d disk) Write(p []byte) (int, error) {
 	}
 	return d.File.Write(p)
 }
+
+// A database that is away is no failure of ours and passes: 503, and when to try again.
+func TestADatabaseThatIsAwayIsSaidToPass(t *testing.T) {
+	dir, err := directory.New(directory.Config{DB: away[directory.Tx]{}})
+	must(t, err)
+	d := newDoor(t, func(c *login.Config) {
+		c.Directory = dir
+		c.Tokens, err = token.New(token.Config{DB: away[token.Tx]{}, Sealer: authntest.NewSealer(), Directory: dir, TenantID: tenant, BaseURL: "https://login.test"})
+		must(t, err)
+	})
+	posted := d.post(t, "/adfs/oauth2/token", d.form().Encode())
+	r, err := http.NewRequest(http.MethodGet, d.server.URL+"/msi/token?resource=https://vault.azure.net", nil)
+	must(t, err)
+	r.Header.Set("X-IDENTITY-HEADER", "any")
+	keys, err := http.NewRequest(http.MethodGet, d.server.URL+"/adfs/discovery/keys", nil)
+	must(t, err)
+	for _, a := range []answer{posted, d.do(t, r), d.do(t, keys)} {
+		if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
+			t.Errorf("%d, Retry-After %q: %s", a.status, a.header.Get("Retry-After"), a.text)
+		}
+	}
+}
+
+type away[T any] struct{}
+
+func (away[T]) View(context.Context, func(T) error) error {
+	return &fault.Error{Kind: fault.Unavailable, Msg: "The database does not answer."}
+}
+
+func (a away[T]) Update(ctx context.Context, fn func(T) error) error { return a.View(ctx, fn) }

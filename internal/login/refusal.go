@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"coffer/internal/directory"
+	"coffer/internal/fault"
 	"coffer/internal/guid"
 )
 
@@ -55,11 +56,14 @@ func malformed(field string) *refusal {
 }
 
 // denied is the wire form of what identity answers; anything but a Denial is
-// a failure of ours.
+// a failure of ours, which passes if it is of a service that we depend on.
 func denied(err error) *refusal {
 	var r *refusal
 	if errors.As(err, &r) {
 		return r
+	}
+	if fault.Is(err, fault.Unavailable) {
+		return errBusy
 	}
 	var d directory.Denial
 	if !errors.As(err, &d) {

@@ -2,6 +2,7 @@ package login
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -46,6 +47,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	if err != nil {
 		s.deny(r, &event, err)
+		mayPass(w, denied(err))
 		s.refuse(w, r, denied(err))
 		return
 	}
@@ -219,14 +221,24 @@ func (s *Server) record(r *http.Request, e Event) error {
 	if s.recorder == nil {
 		return nil
 	}
-	return s.recorder.RecordToken(r.Context(), e)
+	if err := s.recorder.RecordToken(r.Context(), e); err != nil {
+		return fmt.Errorf("recording: %v", err) // whatever it is, nothing is issued
+	}
+	return nil
+}
+
+// mayPass tells the client when to try again what may be different then.
+func mayPass(w http.ResponseWriter, why *refusal) {
+	if why.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
 }
 
 // deny puts a refusal on record. That this fails changes nothing for the client,
 // who is refused anyway.
 func (s *Server) deny(r *http.Request, e *Event, err error) {
 	why := denied(err)
-	if why == errInternal {
+	if why == errInternal || why == errBusy {
 		s.log.ErrorContext(r.Context(), "issuing a token", "err", err)
 	}
 	e.Issued, e.Audience, e.TokenID, e.KeyID, e.Expires = false, "", "", "", time.Time{}
