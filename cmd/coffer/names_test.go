@@ -13,12 +13,12 @@ import (
 func TestNamesOfPrincipals(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t, nil)
-	const stranger = "0f0f0f0f-0000-4000-8000-000000000001"
-	f.coffer("access", "set", "main", stranger, "--secrets", "get")
-	f.coffer("access", "assign", "Key Vault Reader", stranger, "--vault", "main")
+	const unknown = "0f0f0f0f-0000-4000-8000-000000000001"
+	f.coffer("access", "set", "main", unknown, "--secrets", "get")
+	f.coffer("access", "assign", "Key Vault Reader", unknown, "--vault", "main")
 	f.coffer("access", "assign", "Key Vault Reader", "administrator", "--vault", "main")
 	list := f.coffer("access", "list", "main")
-	if strings.Count(list, f.who.ObjectID+" (administrator)") != 2 || strings.Count(list, stranger+" (not in the directory)") != 2 {
+	if strings.Count(list, f.who.ObjectID+" (administrator)") != 2 || strings.Count(list, unknown+" (not in the directory)") != 2 {
 		t.Errorf("the list does not say who they are:\n%s", list)
 	}
 	var shown struct {
@@ -35,7 +35,7 @@ func TestNamesOfPrincipals(t *testing.T) {
 	for _, a := range shown.Assignments {
 		names[a.Principal] += a.Name
 	}
-	if names[f.who.ObjectID] != "administratoradministrator" || names[stranger] != "" || len(names) != 2 {
+	if names[f.who.ObjectID] != "administratoradministrator" || names[unknown] != "" || len(names) != 2 {
 		t.Errorf("for programs: %v", names)
 	}
 
@@ -52,6 +52,6 @@ func TestNamesOfPrincipals(t *testing.T) {
 	f.refused("none", "vault", "delete", "none")
 	f.coffer("identity", "delete", first.ObjectID, "--yes")
 	f.coffer("identity", "show", "web")
-	f.refused("A name is not a GUID", "identity", "create", stranger)
+	f.refused("A name is not a GUID", "identity", "create", unknown)
 	f.refused("copies of the database from before can never be opened again without a copy of the old keys: say --yes", "rotate", "--forget-old")
 }
