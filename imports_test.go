@@ -70,7 +70,7 @@ var layers = map[string][]string{
 	"issuer/selfsigned": {"issuance", "seal"},
 	// wiring
 	"config":     {"fips", "guid", "seal", "vault"},
-	"servercert": {},
+	"servercert": {"seal"},
 }
 
 // wiring may import everything.

@@ -19,6 +19,8 @@ import (
 
 	"coffer/internal/key"
 	"coffer/internal/pki"
+	"coffer/internal/seal"
+	"coffer/internal/servercert"
 )
 
 // answer is what the vault has answered once.
@@ -45,7 +47,7 @@ func serveBare(ctx context.Context, dir, name string) error {
 		return err
 	}
 	a.Header.Del("Date") // net/http sets it
-	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls", "server.crt"), filepath.Join(dir, "tls", "server.key"))
+	cert, err := certificate(dir)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func serveBare(ctx context.Context, dir, name string) error {
 		return err
 	}
 	srv := &http.Server{
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := io.ReadAll(r.Body); err != nil {
 				return
@@ -74,6 +76,20 @@ func serveBare(ctx context.Context, dir, name string) error {
 	go func() { <-ctx.Done(); _ = srv.Close() }()
 	_ = srv.ServeTLS(l, "", "")
 	return nil
+}
+
+// certificate is that of the development vault of a folder, whose key its root key opens.
+func certificate(dir string) (*tls.Certificate, error) {
+	root, err := seal.OpenRootFile(filepath.Join(dir, "root.key"), seal.Value{})
+	if err != nil {
+		return nil, err
+	}
+	own, err := servercert.NewOwn(servercert.Config{Dir: filepath.Join(dir, "tls"), Root: root, Now: time.Now, Log: slog.Default(),
+		Names: []string{"localhost", "vault.localhost", "*.vault.localhost", "127.0.0.1", "::1"}})
+	if err != nil {
+		return nil, err
+	}
+	return own.Load()
 }
 
 // bare is a running bare handler.

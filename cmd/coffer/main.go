@@ -88,6 +88,7 @@ type commands struct {
 	ID      idCmd      `cmd:"" name:"identity" help:"Manage applications, managed identities, groups and their credentials."`
 	Token   tokenCmd   `cmd:"" help:"List, rotate and revoke the keys that sign tokens."`
 	Rotate  rotateCmd  `cmd:"" help:"Replace the root key, or the data keys, without stopping."`
+	CA      caCmd      `cmd:"" name:"ca" help:"Replace the CA of the listener's own certificate, while clients work."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
 	Restore restoreCmd `cmd:"" help:"Put a copy in the place of the database (SQLite), while no server runs."`
 	Doctor  doctorCmd  `cmd:"" help:"Say in sentences what is wrong with a vault, and what comes. A server may run."`

@@ -133,7 +133,11 @@ const (
 	DataKeyRotate
 	DataKeyRead
 	PrincipalRevoke // the tokens that a principal has
-	TokenKeyList    // the keys that sign tokens
+	CARead          // the listener's own CA
+	CARotate
+	CASwitch
+	CARetire
+	TokenKeyList // the keys that sign tokens
 	TokenKeyRotate
 	TokenKeyRevoke
 )

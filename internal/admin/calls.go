@@ -43,6 +43,11 @@ const (
 	TokenKeyRotate  = "token.rotate-key"  // None -> []TokenKeyView
 	TokenKeysRevoke = "token.revoke-keys" // KeyIDs -> []TokenKeyView
 
+	CAShow   = "ca.show"   // None -> []CAView
+	CARotate = "ca.rotate" // None -> []CAView
+	CASwitch = "ca.switch" // None -> []CAView
+	CARetire = "ca.retire" // None -> []CAView
+
 	Rotate         = "rotate"           // Rotation -> Rotated
 	RotateDataKeys = "rotate.data-keys" // DataKeyRotation -> DataKeysRotated
 	RotateStatus   = "rotate.status"    // None -> []DataKeyView
@@ -236,6 +241,15 @@ type TokenKeyView struct {
 	Created time.Time `json:"created"`
 	Ends    time.Time `json:"ends"`  // no token that it signed is good after this
 	Signs   bool      `json:"signs"` // new tokens
+}
+
+// CAView is a CA of the listener's certificate that clients trust.
+type CAView struct {
+	State    string    `json:"state"` // "current", "next" or "former"
+	Subject  string    `json:"subject"`
+	SHA256   string    `json:"sha256"` // of the certificate, as hex
+	NotAfter time.Time `json:"notAfter"`
+	Names    []string  `json:"names,omitempty"` // what it may sign; none: anything
 }
 
 // Rotation replaces the root key.

@@ -110,6 +110,7 @@ func newInstallation(t *testing.T) *installation {
 		DataKeys: func(context.Context, access.Grant) ([]DataKeyView, error) {
 			return []DataKeyView{{Scope: "main", ID: "0011223344556677", State: "replaced", Left: 3, Total: 8}}, nil
 		},
+		CA:     CASteps{caStep("current"), caStep("next"), caStep("former"), caStep("retired")},
 		Backup: func(ctx context.Context, _ access.Grant, path string) error { return db.Backup(ctx, path) },
 		Health: func(context.Context, access.Grant) (HealthView, error) {
 			return HealthView{Ready: true, Findings: []HealthFinding{{Check: "the HSM", What: "away", Serves: true}}}, nil
@@ -222,4 +223,9 @@ func (w *installation) records() (all []recorded) {
 		}
 		all = append(all, r)
 	}
+}
+
+// caStep answers one CA in that state.
+func caStep(state string) CAStep {
+	return func(context.Context, access.Grant) ([]CAView, error) { return []CAView{{State: state}}, nil }
 }

@@ -32,6 +32,8 @@ type Config struct {
 	// RotateDataKeys gives data keys a successor, and DataKeys lists them.
 	RotateDataKeys func(ctx context.Context, g access.Grant, r DataKeyRotation) (DataKeysRotated, error)
 	DataKeys       func(ctx context.Context, g access.Grant) ([]DataKeyView, error)
+	// CA are the steps of a change of the listener's own CA.
+	CA CASteps
 	// Backup writes a copy of the database to a file on this machine.
 	Backup func(ctx context.Context, g access.Grant, path string) error
 	// AuditHead answers what the database has seen of the audit log.
@@ -44,6 +46,18 @@ type Config struct {
 
 	Now    func() time.Time
 	Logger *slog.Logger
+}
+
+// CASteps show the CAs that clients trust, after what each does: make the next one, have it issue, take the former one out.
+type CASteps struct {
+	Show, Rotate, Switch, Retire CAStep
+}
+
+// CAStep is one of them.
+type CAStep func(context.Context, access.Grant) ([]CAView, error)
+
+func (do CAStep) run(ctx context.Context, g access.Grant, _ None) ([]CAView, error) {
+	return do(ctx, g)
 }
 
 // Service answers the calls.
@@ -102,6 +116,10 @@ func New(cfg Config) *Service {
 		RotateStatus: on(s, access.DataKeyRead, everything, func(ctx context.Context, g access.Grant, _ None) ([]DataKeyView, error) {
 			return cfg.DataKeys(ctx, g)
 		}),
+		CAShow:   on(s, access.CARead, everything, cfg.CA.Show.run),
+		CARotate: on(s, access.CARotate, everything, cfg.CA.Rotate.run),
+		CASwitch: on(s, access.CASwitch, everything, cfg.CA.Switch.run),
+		CARetire: on(s, access.CARetire, everything, cfg.CA.Retire.run),
 		Backup: on(s, access.InstallationBackup, everything, func(ctx context.Context, g access.Grant, f ToFile) (None, error) {
 			return None{}, cfg.Backup(ctx, g, f.Path)
 		}),

@@ -128,6 +128,10 @@ func allSteps(t *testing.T) []step {
 		{RoleUnassign, ByID{"{assignment}"}, 0, "", ""},
 		{RoleUnassign, ByID{"{assignment}"}, fault.NotFound, "There is no role assignment", ""},
 
+		{CAShow, None{}, 0, `"state":"current"`, ""},
+		{CARotate, None{}, 0, `"state":"next"`, ""},
+		{CASwitch, None{}, 0, `"state":"former"`, ""},
+		{CARetire, None{}, 0, `"state":"retired"`, ""},
 		{Rotate, None{}, 0, `{"rootKey":"0123456789abcdef","dataKeys":3}`, ""},
 		{RotateDataKeys, DataKeyRotation{Vault: "main"}, 0, `{"dataKeys":4,"boxes":7}`, ""},
 		{RotateStatus, None{}, 0, `"state":"replaced"`, ""},

@@ -75,7 +75,7 @@ type Daemon struct {
 	admin      *admin.Service
 	tls        *servercert.Keeper
 	well       *health.Checks
-	caFile     string // "" with a certificate from elsewhere
+	ca         *servercert.Own // nil with a certificate from elsewhere
 	handler    http.Handler
 }
 
@@ -169,7 +169,7 @@ func (d *Daemon) assemble(address string) error {
 	d.well = d.checks()
 	d.admin = admin.New(admin.Config{
 		Management: resources, Directory: who.dir, Tokens: who.tokens, Gate: d.gate, Recorder: d.recorder,
-		Rotate: d.rotate, RotateDataKeys: d.rotateDataKeys, DataKeys: d.dataKeys, Backup: d.backup, AuditHead: d.auditHead, Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
+		Rotate: d.rotate, RotateDataKeys: d.rotateDataKeys, DataKeys: d.dataKeys, Backup: d.backup, AuditHead: d.auditHead, CA: d.caSteps(), Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
 		Now: d.now, Logger: d.log,
 	})
 	if err := d.listenerCertificate(base); err != nil {
@@ -188,31 +188,6 @@ const rightsMaxAge = 500 * time.Millisecond
 func (d *Daemon) reads(maxAge time.Duration) fresh.Source {
 	return fresh.Source{Commits: d.db.Commits(), MaxAge: maxAge, Now: d.now}
 }
-
-func (d *Daemon) listenerCertificate(base string) error {
-	c := d.settings
-	var source servercert.Source
-	if c.TLS.Certificate != "" {
-		source = servercert.Files{Certificate: c.Path(c.TLS.Certificate), Key: c.Path(c.TLS.Key)}
-	} else {
-		names := []string{"localhost", c.Suffix, "*." + c.Suffix, "127.0.0.1", "::1"}
-		if host := hostOf(base); host != "localhost" {
-			names = append(names, host)
-		}
-		own, err := servercert.NewOwn(filepath.Join(c.DataDir(), "tls"), append(names, c.TLS.Names...), d.now)
-		if err != nil {
-			return err
-		}
-		source, d.caFile = own, own.CAFile()
-	}
-	var err error
-	d.tls, err = servercert.NewKeeper(source, d.log)
-	return err
-}
-
-// CAFile is the PEM file that clients must trust; "" when the listener's
-// certificate comes from elsewhere.
-func (d *Daemon) CAFile() string { return d.caFile }
 
 // Admin is the operator's door, for a command line without a server.
 func (d *Daemon) Admin() *admin.Service { return d.admin }

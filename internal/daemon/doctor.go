@@ -132,6 +132,8 @@ func (x *Examination) ownCertificates() {
 			x.wrong(about, "%s: %v", file, err)
 		case left < 0:
 			x.wrong(about, "it expired on %s", cert.NotAfter.Format(time.DateOnly))
+		case file == "ca.crt" && len(cert.PermittedDNSDomains) == 0:
+			x.note(about, "it may sign any name, for it was made before Coffer's CAs were constrained: 'coffer ca rotate' makes one that may not")
 		case file == "ca.crt" && left < 2*expirySoon, left < expirySoon/2: // a leaf is renewed when thirty days are left
 			x.note(about, "it expires on %s", cert.NotAfter.Format(time.DateOnly))
 		}

@@ -78,6 +78,11 @@ func (d *Daemon) rotate(ctx context.Context, g access.Grant, forgetOld bool) (ou
 		if err != nil {
 			return fmt.Errorf("the data keys keep the old root key, which stays where it is: %w", err)
 		}
+		if d.ca != nil {
+			if err := d.ca.Reseal(); err != nil {
+				return fmt.Errorf("the keys of TLS keep the old root key, which stays where it is: %w", err)
+			}
+		}
 		g.Attempt().Describe(audit.Details{RootKey: &audit.RootKeyProperties{ID: d.root.CurrentID(), DataKeys: n}})
 		out = admin.Rotated{RootKey: d.root.CurrentID(), DataKeys: n, InHSM: d.settings.RootKey.HSM}
 		if forgetOld {

@@ -62,13 +62,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		c, err := k.source.Load()
-		if err != nil {
-			k.log.ErrorContext(ctx, "the listener's certificate cannot be loaded; the old one stays", "error", err)
-			continue
-		}
-		if old := k.cert.Swap(c); !old.Leaf.Equal(c.Leaf) {
-			k.log.InfoContext(ctx, "the listener has a new certificate", "not_after", c.Leaf.NotAfter)
-		}
+		k.Look(ctx)
+	}
+}
+
+// Look looks again now.
+func (k *Keeper) Look(ctx context.Context) {
+	c, err := k.source.Load()
+	if err != nil {
+		k.log.ErrorContext(ctx, "the listener's certificate cannot be loaded; the old one stays", "error", err)
+		return
+	}
+	if old := k.cert.Swap(c); !old.Leaf.Equal(c.Leaf) {
+		k.log.InfoContext(ctx, "the listener has a new certificate", "not_after", c.Leaf.NotAfter)
 	}
 }

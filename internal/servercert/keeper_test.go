@@ -130,7 +130,7 @@ func TestOwnCertificateIsRenewedWhileServing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var passed atomic.Int64 // more than the keeper's ticks tell: a look a minute would cost a minute
 		now := func() time.Time { return begin.Add(time.Duration(passed.Load())) }
-		own, err := NewOwn(dir, names, now)
+		own, err := NewOwn(Config{Dir: dir, Names: names, Now: now, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,12 +179,12 @@ func TestHandshake(t *testing.T) {
 	}
 	a, b := net.Pipe()
 	go func() { _ = tls.Server(a, &tls.Config{GetCertificate: k.Get}).HandshakeContext(t.Context()) }()
-	ca, _, err := o.ca()
+	ca, err := o.current()
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(ca)
+	roots.AddCert(ca.root)
 	c := tls.Client(b, &tls.Config{RootCAs: roots, ServerName: "main.vault.test"})
 	if err := c.HandshakeContext(t.Context()); err != nil {
 		t.Error(err)

@@ -1,7 +1,6 @@
 package servercert
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,16 +11,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 )
 
 // Lifetimes of the own CA and of what it issues. A leaf is renewed when a third
-// of its life is left, the CA never: clients trust its file.
+// of its life is left, the CA by an operator only: clients trust its file.
 const (
 	caLife    = 20 * 365 * 24 * time.Hour
 	leafLife  = 90 * 24 * time.Hour
@@ -29,49 +31,128 @@ const (
 	backdate  = 10 * time.Minute // clients' clocks may be behind
 )
 
-// Own is a CA in a folder, with the certificate that it gives the listener. The
-// keys are files of mode 0600.
-type Own struct {
-	dir   string
-	names []string
-	now   func() time.Time
+// Config is what an Own is made of.
+type Config struct {
+	Dir   string           // made when absent
+	Names []string         // DNS names and IP addresses of the listener
+	Root  RootKey          // seals the private keys; nil: they are in clear
+	Now   func() time.Time // the clock
+	Log   *slog.Logger     // told of names that the CA may not sign
 }
 
-// NewOwn uses dir, making it when absent; names are the DNS names and IP
-// addresses of the listener.
-func NewOwn(dir string, names []string, now func() time.Time) (*Own, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// Own is a CA in a folder, with the certificate that it gives the listener. The
+// keys are files of mode 0600. It is safe for concurrent use.
+type Own struct {
+	Config
+
+	mu   sync.Mutex
+	last *tls.Certificate // guarded by mu; what was loaded, so that its key is not opened each time
+	told string           // guarded by mu; the names that were told of
+}
+
+// NewOwn uses the folder of cfg, and makes a CA where there is none.
+func NewOwn(cfg Config) (*Own, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	o := &Own{dir: dir, names: names, now: now}
+	o := &Own{Config: cfg}
 	if _, err := os.Stat(o.CAFile()); errors.Is(err, fs.ErrNotExist) {
-		return o, o.makeCA()
+		return o, o.makeCA("ca.key", func(c *x509.Certificate) error { return writeCertificates(o.CAFile(), c) })
 	}
 	return o, nil
 }
 
 // CAFile is the PEM file that clients must trust.
-func (o *Own) CAFile() string { return filepath.Join(o.dir, "ca.crt") }
+func (o *Own) CAFile() string { return o.path("ca.crt") }
 
-// Load gives the listener's certificate, made or renewed when it must be.
-func (o *Own) Load() (*tls.Certificate, error) {
-	crt, key := filepath.Join(o.dir, "server.crt"), filepath.Join(o.dir, "server.key")
-	if c, err := tls.LoadX509KeyPair(crt, key); err == nil && o.good(c.Leaf) {
-		return &c, nil
+// Reseal seals the private keys by the current root key. Call it before an old one is
+// forgotten.
+func (o *Own) Reseal() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var errs []error
+	for _, name := range []string{"ca.key", "next.key", "server.key"} {
+		errs = append(errs, reseal(o.path(name), o.Root))
 	}
-	if err := o.issue(crt, key); err != nil {
+	return errors.Join(errs...)
+}
+
+// Load gives the listener's certificate, made or renewed when it must be. Private keys that
+// are in clear, or sealed by a root key of before, are sealed by the current one.
+func (o *Own) Load() (*tls.Certificate, error) {
+	if err := o.Reseal(); err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	ca, err := o.current()
+	if err != nil {
+		return nil, err
+	}
+	names := o.permitted(ca.cert)
+	if c, err := o.read(); err == nil && o.good(c.Leaf, ca.cert, names) {
+		return c, nil
+	}
+	if err := o.issue(ca, names); err != nil {
 		return nil, fmt.Errorf("issuing the listener's certificate: %w", err)
 	}
-	c, err := tls.LoadX509KeyPair(crt, key)
-	return &c, err
+	return o.read()
+}
+
+// read loads the certificate with its key.
+func (o *Own) read() (*tls.Certificate, error) {
+	chain, err := readCertificates(o.path("server.crt"))
+	if err != nil {
+		return nil, err
+	}
+	f, err := readKeyFile(o.path("server.key"))
+	if err != nil {
+		return nil, err
+	}
+	id, err := f.id()
+	if err != nil || id != keyID(chain[0].PublicKey) {
+		return nil, errors.Join(err, fmt.Errorf("%s is not the key of %s", f.path, o.path("server.crt")))
+	}
+	if o.last != nil && o.last.Leaf.Equal(chain[0]) {
+		return o.last, nil
+	}
+	key, err := f.open(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	o.last = &tls.Certificate{PrivateKey: key, Leaf: chain[0]}
+	for _, c := range chain {
+		o.last.Certificate = append(o.last.Certificate, c.Raw)
+	}
+	return o.last, nil
+}
+
+// permitted are the names that the CA may sign; others would spoil the whole
+// certificate. They are told of, once.
+func (o *Own) permitted(ca *x509.Certificate) (names []string) {
+	var beyond []string
+	for _, n := range o.Names {
+		if permits(ca, n) {
+			names = append(names, n)
+		} else {
+			beyond = append(beyond, n)
+		}
+	}
+	if text := strings.Join(beyond, ", "); text != o.told {
+		o.told = text
+		if text != "" {
+			o.Log.Warn("names of the listener are not in its certificate, for its CA may not sign them: make a CA that may, with 'coffer ca rotate'", "names", text)
+		}
+	}
+	return names
 }
 
 // good reports whether the certificate has life left, every name, and our CA.
-func (o *Own) good(leaf *x509.Certificate) bool {
-	if leaf == nil || o.now().Add(renewLeft).After(leaf.NotAfter) || o.now().Before(leaf.NotBefore) {
+func (o *Own) good(leaf, ca *x509.Certificate, names []string) bool {
+	if o.Now().Add(renewLeft).After(leaf.NotAfter) || o.Now().Before(leaf.NotBefore) {
 		return false
 	}
-	want := template(o.names, nil, leaf.NotBefore, leaf.NotAfter)
+	want := template(names, nil, leaf.NotBefore, leaf.NotAfter)
 	if !slices.Equal(leaf.DNSNames, want.DNSNames) || len(leaf.IPAddresses) != len(want.IPAddresses) {
 		return false
 	}
@@ -80,45 +161,11 @@ func (o *Own) good(leaf *x509.Certificate) bool {
 			return false
 		}
 	}
-	ca, _, err := o.ca()
-	return err == nil && leaf.CheckSignatureFrom(ca) == nil
+	return leaf.CheckSignatureFrom(ca) == nil
 }
 
-func (o *Own) makeCA() error {
-	now := o.now()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	t := &x509.Certificate{
-		SerialNumber:          serial(),
-		Subject:               pkix.Name{CommonName: "Coffer TLS CA " + now.UTC().Format("2006-01-02")},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(caLife),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	// The certificate comes last: its file says that the CA is there.
-	if err := writeKey(filepath.Join(o.dir, "ca.key"), key); err != nil {
-		return err
-	}
-	return writePEM(o.CAFile(), "CERTIFICATE", der, 0o644)
-}
-
-func (o *Own) ca() (*x509.Certificate, crypto.Signer, error) {
-	pair, err := tls.LoadX509KeyPair(o.CAFile(), filepath.Join(o.dir, "ca.key"))
-	if err != nil {
-		return nil, nil, err
-	}
-	return pair.Leaf, pair.PrivateKey.(crypto.Signer), nil
-}
-
-func (o *Own) issue(crt, keyFile string) error {
-	ca, caKey, err := o.ca()
+func (o *Own) issue(ca issuer, names []string) error {
+	caKey, err := ca.key.open(o.Root)
 	if err != nil {
 		return err
 	}
@@ -126,20 +173,23 @@ func (o *Own) issue(crt, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	now := o.now()
+	now := o.Now()
 	notAfter := now.Add(leafLife)
-	if notAfter.After(ca.NotAfter) {
-		notAfter = ca.NotAfter
+	if notAfter.After(ca.cert.NotAfter) {
+		notAfter = ca.cert.NotAfter
 	}
-	t := template(o.names, serial(), now.Add(-backdate), notAfter)
-	der, err := x509.CreateCertificate(rand.Reader, t, ca, key.Public(), caKey)
+	leaf, err := sign(template(names, serial(), now.Add(-backdate), notAfter), ca.cert, key.Public(), caKey)
 	if err != nil {
 		return err
 	}
-	if err := writeKey(keyFile, key); err != nil {
+	if err := writeKey(o.path("server.key"), key, o.Root); err != nil {
 		return err
 	}
-	return writePEM(crt, "CERTIFICATE", der, 0o644)
+	chain := []*x509.Certificate{leaf}
+	if !ca.cert.Equal(ca.root) {
+		chain = append(chain, ca.cert)
+	}
+	return writeCertificates(o.path("server.crt"), chain...)
 }
 
 func template(names []string, serial *big.Int, notBefore, notAfter time.Time) *x509.Certificate {
@@ -155,7 +205,7 @@ func template(names []string, serial *big.Int, notBefore, notAfter time.Time) *x
 		if a, err := netip.ParseAddr(n); err == nil {
 			t.IPAddresses = append(t.IPAddresses, a.AsSlice())
 		} else {
-			t.DNSNames = append(t.DNSNames, n)
+			t.DNSNames = append(t.DNSNames, strings.ToLower(n))
 		}
 	}
 	return t
@@ -170,22 +220,18 @@ func serial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
-func writeKey(path string, key crypto.PrivateKey) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return writePEM(path, "PRIVATE KEY", der, 0o600)
-}
-
 // writePEM replaces a file whole: a reader sees the old one or the new one.
-func writePEM(path, kind string, der []byte, mode fs.FileMode) error {
+func writePEM(path string, mode fs.FileMode, blocks ...*pem.Block) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tls-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
+	for _, b := range blocks {
+		if err == nil {
+			err = pem.Encode(f, b)
+		}
+	}
 	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}

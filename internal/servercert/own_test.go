@@ -3,6 +3,7 @@ package servercert
 import (
 	"crypto/ecdsa"
 	"crypto/x509"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,7 +25,7 @@ var (
 
 func newOwn(t *testing.T, dir string, c *clock, names ...string) *Own {
 	t.Helper()
-	o, err := NewOwn(dir, names, c.now)
+	o, err := NewOwn(Config{Dir: dir, Names: names, Now: c.now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func load(t *testing.T, s Source) *x509.Certificate {
 func verify(t *testing.T, dir, name string, at time.Time) (string, bool) {
 	t.Helper()
 	cmd := exec.Command("openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", name,
-		"-attime", strconv.FormatInt(at.Unix(), 10), "-no-CApath", "-no-CAstore", "-CAfile", filepath.Join(dir, "ca.crt"), filepath.Join(dir, "server.crt"))
+		"-attime", strconv.FormatInt(at.Unix(), 10), "-no-CApath", "-no-CAstore", "-CAfile", filepath.Join(dir, "ca.crt"), "-untrusted", filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.crt"))
 	out, err := cmd.CombinedOutput()
 	return string(out), err == nil
 }
@@ -78,7 +79,7 @@ func TestClientsTrustTheListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"CA:TRUE, pathlen:0", "Certificate Sign, CRL Sign", "prime256v1", "Not After : Nov 16 12:00:00 2046 GMT"} {
+	for _, want := range []string{"CA:TRUE, pathlen:1", "X509v3 Name Constraints: critical", "Certificate Sign, CRL Sign", "prime256v1", "Not After : Nov 16 12:00:00 2046 GMT"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the CA lacks %q:\n%s", want, out)
 		}
@@ -117,7 +118,8 @@ func TestCertificateIsMadeAgainWhenItMust(t *testing.T) {
 		}},
 		{"a year", true, func(_ *testing.T, _ string, c *clock) []string { c.at = c.at.AddDate(1, 0, 0); return names }},
 		{"a clock set back", true, func(_ *testing.T, _ string, c *clock) []string { c.at = c.at.Add(-time.Hour); return names }},
-		{"a name more", true, func(*testing.T, string, *clock) []string { return append(names, "extra.test") }},
+		{"a name more", true, func(*testing.T, string, *clock) []string { return append(names, "extra.vault.test") }},
+		{"a name that the CA may not sign", false, func(*testing.T, string, *clock) []string { return append(names, "extra.test", "192.0.2.7") }},
 		{"an address less", true, func(*testing.T, string, *clock) []string { return names[:4] }},
 		{"another address", true, func(*testing.T, string, *clock) []string { return append(names[:4:4], "192.0.2.7") }},
 		{"a key that is another's", true, func(t *testing.T, dir string, c *clock) []string {
