@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"coffer/internal/admin"
 	"coffer/internal/fault"
@@ -24,6 +25,8 @@ type administrator struct {
 	ClientID       string `json:"clientId"`
 	ClientSecret   string `json:"clientSecret"`
 	IdentityHeader string `json:"identityHeader"`
+
+	Expires time.Time `json:"expires,omitzero"` // of both credentials; zero: never
 }
 
 // readAdministrator reads the file of mode 0600; fs.ErrNotExist when there is
@@ -40,29 +43,48 @@ func readAdministrator(path string) (*administrator, error) {
 	return who, nil
 }
 
-// makeAdministrator makes the application and writes its credentials. A crash in
-// between leaves an application that nobody can use; the next run makes another.
-func makeAdministrator(ctx context.Context, call caller, path string) (*administrator, error) {
+// keepAdministrator is the administrator of the file; a new one, without an end, where there is no file.
+func keepAdministrator(ctx context.Context, call caller, path string) (*administrator, error) {
 	if who, err := readAdministrator(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return who, err
 	}
+	who, err := makeAdministrator(ctx, call, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	return who, who.write(path)
+}
+
+// makeAdministrator makes the application with its credentials. A crash before they are written or shown leaves an
+// application that nobody can use.
+func makeAdministrator(ctx context.Context, call caller, expires time.Time) (*administrator, error) {
 	var app admin.IdentityView
 	if err := call.call(ctx, admin.IdentityCreate, admin.NewIdentity{Name: "administrator", Kind: "application"}, &app); err != nil {
 		return nil, err
 	}
 	var secret, header admin.SecretView
-	if err := call.call(ctx, admin.SecretAdd, admin.NewSecret{ID: app.ObjectID}, &secret); err != nil {
+	if err := call.call(ctx, admin.SecretAdd, admin.NewSecret{ID: app.ObjectID, Expires: expires}, &secret); err != nil {
 		return nil, err
 	}
-	if err := call.call(ctx, admin.HeaderAdd, admin.NewSecret{ID: app.ObjectID}, &header); err != nil {
+	if err := call.call(ctx, admin.HeaderAdd, admin.NewSecret{ID: app.ObjectID, Expires: expires}, &header); err != nil {
 		return nil, err
 	}
-	who := &administrator{app.ObjectID, app.ClientID, secret.Value, header.Value}
-	raw, err := json.MarshalIndent(who, "", "  ")
+	return &administrator{app.ObjectID, app.ClientID, secret.Value, header.Value, expires}, nil
+}
+
+// text is what the file holds, and what is shown instead of it.
+func (a *administrator) text() ([]byte, error) {
+	raw, err := json.MarshalIndent(a, "", "  ")
+	return append(raw, '\n'), err
+}
+
+// write makes the file, for its owner only.
+func (a *administrator) write(path string) error {
+	raw, err := a.text()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return who, writePrivate(path, append(raw, '\n'))
+	return writePrivate(path, raw)
 }
 
 // makeVault makes a vault in which the administrator may do everything; one that

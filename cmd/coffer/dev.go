@@ -63,7 +63,7 @@ func (c *devCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
+	who, err := keepAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
 	if err == nil {
 		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: devVault}, who)
 	}

@@ -56,7 +56,7 @@ func onPostgres(t *testing.T) (env, args []string) {
 func newFolder(t *testing.T, env []string, args ...string) *folder {
 	t.Helper()
 	f := &folder{t: t, dir: filepath.Join(t.TempDir(), "data"), env: env}
-	f.coffer(append([]string{"init", "--data", f.dir, "--suffix", "vault.test", "--listen", "127.0.0.1:0", "--vault", "main"}, args...)...)
+	f.coffer(append([]string{"init", "--administrator", "file", "--data", f.dir, "--suffix", "vault.test", "--listen", "127.0.0.1:0", "--vault", "main"}, args...)...)
 	raw, err := os.ReadFile(filepath.Join(f.dir, administratorFile))
 	if err := errors.Join(err, json.Unmarshal(raw, &f.who)); err != nil {
 		t.Fatal(err)

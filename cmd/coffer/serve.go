@@ -123,6 +123,8 @@ type initCmd struct {
 	Serial   string   `help:"Serial number of the HSM, where labels repeat." name:"hsm-serial" placeholder:"NUMBER"`
 	PINFile  string   `help:"File with the HSM's PIN (or set $$COFFER_HSM_PIN)." name:"hsm-pin-file" type:"path" placeholder:"FILE"`
 	RootHSM  bool     `help:"Keep the root key in the HSM too." name:"root-key-in-hsm"`
+	Admin    string   `help:"Where the administrator's credentials go: file (administrator.json), print (shown this once, and in no file), or auto: print when a passphrase or the HSM keeps the root key." name:"administrator" enum:"auto,file,print" default:"auto"`
+	AdminEnd duration `help:"How long they are good; 0s: for ever." name:"administrator-lifetime" placeholder:"90d" default:"90d"`
 	TLSCert  string   `help:"PEM file with the listener's certificate (default: Coffer's own CA)." name:"tls-certificate" type:"path" placeholder:"FILE"`
 	TLSKey   string   `help:"PEM file with its key." name:"tls-key" type:"path" placeholder:"FILE"`
 	Names    []string `help:"Further names and addresses in the listener's own certificate." name:"tls-name" placeholder:"NAME"`
@@ -153,7 +155,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	if err != nil { // nothing is sealed by the new root key yet: the next try begins anew
 		return errors.Join(err, os.Remove(path), forgetRootKey(settings))
 	}
-	who, err := makeAdministrator(ctx, localCaller{d.Admin()}, filepath.Join(c.Data, administratorFile))
+	who, shown, err := c.administrator(ctx, localCaller{d.Admin()}, settings)
 	if err == nil && c.Vault != "" {
 		err = makeVault(ctx, localCaller{d.Admin()}, admin.NewVault{Name: c.Vault, RBAC: c.RBAC, SKU: c.SKU}, who)
 	}
@@ -164,8 +166,7 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	if c.RootHSM {
 		root = "in the HSM " + c.Token + ": back the HSM up with its maker's tools"
 	}
-	fmt.Fprintf(s.out, "configuration  %s\nroot key       %s\nadministrator  %s (client id %s; its secret is there, for its owner only)\n",
-		path, root, filepath.Join(c.Data, administratorFile), who.ClientID)
+	fmt.Fprintf(s.out, "configuration  %s\nroot key       %s\nadministrator  %s\n", path, root, shown)
 	if ca := d.CAFile(); ca != "" {
 		fmt.Fprintf(s.out, "trust          %s\n", ca)
 	}
@@ -175,6 +176,31 @@ func (c *initCmd) Run(ctx context.Context, s streams) error {
 	}
 	fmt.Fprintln(s.out, ".")
 	return nil
+}
+
+// administrator makes the administrator, and says where the credentials are: beside a root key that is sealed nothing lies in
+// clear, unless it was asked for.
+func (c *initCmd) administrator(ctx context.Context, call caller, settings *config.Config) (who *administrator, shown string, err error) {
+	var expires time.Time
+	until := "good until they are removed"
+	if c.AdminEnd > 0 {
+		expires = time.Now().Add(time.Duration(c.AdminEnd)).UTC().Truncate(time.Second)
+		until = "good until " + expires.Format(time.DateOnly) + "; for the next: coffer identity secret administrator --lifetime 90d"
+	}
+	if who, err = makeAdministrator(ctx, call, expires); err != nil {
+		return nil, "", err
+	}
+	passphrase, err := settings.Passphrase()
+	if err != nil {
+		return nil, "", err
+	}
+	sealed := c.RootHSM || len(passphrase.Reveal()) > 0
+	if c.Admin == "print" || c.Admin == "auto" && sealed {
+		raw, err := who.text()
+		return who, "shown this once, " + until + "\n" + string(raw), err
+	}
+	path := filepath.Join(c.Data, administratorFile)
+	return who, fmt.Sprintf("%s (client id %s; its secrets are there, for its owner only, %s)", path, who.ClientID, until), who.write(path)
 }
 
 // initialize makes the database and the root key, then the configuration, which says

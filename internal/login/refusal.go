@@ -37,7 +37,7 @@ var (
 	errNoClient    = &refusal{400, "unauthorized_client", 700016, "The application was not found in the directory."}
 	errDisabled    = &refusal{400, "unauthorized_client", 7000112, "The application is disabled."}
 	errSecret      = &refusal{401, "invalid_client", 7000215, "Invalid client secret provided."}
-	errSecretEnded = &refusal{401, "invalid_client", 7000222, "The provided client secret has expired."}
+	errSecretEnded = &refusal{401, "invalid_client", 7000222, "The provided client secret has expired. The operator makes another: coffer identity secret."}
 	errSignature   = &refusal{401, "invalid_client", 700027, "The client assertion is malformed or its signature is invalid."}
 	errTimes       = &refusal{401, "invalid_client", 700024, "The client assertion is not within its valid time range, or was used before."}
 	errTooLong     = &refusal{401, "invalid_client", 700024, "The client assertion is valid for longer than 24 hours."}
