@@ -244,7 +244,9 @@ func rootIDs(rows []DataKey) map[string]bool {
 // left for what would be wrapped here.
 func (s *Sealer) isCurrent(ctx context.Context, rows []DataKey) (err error) {
 	for _, row := range rows {
-		if _, err = s.keeper.Unwrap(ctx, row); err == nil {
+		var raw Value
+		if raw, err = s.keeper.Unwrap(ctx, row); err == nil {
+			clear(raw.Reveal())
 			return nil
 		}
 	}

@@ -51,7 +51,9 @@ func (s *Sealer) rewrap(ctx context.Context, rows []DataKey, done map[rewrapped]
 			return err
 		}
 		next := row
-		if next.RootID, next.Wrapped, err = s.keeper.Wrap(ctx, row.Scope, row.ID, raw); err != nil {
+		next.RootID, next.Wrapped, err = s.keeper.Wrap(ctx, row.Scope, row.ID, raw)
+		clear(raw.Reveal())
+		if err != nil {
 			return fmt.Errorf("wrapping data key %s of %s: %w", row.ID, row.Scope, err)
 		}
 		done[row.underRoot()] = next

@@ -141,6 +141,7 @@ func (r *RootFile) read() error {
 	if err != nil {
 		return err
 	}
+	defer clear(raw) // it may be in clear
 	var doc rootDoc
 	if err := json.Unmarshal(raw, &doc); err != nil || doc.Format != rootFormat {
 		return fmt.Errorf("%s is not a root key file of format %d", r.path, rootFormat) // the cause could quote key bytes
@@ -222,7 +223,9 @@ func passphraseAEAD(passphrase Value, s *sealed) (cipher.AEAD, error) {
 		return nil, errors.New(fips.Excludes("the Argon2id of root key files that a passphrase seals") +
 			": keep the root key in an HSM (coffer init --root-key-in-hsm), or the file without a passphrase on an encrypted disk")
 	}
-	return newAEAD(argon2.IDKey(passphrase.Reveal(), s.Salt, s.Time, s.Memory, s.Threads, 32))
+	key := argon2.IDKey(passphrase.Reveal(), s.Salt, s.Time, s.Memory, s.Threads, 32)
+	defer clear(key)
+	return newAEAD(key)
 }
 
 func sealKeys(keys []rootKey, passphrase Value) (*sealed, error) {
@@ -236,6 +239,7 @@ func sealKeys(keys []rootKey, passphrase Value) (*sealed, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(plain)
 	s.Box = sealBox(aead, [keyIDBytes]byte{}, rootPlace, plain)
 	return s, nil
 }
@@ -255,6 +259,7 @@ func (s *sealed) open(passphrase Value) ([]rootKey, error) {
 	if err != nil {
 		return nil, ErrPassphrase
 	}
+	defer clear(plain)
 	var keys []rootKey
 	if err := json.Unmarshal(plain, &keys); err != nil {
 		return nil, errors.New("the root key file is damaged")

@@ -343,9 +343,10 @@ func (s *Sealer) Check(ctx context.Context, name string, log *slog.Logger) error
 	}
 	opened := false
 	for _, row := range rows {
-		_, e := s.keeper.Unwrap(ctx, row)
+		raw, e := s.keeper.Unwrap(ctx, row)
 		switch {
 		case e == nil:
+			clear(raw.Reveal())
 			opened = true
 		case fault.Is(e, fault.Unavailable):
 			return fmt.Errorf("opening the data keys: %w", e)
@@ -367,9 +368,11 @@ func (s *Sealer) Verify(ctx context.Context) error {
 		return err
 	}
 	for _, row := range rows {
-		if _, err := s.unwrap(ctx, row); err != nil {
+		raw, err := s.unwrap(ctx, row)
+		if err != nil {
 			return err
 		}
+		clear(raw.Reveal())
 	}
 	return nil
 }
@@ -387,9 +390,11 @@ func (s *Sealer) AtHand(ctx context.Context) error {
 			continue
 		}
 		asked[row.RootID] = true
-		if _, err := s.unwrap(ctx, row); err != nil {
+		raw, err := s.unwrap(ctx, row)
+		if err != nil {
 			return fmt.Errorf("the data keys of root key %s do not open: %w", row.RootID, err)
 		}
+		clear(raw.Reveal())
 	}
 	return nil
 }
