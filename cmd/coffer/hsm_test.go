@@ -131,6 +131,12 @@ func (g guarded) keysInDatabase() (ids []string) {
 		g.t.Fatal(err)
 	}
 	defer db.Close()
+	d, err := hsm.Open(hsm.Config{Module: softHSM, Token: tokenLabel, PIN: func() (seal.Value, error) { return seal.NewValue([]byte(tokenPIN)), nil }, Logger: slog.New(slog.DiscardHandler)})
+	must(g.t, err)
+	defer d.Close()
+	root, err := hsm.OpenRootKey(ctx, d)
+	must(g.t, err)
+	authenticate(g.t, db, seal.NewSealer(root, store.For[seal.Tx]{DB: db}, time.Now))
 	err = db.View(ctx, func(tx *store.Tx) error {
 		vaults, err := tx.Vaults(ctx)
 		for _, v := range vaults {
@@ -372,6 +378,7 @@ func (g guarded) opensHandlesOnly() {
 	must(g.t, err)
 	defer db.Close()
 	sealer := seal.NewSealer(root, store.For[seal.Tx]{DB: db}, time.Now)
+	authenticate(g.t, db, sealer)
 	handles := 0
 	for _, err := range storetest.CheckVault(ctx, db, func(at seal.Place, b seal.Box) error {
 		v, err := sealer.Open(ctx, at, b)

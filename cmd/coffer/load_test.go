@@ -385,6 +385,16 @@ func (ca *outsideCA) sign(csr []byte) ([]byte, error) {
 
 // checkVault walks the audit log of a stopped vault, and opens its database and walks
 // all of it, with every box.
+// authenticate gives a database the keys of its own installation.
+func authenticate(t *testing.T, db *store.DB, sealer *seal.Sealer) {
+	t.Helper()
+	keys, err := sealer.RowKeys(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Authenticate(keys)
+}
+
 func (f *folder) checkVault() {
 	f.t.Helper()
 	if said, well := f.verify(); !well {
@@ -400,6 +410,7 @@ func (f *folder) checkVault() {
 		f.t.Fatal(err)
 	}
 	sealer := seal.NewSealer(root, store.For[seal.Tx]{DB: db}, time.Now)
+	authenticate(f.t, db, sealer)
 	boxes := 0
 	for _, err := range storetest.CheckVault(f.t.Context(), db, func(p seal.Place, b seal.Box) error {
 		boxes++

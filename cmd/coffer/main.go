@@ -91,6 +91,7 @@ type commands struct {
 	CA      caCmd      `cmd:"" name:"ca" help:"Replace the CA of the listener's own certificate, while clients work."`
 	Backup  backupCmd  `cmd:"" help:"Write a copy of the database to a file (SQLite)."`
 	Restore restoreCmd `cmd:"" help:"Put a copy in the place of the database (SQLite), while no server runs."`
+	Upgrade upgradeCmd `cmd:"" help:"Trust what a database of an older version holds, after a look at it."`
 	Doctor  doctorCmd  `cmd:"" help:"Say in sentences what is wrong with a vault, and what comes. A server may run."`
 	Config  configCmd  `cmd:"" help:"Accept changed settings."`
 	Jobs    jobsCmd    `cmd:"" help:"List background work that was given up, and have it run again."`

@@ -22,6 +22,7 @@ import (
 	"coffer/internal/management"
 	"coffer/internal/seal"
 	"coffer/internal/store"
+	"coffer/internal/store/storetest"
 	"coffer/internal/token"
 	"coffer/internal/vault"
 )
@@ -63,6 +64,7 @@ func newInstallation(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
+	storetest.Authenticate(db)
 	records, err := audit.Open(audit.Config{Path: filepath.Join(w.dir, "audit.jsonl"), OpenFile: func(path string) (audit.File, error) {
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		return fullFile{f, &w.full}, err

@@ -14,6 +14,15 @@ func (l *Log) RecordRestore(ctx context.Context, what string, by Claims) error {
 	return l.recordOwn(ctx, restored, what, by)
 }
 
+// upgraded is the operation of what a database of an older version holds being trusted.
+const upgraded = "VaultUpgrade"
+
+// RecordUpgrade puts on record, durably and before it happens, that rows nobody has
+// authenticated are trusted, and by whom. What says how many: a sentence.
+func (l *Log) RecordUpgrade(ctx context.Context, what string, by Claims) error {
+	return l.recordOwn(ctx, upgraded, what, by)
+}
+
 // RecordSettings puts on record, durably and before it happens, that changed settings are
 // put in force, and by whom. What says which: a sentence.
 func (l *Log) RecordSettings(ctx context.Context, what string, by Claims) error {

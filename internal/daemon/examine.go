@@ -149,6 +149,7 @@ func (x *Examination) database(ctx context.Context) {
 		if err := s.Verify(ctx); err != nil {
 			x.wrong("the root key", "%s does not open all data keys of the database: %v", rootName(x.settings), err)
 		}
+		x.rows(ctx, s)
 	}
 	changed, _, err := changedSettings(ctx, x.db, x.settings)
 	if err != nil {
@@ -156,6 +157,36 @@ func (x *Examination) database(ctx context.Context) {
 	}
 	for _, c := range changed {
 		x.note("the settings", "%s: who used the old one is locked out; put it back, or run 'coffer config accept'", c)
+	}
+}
+
+// namedRows is how many rows that are not authentic are told by name.
+const namedRows = 20
+
+// rows looks whether what the database holds was written by the vault.
+func (x *Examination) rows(ctx context.Context, s *seal.Sealer) {
+	keys, err := s.RowKeys(ctx, false)
+	if errors.Is(err, seal.ErrNoRowKey) {
+		if empty, e := x.db.Empty(ctx); e != nil || !empty {
+			x.wrong("the database", "%v: stop the vault and run 'coffer upgrade'", err)
+		}
+		return
+	}
+	if err != nil {
+		x.wrong("the database", "%v", err)
+		return
+	}
+	x.db.Authenticate(keys)
+	forged, err := x.db.VerifyRows(ctx)
+	if err != nil {
+		x.wrong("the database", "%v", err)
+	}
+	for i, row := range forged {
+		if i == namedRows {
+			x.wrong("the database", "%d more rows were changed outside of the vault", len(forged)-namedRows)
+			break
+		}
+		x.wrong("the database", "somebody who is not the vault has changed this row, or put it there: %s; it is not used", row)
 	}
 }
 

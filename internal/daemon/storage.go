@@ -39,6 +39,9 @@ func (d *Daemon) openStorage(ctx context.Context) error {
 	if err := d.sealer.Check(ctx, rootName(d.settings), d.log); err != nil {
 		return err
 	}
+	if err := d.authenticateRows(ctx); err != nil {
+		return err
+	}
 	if err := d.checkSettings(ctx); err != nil {
 		return err
 	}
@@ -108,16 +111,15 @@ func createStore(ctx context.Context, c *config.Config, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
-	used := false
-	err = db.View(ctx, func(tx *store.Tx) error {
-		keys, err := tx.DataKeys(ctx, "")
-		if err != nil {
+	empty, err := db.Empty(ctx)
+	used := !empty
+	if err == nil && empty {
+		err = db.View(ctx, func(tx *store.Tx) error {
+			keys, err := tx.DataKeys(ctx, "")
+			used = len(keys) > 0
 			return err
-		}
-		vaults, err := tx.Vaults(ctx)
-		used = len(keys)+len(vaults) > 0
-		return err
-	})
+		})
+	}
 	if err == nil && used {
 		err = fmt.Errorf("%w: it opens with its own root key only; bring back that and its %s, or choose another database",
 			ErrVaultExists, config.FileName)

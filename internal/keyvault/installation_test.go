@@ -38,6 +38,7 @@ import (
 	"coffer/internal/seal"
 	"coffer/internal/secret"
 	"coffer/internal/store"
+	"coffer/internal/store/storetest"
 	"coffer/internal/vault"
 )
 
@@ -135,6 +136,7 @@ func newInstallationWith(t testing.TB, keys certificate.Keys) *installation {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })
+	storetest.Authenticate(w.db)
 	root, err := seal.CreateRootFile(filepath.Join(dir, "root.key"), seal.Value{}, clock())
 	if err != nil {
 		t.Fatal(err)

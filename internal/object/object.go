@@ -188,6 +188,9 @@ type Head struct {
 var (
 	ErrNotFound = errors.New("object: not found")
 	ErrExists   = errors.New("object: already exists")
+	// ErrNotAuthentic reports something stored that somebody who is not the vault has
+	// changed, or put there: it is not used.
+	ErrNotAuthentic = errors.New("object: what is stored was changed outside of the vault")
 	// ErrOutcomeUnknown reports a commit whose answer was lost: what it was to make
 	// durable is there, or is not.
 	ErrOutcomeUnknown = errors.New("object: it is not known whether it took effect")

@@ -56,6 +56,9 @@ func FailureOf(err error, requestID string, codes Codes) *Failure {
 		return known(e, codes)
 	}
 	switch {
+	case errors.Is(err, object.ErrNotAuthentic):
+		return &Failure{Status: http.StatusInternalServerError, Code: "InternalServerError", Internal: err,
+			Message: "What is stored of this was changed outside of the vault, and is not used. The vault's log names it. Request id: " + requestID}
 	case errors.Is(err, object.ErrOutcomeUnknown):
 		return &Failure{Status: http.StatusGatewayTimeout, Code: "Timeout", Internal: err,
 			Message: "The database did not confirm the operation: it may have taken effect, or not. Look before you repeat it."}

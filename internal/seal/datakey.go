@@ -53,7 +53,7 @@ const (
 )
 
 // endings are those of the scopes that are no vault; the keys of vaults are sealedAgain.
-var endings = map[string]ending{Installation: sealedAgain, Backups: kept, Continuations: aged}
+var endings = map[string]ending{Installation: sealedAgain, Backups: kept, Continuations: aged, Rows: sealedAgain}
 
 // VaultOf is the vault that a scope is of; "" for one of the installation.
 func VaultOf(scope string) object.VaultID {
@@ -115,6 +115,9 @@ type Tx interface {
 	// CountSealed counts the boxes of a scope that a key has sealed; all of the scope
 	// when id is "".
 	CountSealed(ctx context.Context, scope, id string) (int64, error)
+	// TagAgain makes the tags anew of at most limit rows that a key has tagged, with the current
+	// key, and tells how many there were. A row whose tag is wrong is an error.
+	TagAgain(ctx context.Context, id string, limit int) (int, error)
 	// ReplaceBox stores a box in the place of another one; object.ErrChanged when that
 	// is not there any more.
 	ReplaceBox(ctx context.Context, s Stored, by Box) error

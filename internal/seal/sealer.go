@@ -42,6 +42,7 @@ type Sealer struct {
 	mu      sync.RWMutex
 	keys    map[string]map[[keyIDBytes]byte]cipher.AEAD // guarded by mu; by scope
 	current map[string]*current                         // guarded by mu; by scope
+	rowKeys *RowKeys                                    // guarded by mu; nil: they were not loaded
 }
 
 // current is the key that seals for a scope, as far as this process knows.
@@ -269,7 +270,9 @@ func (s *Sealer) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(forgetEvery):
 		}
-		_ = s.ForgetDestroyed(ctx) // if it cannot be asked now, it can the next time
+		// If the database cannot be asked now, it can the next time.
+		_ = s.ForgetDestroyed(ctx)
+		_ = s.refreshRowKeys(ctx, true)
 	}
 }
 

@@ -46,6 +46,9 @@ func (s *Sealer) Replace(ctx context.Context, old DataKey) (successor string, er
 		return "", fmt.Errorf("replacing the data key of %s: %w", old.Scope, err)
 	}
 	s.ask(old.Scope)
+	if next.Scope == Rows {
+		return next.ID, s.refreshRowKeys(ctx, true)
+	}
 	_, err = s.remember(next.Scope, next.id, next.raw)
 	return next.ID, err
 }
@@ -132,6 +135,9 @@ const (
 // finds nothing to do: while the key is not closed, others may store boxes of it.
 func (s *Sealer) sealAgain(ctx context.Context, k DataKey) error {
 	s.ask(k.Scope) // another replica may have made the successor
+	if k.Scope == Rows {
+		return s.tagAgain(ctx, k)
+	}
 	for {
 		w := walk{Sealer: s, key: k}
 		if err := w.run(ctx); err != nil {
@@ -141,6 +147,24 @@ func (s *Sealer) sealAgain(ctx context.Context, k DataKey) error {
 			return w.unopened()
 		}
 	}
+}
+
+// tagAgain makes every tag of a key anew with its successor, which every process knows
+// before the key is closed (Limits.Grace).
+func (s *Sealer) tagAgain(ctx context.Context, k DataKey) error {
+	if err := s.refreshRowKeys(ctx, true); err != nil {
+		return err
+	}
+	for n := 1; n > 0; {
+		err := s.db.Update(ctx, func(tx Tx) (err error) {
+			n, err = tx.TagAgain(ctx, k.ID, sealedBatch)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("authenticating again the rows that key %s has tagged: %w", k.ID, err)
+		}
+	}
+	return nil
 }
 
 // walk is one way through all the boxes of a key.

@@ -12,7 +12,7 @@ const (
 	insertAssignment = `INSERT INTO role_assignments (id, scope_key, scope, role_id, principal_id, condition)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`
 	deleteAssignment = `DELETE FROM role_assignments WHERE id = $1`
-	listAssignments  = `SELECT id, scope, role_id, principal_id, condition FROM role_assignments ORDER BY id`
+	listAssignments  = `SELECT id, scope, role_id, principal_id, condition FROM role_assignments /* each row */ ORDER BY id`
 )
 
 var spellings = map[object.Family]string{

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"coffer/internal/certificate"
@@ -23,14 +24,14 @@ const (
 
 	selectCertificate = `SELECT ` + certificateColumns + ` FROM certificates h WHERE h.vault = $1 AND h.name = $2`
 
-	selectCurrent = `SELECT ` + certificateColumns + `, ` + versionColumns + `, v.leaf, v.chain
+	selectCurrent = `SELECT ` + certificateColumns + `, ` + versionColumns + `, ` + wideColumns + `
 		FROM certificates h JOIN certificate_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
 		WHERE h.vault = $1 AND h.name = $2`
 
 	purgeCertificate = `DELETE FROM certificates WHERE vault = $1 AND name = $2`
 
 	duePurges = `SELECT vault, display, FALSE, current, deleted_at, purge_at FROM certificates
-		WHERE purge_at <= $1 ORDER BY purge_at, vault, name LIMIT $2`
+		WHERE purge_at <= $1 /* each row */ ORDER BY purge_at, vault, name LIMIT $2`
 
 	listBegin = `SELECT h.display, h.current, h.deleted_at, h.purge_at, ` + versionColumns + `
 		FROM certificates h JOIN certificate_versions v ON v.vault = h.vault AND v.name = h.name AND v.version = h.current
@@ -84,7 +85,7 @@ func (tx *Tx) Certificate(ctx context.Context, v object.VaultID, n object.Name) 
 func (tx *Tx) CurrentCertificate(ctx context.Context, v object.VaultID, n object.Name) (*certificate.Certificate, *certificate.Version, error) {
 	r := certificateRow{vault: v}
 	var ver versionRow
-	dest := append(append(r.dest(), ver.dest()...), &ver.leaf, &ver.chain)
+	dest := slices.Concat(r.dest(), ver.dest(), ver.wide())
 	if err := tx.row(ctx, selectCurrent, []any{string(v), n.Key()}, dest...); err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +93,7 @@ func (tx *Tx) CurrentCertificate(ctx context.Context, v object.VaultID, n object
 	if err != nil {
 		return nil, nil, err
 	}
-	version, err := ver.certificate(v, c.Head.Name)
+	version, err := ver.whole(tx, v, c.Head.Name)
 	if err != nil {
 		return nil, nil, err
 	}

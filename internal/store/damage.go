@@ -25,6 +25,38 @@ type damage struct {
 	logger *slog.Logger
 	mu     sync.Mutex
 	first  error
+	forged map[string]bool // rows that are not authentic, the first maxForged
+}
+
+// maxForged bounds how many rows are named in the log; of the others the requests tell.
+const maxForged = 1000
+
+// sawForged makes the error of a row that is not authentic, and has the log name it once.
+func (d *damage) sawForged(row string) error {
+	err := fmt.Errorf("%w: %s", ErrNotAuthentic, row)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.forged == nil {
+		d.forged = map[string]bool{}
+	}
+	if !d.forged[row] && len(d.forged) < maxForged {
+		d.forged[row] = true
+		d.logger.Error("a row of the database was changed, or put there, by somebody who is not the vault: it is not used;"+
+			" find out who can write to the database, and restore a backup or make anew what it was", "row", row)
+	}
+	if d.first == nil {
+		d.first = err
+	}
+	return err
+}
+
+// Forged counts the rows that were found not to be authentic since the database was
+// opened, maxForged at the most.
+func (db *DB) Forged() int {
+	d := db.engine.damage()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.forged)
 }
 
 // saw marks an error that tells of damage, and remembers the first.

@@ -21,14 +21,14 @@ const (
 	credentialColumns = `id, object_id, kind, hash, federation, hint, created, expires, certificate`
 	insertCredential  = `INSERT INTO credentials (` + credentialColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT DO NOTHING`
-	listCredentials  = `SELECT ` + credentialColumns + ` FROM credentials WHERE object_id = $1 ORDER BY created, id`
+	listCredentials  = `SELECT ` + credentialColumns + ` FROM credentials WHERE object_id = $1 /* each row */ ORDER BY created, id`
 	credentialByHash = `SELECT ` + credentialColumns + ` FROM credentials WHERE kind = $1 AND hash = $2`
 	deleteCredential = `DELETE FROM credentials WHERE object_id = $1 AND id = $2`
 
 	insertMembership = `INSERT INTO memberships (group_id, member_id) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 	deleteMembership = `DELETE FROM memberships WHERE group_id = $1 AND member_id = $2`
-	groupsOf         = `SELECT group_id FROM memberships WHERE member_id = $1 ORDER BY group_id`
-	membersOf        = `SELECT member_id FROM memberships WHERE group_id = $1 ORDER BY member_id`
+	groupsOf         = `SELECT group_id FROM memberships WHERE member_id = $1 /* each row */ ORDER BY group_id`
+	membersOf        = `SELECT member_id FROM memberships WHERE group_id = $1 /* each row */ ORDER BY member_id`
 )
 
 // InsertPrincipal implements directory.Tx.
@@ -188,9 +188,11 @@ func (tx *Tx) MembersOf(ctx context.Context, groupID string) ([]string, error) {
 func (tx *Tx) texts(ctx context.Context, query string, args ...any) (list []string, err error) {
 	err = tx.rows(ctx, query, args, func(s scanner) error {
 		var text string
-		err := s.Scan(&text)
+		if err := s.Scan(&text); err != nil {
+			return err
+		}
 		list = append(list, text)
-		return err
+		return nil
 	})
 	return list, err
 }

@@ -10,11 +10,11 @@ import (
 
 const (
 	// hsmKeys: "" is every name.
-	hsmKeys = `SELECT hsm_id FROM key_versions WHERE vault = $1 AND ($2 = '' OR name = $2) AND hsm_id IS NOT NULL
+	hsmKeys = `/* unverified: who adds a row keeps a key from being destroyed, no more */ SELECT hsm_id FROM key_versions WHERE vault = $1 AND ($2 = '' OR name = $2) AND hsm_id IS NOT NULL
 		UNION SELECT hsm_id FROM certificate_operations WHERE vault = $1 AND ($2 = '' OR name = $2) AND hsm_id IS NOT NULL
 		ORDER BY hsm_id`
 
-	hsmKeyInUse = `SELECT 1 FROM key_versions WHERE hsm_id = $1
+	hsmKeyInUse = `/* unverified: who adds a row keeps a key from being destroyed, no more */ SELECT 1 FROM key_versions WHERE hsm_id = $1
 		UNION ALL SELECT 1 FROM certificate_operations WHERE hsm_id = $1 LIMIT 1`
 )
 

@@ -29,7 +29,7 @@ func headsOf(table string) headQueries {
 			WHERE vault = $1 AND name = $2`,
 		purge: `DELETE FROM ` + table + ` WHERE vault = $1 AND name = $2`,
 		due: `SELECT vault, display, managed, current, deleted_at, purge_at FROM ` + table + `
-			WHERE purge_at <= $1 AND NOT managed ORDER BY purge_at, vault, name LIMIT $2`,
+			WHERE purge_at <= $1 AND NOT managed /* each row */ ORDER BY purge_at, vault, name LIMIT $2`,
 	}
 }
 

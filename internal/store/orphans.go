@@ -44,7 +44,7 @@ var orphanQueries = []struct{ what, query string }{
 // name: it is for checks, not for requests.
 func (tx *Tx) Orphans(ctx context.Context) (found []string, err error) {
 	for _, q := range orphanQueries {
-		err := tx.rows(ctx, q.query, nil, func(s scanner) error {
+		err := tx.rows(ctx, unverified+" it is a check */ "+q.query, nil, func(s scanner) error {
 			var vault, name, version string
 			if err := s.Scan(&vault, &name, &version); err != nil {
 				return err

@@ -64,6 +64,7 @@ type postgresEngine struct {
 
 	commits  *fresh.Commits
 	damaged  *damage
+	guard    *protection
 	readOnly bool
 
 	patience time.Duration
@@ -87,9 +88,13 @@ func openPostgres(ctx context.Context, cfg Config) (*postgresEngine, error) {
 			return nil, errors.Join(err, e.db.Close())
 		}
 		e.readOnly = true
-		return e, nil
+		e.guard, err = newProtection(ctx, e.db, postgresDialect, e.damaged)
+		return e, err
 	}
 	if err := migrate(ctx, e.db, postgresDialect, cfg.Create, goose.WithSessionLocker(migrationLock{})); err != nil {
+		return nil, errors.Join(err, e.db.Close())
+	}
+	if e.guard, err = newProtection(ctx, e.db, postgresDialect, e.damaged); err != nil {
 		return nil, errors.Join(err, e.db.Close())
 	}
 	return e, nil
@@ -114,6 +119,8 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 
 func (e *postgresEngine) damage() *damage { return e.damaged }
 
+func (e *postgresEngine) protected() *protection { return e.guard }
+
 func (e *postgresEngine) counts() *fresh.Commits { return e.commits }
 
 // view reads one snapshot. A transaction that only reads cannot fail at
@@ -126,7 +133,7 @@ func (e *postgresEngine) view(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return whyEnded(ctx, (&Tx{session: postgresTx{tx, ctx, e.damaged}, faults: noFaults}).run(fn))
+	return whyEnded(ctx, (&Tx{session: postgresTx{tx, ctx, e.damaged}, faults: noFaults, guard: e.guard}).run(fn))
 }
 
 // away makes of an error that says that the server is not there, or not the one to write
@@ -212,7 +219,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	t := &Tx{session: postgresTx{tx, ctx, e.damaged}, faults: e.faults}
+	t := &Tx{session: postgresTx{tx, ctx, e.damaged}, faults: e.faults, guard: e.guard, verified: map[string]bool{}}
 	if err := t.run(fn); err != nil {
 		if conflict(t.failed) { // whatever fn made of it
 			return t.failed

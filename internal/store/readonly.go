@@ -40,6 +40,9 @@ func openToRead(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err := checkSchema(ctx, e.reads, sqliteDialect); err != nil {
 		return nil, errors.Join(err, e.reads.Close())
 	}
+	if e.guard, err = newProtection(ctx, e.reads, sqliteDialect, e.damaged); err != nil {
+		return nil, errors.Join(err, e.reads.Close())
+	}
 	return e, nil
 }
 

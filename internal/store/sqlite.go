@@ -48,6 +48,7 @@ type sqliteEngine struct {
 	closing sync.Once
 
 	damaged   *damage
+	guard     *protection
 	verifying sync.Mutex
 	verified  string // guarded by verifying: the table that was looked at last
 }
@@ -104,6 +105,9 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err := migrate(ctx, e.writes, sqliteDialect, cfg.Create); err != nil {
 		return nil, err
 	}
+	if e.guard, err = newProtection(ctx, e.writes, sqliteDialect, e.damaged); err != nil {
+		return nil, err
+	}
 	if err := stamp(ctx, e.writes, path); err != nil {
 		return nil, err
 	}
@@ -115,7 +119,7 @@ func openSQLite(ctx context.Context, cfg Config) (_ *sqliteEngine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.writer = newWriter(conn, cfg.Faults, e.commits)
+	e.writer = newWriter(conn, cfg.Faults, e.commits, e.guard)
 	e.readers = make(chan *sqliteConn, n)
 	for range n {
 		e.readers <- nil
@@ -168,6 +172,8 @@ func (e *sqliteEngine) connection(ctx context.Context, db *sql.DB) (*sqliteConn,
 
 func (e *sqliteEngine) damage() *damage { return e.damaged }
 
+func (e *sqliteEngine) protected() *protection { return e.guard }
+
 func (e *sqliteEngine) counts() *fresh.Commits { return e.commits }
 
 func (e *sqliteEngine) update(ctx context.Context, fn func(*Tx) error) error {
@@ -209,7 +215,7 @@ func (e *sqliteEngine) view(ctx context.Context, fn func(*Tx) error) error {
 		return fmt.Errorf("store: beginning to read: %w", err)
 	}
 	defer func() { _ = c.control("ROLLBACK") }() // nothing was written
-	return (&Tx{session: c, faults: noFaults}).run(fn)
+	return (&Tx{session: c, faults: noFaults, guard: e.guard}).run(fn)
 }
 
 func noFaults(string, When) error { return nil }

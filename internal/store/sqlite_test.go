@@ -196,6 +196,12 @@ func TestEveryReleasedSchemaOpens(t *testing.T) {
 		}
 		raw.Close()
 		db := storetest.Open(t, cfg)
+		if got := vaultNames(t, db); len(got) > 0 {
+			t.Errorf("%s: %v is used before anybody has vouched for it", c.file, got)
+		}
+		if err := db.Vouch(t.Context(), func(int) {}); err != nil {
+			t.Fatal(err)
+		}
 		if d := cmp.Diff(c.vaults, vaultNames(t, db)); d != "" {
 			t.Errorf("%s: %s", c.file, d)
 		}

@@ -112,6 +112,7 @@ type engine interface {
 	backup(ctx context.Context, path string) error
 	counts() *fresh.Commits
 	damage() *damage
+	protected() *protection
 	close() error
 }
 
@@ -145,6 +146,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	return &DB{e}, nil
 }
+
+// Authenticate gives the keys that rows are authenticated with. Before it, and without
+// it, nothing that a decision rests on can be read or written.
+func (db *DB) Authenticate(keys *seal.RowKeys) { db.engine.protected().keys.Store(keys) }
 
 // Commits counts what this process has committed, by area. With SQLite no other
 // process commits.

@@ -10,7 +10,7 @@ import (
 const (
 	signingKeyColumns = `id, private, public, created, retire_at`
 	insertSigningKey  = `INSERT INTO signing_keys (` + signingKeyColumns + `) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
-	listSigningKeys   = `SELECT ` + signingKeyColumns + ` FROM signing_keys ORDER BY created, id`
+	listSigningKeys   = `SELECT ` + signingKeyColumns + ` FROM signing_keys /* each row */ ORDER BY created, id`
 	deleteSigningKey  = `DELETE FROM signing_keys WHERE id = $1`
 
 	rememberAssertion = `INSERT INTO assertions (id, until) VALUES ($1, $2) ON CONFLICT DO NOTHING`

@@ -16,7 +16,10 @@ import (
 type Tx struct {
 	session session
 	faults  Faults
-	touched fresh.Areas // by what was written
+	guard   *protection
+	// verified are the rows that are known to be authentic, by name; nil: nothing is written.
+	verified map[string]bool
+	touched  fresh.Areas // by what was written
 	// failed is the first error that the database itself gave. After it the
 	// transaction can only be rolled back, whatever its function returns.
 	failed error
@@ -45,18 +48,26 @@ func (tx *Tx) exec(ctx context.Context, point, query string, args ...any) (int64
 		return 0, tx.fail(point, err)
 	}
 	tx.touched |= areasOf(point)
-	res, err := tx.session.exec(ctx, query, args)
+	n, err := tx.runWrite(ctx, query, args)
 	if err != nil {
-		return 0, tx.fail(point, tx.session.translate(err))
+		return 0, tx.fail(point, err)
 	}
 	if err := tx.faults(point, After); err != nil {
 		return 0, tx.fail(point, err)
 	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return 0, tx.fail(point, err)
-	}
 	return n, nil
+}
+
+// runWrite runs one write.
+func (tx *Tx) runWrite(ctx context.Context, query string, args []any) (int64, error) {
+	if p := tx.guard.planOf(query); p != nil {
+		return tx.write(ctx, p, args)
+	}
+	res, err := tx.session.exec(ctx, query, args)
+	if err != nil {
+		return 0, tx.session.translate(err)
+	}
+	return res.RowsAffected()
 }
 
 // insert is exec that answers object.ErrExists when the row was already there.
@@ -82,13 +93,25 @@ func (tx *Tx) rows(ctx context.Context, query string, args []any, scan func(scan
 	if tx.failed != nil {
 		return tx.failed
 	}
+	p := tx.guard.planOf(query)
+	if p != nil {
+		query = p.text
+	}
 	rows, err := tx.session.query(ctx, query, args)
 	if err != nil {
 		return tx.fail("reading", err)
 	}
 	defer rows.Close()
+	row := scanner(rows)
+	if p != nil {
+		row = verifying{rows, tx, p}
+	}
 	for rows.Next() {
-		if err := scan(rows); err != nil {
+		err := scan(row)
+		if err != nil && p != nil && p.each && errors.Is(err, ErrNotAuthentic) {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("store: reading a row: %w", err)
 		}
 	}

@@ -15,7 +15,7 @@ const (
 	insertVault = `INSERT INTO vaults (id, name, revision, settings) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 	vaultByName = `SELECT settings FROM vaults WHERE name = $1`
 	vaultByID   = `SELECT settings FROM vaults WHERE id = $1`
-	listVaults  = `SELECT settings FROM vaults ORDER BY name`
+	listVaults  = `SELECT settings FROM vaults /* each row */ ORDER BY name`
 	updateVault = `UPDATE vaults SET settings = $2, revision = $3 WHERE id = $1 AND revision = $4`
 	deleteVault = `DELETE FROM vaults WHERE id = $1`
 )

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"slices"
@@ -13,9 +14,12 @@ const (
 	versionColumns = `v.version, v.completed, v.thumbprint, v.preserve_order, v.next_action,
 		v.enabled, v.not_before, v.expires, v.created, v.updated, v.tags`
 
+	// wideColumns are covered by content, their digest.
+	wideColumns = `v.leaf, v.chain, v.content`
+
 	insertVersion = `INSERT INTO certificate_versions (vault, name, version, completed, thumbprint, preserve_order, next_action,
-			enabled, not_before, expires, created, updated, tags, leaf, chain, seq)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+			enabled, not_before, expires, created, updated, tags, leaf, chain, content, seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
 			(SELECT COALESCE(MAX(seq), 0) + 1 FROM certificate_versions WHERE vault = $1 AND name = $2))
 		ON CONFLICT DO NOTHING`
 
@@ -29,7 +33,7 @@ const (
 
 	deleteVersion = `DELETE FROM certificate_versions WHERE vault = $1 AND name = $2 AND version = $3 AND NOT completed`
 
-	selectVersion = `SELECT h.display, ` + versionColumns + `, v.leaf, v.chain
+	selectVersion = `SELECT h.display, ` + versionColumns + `, ` + wideColumns + `
 		FROM certificate_versions v JOIN certificates h ON h.vault = v.vault AND h.name = v.name
 		WHERE v.vault = $1 AND v.name = $2 AND v.version = $3`
 
@@ -40,7 +44,7 @@ const (
 		WHERE h.vault = $1 AND h.name = $2 AND h.deleted_at IS NULL AND v.seq > $3 AND v.completed
 		ORDER BY v.seq LIMIT $4`
 
-	allVersions = `SELECT h.display, ` + versionColumns + `, v.leaf, v.chain
+	allVersions = `SELECT h.display, ` + versionColumns + `, ` + wideColumns + `
 		FROM certificates h JOIN certificate_versions v ON v.vault = h.vault AND v.name = h.name
 		WHERE h.vault = $1 AND h.name = $2 ORDER BY v.seq`
 )
@@ -54,7 +58,8 @@ func (tx *Tx) InsertVersion(ctx context.Context, v *certificate.Version) error {
 	}
 	args := []any{string(v.Vault), v.Name.Key(), string(v.Version), v.Completed,
 		blob(v.Thumbprint), v.PreserveOrder, zeroIsNull(v.NextAction)}
-	args = slices.Concat(args, attributes, []any{blob(v.Leaf), blob(packList(v.Chain))})
+	chain := packList(v.Chain)
+	args = slices.Concat(args, attributes, []any{blob(v.Leaf), blob(chain), blob(contentOf(v.Leaf, chain))})
 	if err := tx.insert(ctx, "InsertVersion", insertVersion, args...); err != nil || !v.Completed {
 		return err
 	}
@@ -83,7 +88,7 @@ func (tx *Tx) DeleteVersion(ctx context.Context, v object.VaultID, n object.Name
 func (tx *Tx) CertificateVersion(ctx context.Context, v object.VaultID, n object.Name, ver object.Version) (*certificate.Version, error) {
 	var r versionRow
 	var display string
-	dest := append(append([]any{&display}, r.dest()...), &r.leaf, &r.chain)
+	dest := slices.Concat([]any{&display}, r.dest(), r.wide())
 	if err := tx.row(ctx, selectVersion, []any{string(v), n.Key(), string(ver)}, dest...); err != nil {
 		return nil, err
 	}
@@ -91,7 +96,7 @@ func (tx *Tx) CertificateVersion(ctx context.Context, v object.VaultID, n object
 	if err != nil {
 		return nil, err
 	}
-	return r.certificate(v, name)
+	return r.whole(tx, v, name)
 }
 
 // CertificateVersions implements certificate.Tx. Leaf and Chain are filled only
@@ -110,7 +115,7 @@ func (tx *Tx) CertificateVersions(ctx context.Context, v object.VaultID, n objec
 		var display string
 		dest := append([]any{&display}, r.dest()...)
 		if all {
-			dest = append(dest, &r.leaf, &r.chain)
+			dest = append(dest, r.wide()...)
 		}
 		if err := s.Scan(dest...); err != nil {
 			return err
@@ -119,14 +124,18 @@ func (tx *Tx) CertificateVersions(ctx context.Context, v object.VaultID, n objec
 		if err != nil {
 			return err
 		}
-		version, err := r.certificate(v, name)
+		read := r.certificate
+		if all {
+			read = func(v object.VaultID, n object.Name) (*certificate.Version, error) { return r.whole(tx, v, n) }
+		}
+		version, err := read(v, name)
 		list = append(list, version)
 		return err
 	})
 	return list, err
 }
 
-// versionRow receives versionColumns, and perhaps leaf and chain.
+// versionRow receives versionColumns, and perhaps wideColumns.
 type versionRow struct {
 	version       string
 	completed     bool
@@ -134,11 +143,21 @@ type versionRow struct {
 	preserveOrder bool
 	nextAction    sql.NullInt64
 	attributeRow
-	leaf, chain []byte
+	leaf, chain, content []byte
 }
 
 func (r *versionRow) dest() []any {
 	return append([]any{&r.version, &r.completed, &r.thumbprint, &r.preserveOrder, &r.nextAction}, r.attributeRow.dest()...)
+}
+
+func (r *versionRow) wide() []any { return []any{&r.leaf, &r.chain, &r.content} }
+
+// whole is a version with its wide columns, which are compared with their digest.
+func (r *versionRow) whole(tx *Tx, v object.VaultID, n object.Name) (*certificate.Version, error) {
+	if !bytes.Equal(contentOf(r.leaf, r.chain), r.content) {
+		return nil, tx.guard.forged("certificate_versions " + string(v) + "/" + n.Key() + "/" + r.version)
+	}
+	return r.certificate(v, n)
 }
 
 func (r *versionRow) certificate(v object.VaultID, n object.Name) (_ *certificate.Version, err error) {

@@ -25,6 +25,7 @@ const (
 // hands each caller the transaction and takes it back. So a panic stays with who
 // caused it.
 type writer struct {
+	guard  *protection
 	conn   *sqliteConn
 	faults Faults
 	queue  chan *request
@@ -44,11 +45,12 @@ type request struct {
 	err    error      // what fn made of it; the writer's
 }
 
-func newWriter(conn *sqliteConn, faults Faults, commits *fresh.Commits) *writer {
+func newWriter(conn *sqliteConn, faults Faults, commits *fresh.Commits, guard *protection) *writer {
 	w := &writer{
 		conn:    conn,
 		faults:  faults,
 		commits: commits,
+		guard:   guard,
 		queue:   make(chan *request, maxQueue),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
@@ -156,7 +158,7 @@ func (w *writer) one(r *request) (ran bool, err error) {
 		r.err = err
 		return true, fmt.Errorf("store: savepoint: %w", err)
 	}
-	tx := &Tx{session: w.conn, faults: w.faults}
+	tx := &Tx{session: w.conn, faults: w.faults, guard: w.guard, verified: map[string]bool{}}
 	select {
 	case <-w.stop:
 		return false, w.conn.control("RELEASE one")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"coffer/internal/object"
+	"coffer/internal/seal"
 	"coffer/internal/vault"
 )
 
@@ -64,6 +65,11 @@ func openFaulty(t *testing.T, faults Faults) *DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
+	keys, err := seal.NewRowKeys([8]byte{1}, seal.NewValue(make([]byte, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Authenticate(keys)
 	return db
 }
 

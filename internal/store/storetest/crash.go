@@ -50,6 +50,7 @@ func write(text string) error {
 	if err != nil {
 		return err
 	}
+	Authenticate(db)
 	failed := make(chan error)
 	for w := range 4 {
 		go func() {

@@ -59,6 +59,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"a cancelled caller changes nothing", cancelled},
 		{"a closed database says so", closed},
 		{"rows without an owner are not stored", owners},
+		{"rows that somebody else has edited are not used", editedRows},
 		{"the check sees what is corrupt", corruptions},
 		{"the check sees what is corrupt of keys", keyCorruptions},
 		{"every failed write leaves all or nothing", failures},
