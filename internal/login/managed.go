@@ -48,6 +48,10 @@ func (s *Server) managedIdentity(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.deny(r, &event, err)
 		why := denied(err)
+		if s.tooMany(r, why) {
+			s.later(w, r, errTooMany)
+			return
+		}
 		mayPass(w, why)
 		s.reply(w, why.status, managedError{why.status, why.text, why.code, why.Error()})
 		return

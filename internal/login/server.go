@@ -38,7 +38,7 @@ type Config struct {
 	Audience func(resource string) bool
 
 	Recorder Recorder         // nil: none
-	PerSec   float64          // token requests a second from one source; zero: 50
+	PerSec   float64          // refused token requests a second from one source; zero: 50
 	Burst    int              // zero: 200
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: silent
@@ -233,8 +233,7 @@ func (s *Server) Serves(path string) bool {
 // ServeHTTP answers one request and logs it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.logged.ServeHTTP(w, r) }
 
-// answer has one order for every endpoint: path, tenant, method, for what
-// hands out tokens the rate of the source, and room for the body.
+// answer has one order for every endpoint: path, tenant, method, and room for the body.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	rt, ok := parsePath(r.URL.Path)
 	switch {
@@ -252,10 +251,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	if r.Method != method {
 		w.Header().Set("Allow", method)
 		s.refuse(w, r, errMethod)
-		return
-	}
-	if (rt.action == issueToken || rt.action == managedIdentity) && !s.limits.Allow(r.RemoteAddr, s.now()) {
-		s.later(w, r, errTooMany)
 		return
 	}
 	switch rt.action {
@@ -282,6 +277,13 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	case managedIdentity:
 		s.managedIdentity(w, r)
 	}
+}
+
+// tooMany counts a refusal for its source, and tells whether there were too many. Who
+// proves to be somebody is not counted, nor held up by those who share his address: his
+// proof is looked at before, which costs a hash of what was sent.
+func (s *Server) tooMany(r *http.Request, why *refusal) bool {
+	return why.status < http.StatusInternalServerError && !s.limits.Allow(r.RemoteAddr, s.now())
 }
 
 // later refuses what may be tried again: because of the source, or because of all.

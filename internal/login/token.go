@@ -47,6 +47,10 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, f form) {
 	}
 	if err != nil {
 		s.deny(r, &event, err)
+		if s.tooMany(r, denied(err)) {
+			s.later(w, r, errTooMany)
+			return
+		}
 		mayPass(w, denied(err))
 		s.refuse(w, r, denied(err))
 		return

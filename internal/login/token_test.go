@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,6 +295,39 @@ func TestEachSourceHasItsOwnRate(t *testing.T) {
 	now = now.Add(time.Second)
 	if a, b := ask("192.0.2.1:1"), ask("192.0.2.1:1"); a != 401 || b != 429 {
 		t.Errorf("a second later: %d, %d", a, b)
+	}
+}
+
+// TestTheRightSecretPassesBesideAFloodOfWrongOnes: behind one address are many clients,
+// and logins are not refusals.
+func TestTheRightSecretPassesBesideAFloodOfWrongOnes(t *testing.T) {
+	now := time.Now()
+	d := newDoor(t, func(c *login.Config) {
+		c.PerSec, c.Burst = 1, 3
+		c.Now = func() time.Time { return now }
+	})
+	ask := func(form url.Values) int {
+		r := httptest.NewRequest(http.MethodPost, v2Token, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.RemoteAddr = "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		d.login.ServeHTTP(w, r)
+		return w.Code
+	}
+	for n := range 10 {
+		if got := ask(d.form()); got != 200 {
+			t.Fatalf("right secret %d: %d", n, got)
+		}
+	}
+	wrong, unknown := d.form(), d.form()
+	wrong.Set("client_secret", "wrong")
+	unknown.Set("client_id", "99999999-9999-4999-8999-999999999999")
+	var got []int
+	for range 3 {
+		got = append(got, ask(wrong), ask(unknown), ask(d.form()))
+	}
+	if want := []int{401, 400, 200, 401, 429, 200, 429, 429, 200}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

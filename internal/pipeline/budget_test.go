@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"coffer/internal/access"
+	"coffer/internal/object"
 	"coffer/internal/pipeline"
+	"coffer/internal/rest"
+	"coffer/internal/vault"
 )
 
 // half is a body that stays half-sent until it is let go.
@@ -95,6 +98,33 @@ func TestHalfSentBodiesHaveAShare(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoMayNothingHoldsNoBody: a body that names the object is not read of somebody who
+// is refused whatever it names.
+func TestWhoMayNothingHoldsNoBody(t *testing.T) {
+	d := newDoor(t)
+	d.Routes = []pipeline.Route{pipeline.NewRoute("/toy/{name}", pipeline.Method{Verb: "POST", Do: pipeline.NamedInBody(access.SecretRestore,
+		func(in *rest.Input) string { return in.NeedText("color") },
+		func(_ context.Context, _ *vault.Vault, text string) (named, error) { return named(text), nil },
+		func(context.Context, access.Grant, named) (string, error) { return "", nil },
+		func(pipeline.Request, string) rest.Reply { return rest.OK("") })})}
+	d.mount(t)
+	done, wg := make(chan struct{}), &sync.WaitGroup{}
+	for range 40 {
+		if got := d.hold(t, "carl", 500, done, wg); got != 403 {
+			t.Fatalf("got %d: his body is being read", got)
+		}
+	}
+	if got := d.hold(t, "ann", 500, done, wg); got != 0 {
+		t.Errorf("whoever may do something there: %d before the body came", got)
+	}
+	close(done)
+	wg.Wait()
+}
+
+type named string
+
+func (n named) Name() object.Name { return object.MustName(string(n)) }
 
 func TestWhenNothingIsLeftNobodyIsToBlame(t *testing.T) {
 	d := newDoor(t)

@@ -110,6 +110,14 @@ func NamedInBody[P interface{ Name() object.Name }, R any](a access.Action, pars
 		})
 	}
 	return Endpoint{action: a, body: true, run: func(c *call, target access.Target) (rest.Reply, error) {
+		// Whoever has no right on the vault or anything in it is refused whatever the
+		// body names: it is not read.
+		if c.p.cfg.Gate.Weigh(c.r.Context(), c.attempt); c.attempt.Powerless() {
+			if refused := c.allow(target); refused != nil {
+				return rest.Reply{}, refused
+			}
+			return rest.Reply{}, rest.Unavailable("The permissions have just changed.", nil)
+		}
 		params, err := find(c)
 		if err == nil {
 			target.Name = params.Name()
