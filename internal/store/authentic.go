@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ import (
 // which it covers the digest: nobody without the root key can make or change one.
 //
 //	read:  SELECT a, b FROM t WHERE ...   ->  SELECT a, b, <all columns of t>, tag FROM t WHERE ...   -> tag verified
-//	write: INSERT INTO t ...              ->  ... RETURNING <all columns of t>                        -> UPDATE t SET tag = ...
-//	       UPDATE t SET ... WHERE pk      ->  the row as it is is verified first, unless this transaction has done so
+//	write: INSERT INTO t (a, b) VALUES .. ->  INSERT INTO t (a, b, tag) VALUES ...
+//	       UPDATE t SET a = .. WHERE pk   ->  the row as it is is verified, unless this transaction has done so -> SET a = .., tag = ..
+//	       any other                      ->  ... RETURNING <all columns of t>                          -> UPDATE t SET tag = ...
 //
 // Statements are not marked for it: each one that reads or writes such a table is made so
 // when it is used first, unless it says "unverified:" and why not. Columns that are NULL
@@ -40,6 +42,8 @@ type protectedTable struct {
 	name string
 	key  []string // the primary key
 	cols []string // that the tag covers, the key among them, in the order of their names
+	// defaults are those of cols that are not NULL where an INSERT leaves them out.
+	defaults map[string]bool
 }
 
 // primaryKeys are the tables whose rows have a tag, and their primary keys. What is not
@@ -118,7 +122,8 @@ func newProtection(ctx context.Context, db querier, d dialect, found *damage) (*
 	defer rows.Close()
 	for rows.Next() {
 		var table, column string
-		if err := rows.Scan(&table, &column); err != nil {
+		var byDefault bool
+		if err := rows.Scan(&table, &column, &byDefault); err != nil {
 			return nil, err
 		}
 		key := primaryKeys[table]
@@ -127,10 +132,13 @@ func newProtection(ctx context.Context, db querier, d dialect, found *damage) (*
 		}
 		t := p.tables[table]
 		if t == nil {
-			t = &protectedTable{name: table, key: key}
+			t = &protectedTable{name: table, key: key, defaults: map[string]bool{}}
 			p.tables[table] = t
 		}
 		t.cols = append(t.cols, column)
+		if byDefault {
+			t.defaults[column] = true
+		}
 	}
 	for _, t := range p.tables {
 		slices.Sort(t.cols)
@@ -147,7 +155,24 @@ type plan struct {
 	write *protectedTable
 	// before reads the row that a write changes, by its primary key; "": it makes a new one.
 	before string
+	// refused is why it is not run: which row it changes could not be told, to verify it first.
+	refused error
+	// sets are what an INSERT or UPDATE stores in the columns that it names; text then takes the tag
+	// as one argument more. nil: the row is asked for after it is written.
+	sets map[string]source
+	// first is a query of the statement's first arguments, whose one number is an argument of the
+	// statement, before the tag; "": there is none.
+	first     string
+	firstArgs int
 }
+
+// source is where a statement takes the value of a column from.
+type source struct {
+	arg   int // from 1: that argument; firstNumber: what plan.first gives; 0: value
+	value any
+}
+
+const firstNumber = -1
 
 var (
 	sourceTable = regexp.MustCompile(`(?i)\b(?:FROM|JOIN)\s+(\w+)(?:\s+([a-z])\b)?`)
@@ -192,10 +217,138 @@ func (p *protection) planWrite(query, verb string, t *protectedTable) *plan {
 		return nil
 	}
 	w := &plan{text: query + " RETURNING " + strings.Join(t.cols, ", "), write: t}
-	if strings.EqualFold(verb, "UPDATE") || strings.Contains(query, "DO UPDATE") {
+	switch {
+	case strings.EqualFold(verb, "UPDATE"):
 		w.before = t.selectRow()
+		if !strings.Contains(strings.Join(strings.Fields(query), " "), "WHERE "+t.where(1)) {
+			w.refused = fmt.Errorf("store: an update of %s does not begin its WHERE with %s", t.name, t.where(1))
+		}
+		w.planUpdate(query)
+	case strings.Contains(query, "DO UPDATE"):
+		w.before = t.selectRow()
+	default:
+		w.planInsert(query)
 	}
 	return w
+}
+
+var (
+	insertion = regexp.MustCompile(`(?is)^\s*INSERT INTO \w+\s*\(([^)]*)\)\s*VALUES\s*\(`)
+	updating  = regexp.MustCompile(`(?is)^\s*UPDATE \w+\s+SET\s+(.*?)\s+WHERE\s`)
+	parameter = regexp.MustCompile(`\$(\d+)`)
+)
+
+// planInsert has the tag stored with the row, where each value is known before.
+func (w *plan) planInsert(query string) {
+	m := insertion.FindStringSubmatchIndex(query)
+	if m == nil {
+		return
+	}
+	columns := splitList(query[m[2]:m[3]])
+	end := closing(query, m[1])
+	items := splitList(query[m[1]:end])
+	next := parameters(query) + 1
+	sets := map[string]source{}
+	for i, item := range items {
+		s, ok := sourceOf(item)
+		if !ok && w.first == "" && strings.HasPrefix(item, "(SELECT") {
+			w.first, w.firstArgs = unverified+" the order of creation */ "+item[1:len(item)-1], parameters(item)
+			items[i] = "$" + strconv.Itoa(next)
+			next++
+			s, ok = source{arg: firstNumber}, true
+		}
+		if !ok || i >= len(columns) {
+			w.first = ""
+			return
+		}
+		sets[columns[i]] = s
+	}
+	for c := range w.write.defaults {
+		if _, ok := sets[c]; !ok {
+			w.first = ""
+			return
+		}
+	}
+	w.sets = sets
+	w.text = query[:m[3]] + ", tag" + query[m[3]:m[1]] + strings.Join(items, ", ") + ", $" + strconv.Itoa(next) + query[end:]
+}
+
+// planUpdate has the tag stored with the columns that change, where each value is known before.
+func (w *plan) planUpdate(query string) {
+	m := updating.FindStringSubmatchIndex(query)
+	if m == nil {
+		return
+	}
+	sets := map[string]source{}
+	for _, item := range splitList(query[m[2]:m[3]]) {
+		column, value, _ := strings.Cut(item, "=")
+		s, ok := sourceOf(strings.TrimSpace(value))
+		if !ok {
+			return
+		}
+		sets[strings.TrimSpace(column)] = s
+	}
+	w.sets = sets
+	w.text = query[:m[3]] + ", tag = $" + strconv.Itoa(parameters(query)+1) + query[m[3]:]
+}
+
+// sourceOf reads an argument or a literal.
+func sourceOf(item string) (source, bool) {
+	if m := parameter.FindStringSubmatch(item); m != nil && m[0] == item {
+		n, err := strconv.Atoi(m[1])
+		return source{arg: n}, err == nil
+	}
+	switch item {
+	case "TRUE", "FALSE":
+		return source{value: item == "TRUE"}, true
+	case "NULL":
+		return source{}, true
+	}
+	return source{}, false
+}
+
+// parameters is the highest parameter of a statement.
+func parameters(query string) (n int) {
+	for _, m := range parameter.FindAllStringSubmatch(query, -1) {
+		k, _ := strconv.Atoi(m[1])
+		n = max(n, k)
+	}
+	return n
+}
+
+// closing is where the parenthesis ends that is open at from.
+func closing(query string, from int) int {
+	depth := 0
+	for i := from; i < len(query); i++ {
+		switch query[i] {
+		case '(':
+			depth++
+		case ')':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		}
+	}
+	return len(query)
+}
+
+// splitList splits at commas that are in no parenthesis.
+func splitList(text string) (items []string) {
+	depth, from := 0, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',':
+			if depth == 0 {
+				items, from = append(items, strings.TrimSpace(text[from:i])), i+1
+			}
+		}
+	}
+	return append(items, strings.TrimSpace(text[from:]))
 }
 
 // selectRow reads a row by its primary key, which is $1, $2 and so on.
@@ -379,24 +532,32 @@ func (v verifying) Scan(dest ...any) error {
 	return nil
 }
 
-// trust notes that a row is known to be authentic in this transaction, for the writes in it.
+// trust notes what a row is known to be, authentically, in this transaction, for the writes
+// in it.
 func (tx *Tx) trust(t *protectedTable, values []any) {
 	if tx.verified != nil {
-		tx.verified[t.rowOf(t.keyOf(values))] = true
+		tx.verified[t.rowOf(t.keyOf(values))] = values
 	}
 }
 
 // write runs a statement that writes rows of a protected table, and gives them their tags.
 func (tx *Tx) write(ctx context.Context, p *plan, args []any) (n int64, err error) {
+	if p.refused != nil {
+		return 0, p.refused
+	}
 	t := p.write
 	keys := tx.guard.keys.Load()
 	if keys == nil {
 		return 0, errNoKeys
 	}
+	var before []any
 	if p.before != "" {
-		if err := tx.verifyBefore(ctx, p, args[:len(t.key)]); err != nil {
+		if before, err = tx.verifyBefore(ctx, p, args[:len(t.key)]); err != nil {
 			return 0, err
 		}
+	}
+	if p.sets != nil {
+		return tx.writeTagged(ctx, keys, p, before, args)
 	}
 	written, err := tx.read(ctx, p.text, args, len(t.cols))
 	if err != nil {
@@ -427,22 +588,75 @@ func (tx *Tx) tag(ctx context.Context, keys *seal.RowKeys, t *protectedTable, va
 
 // verifyBefore verifies the row that is to be changed: what somebody else made of it must
 // not get a tag.
-func (tx *Tx) verifyBefore(ctx context.Context, p *plan, key []any) error {
+// It gives what the row is; nil when there is none.
+func (tx *Tx) verifyBefore(ctx context.Context, p *plan, key []any) ([]any, error) {
 	t := p.write
-	if tx.verified[t.rowOf(key)] {
-		return nil
+	if known := tx.verified[t.rowOf(key)]; known != nil {
+		return known, nil
 	}
 	rows, err := tx.read(ctx, p.before, key, len(t.cols)+1)
-	if err != nil {
-		return err
+	if err != nil || len(rows) == 0 {
+		return nil, err
 	}
-	for _, values := range rows {
-		tag, _ := values[len(t.cols)].([]byte)
-		if err := tx.guard.verify(t, values[:len(t.cols)], tag); err != nil {
-			return err
+	values := rows[0]
+	tag, _ := values[len(t.cols)].([]byte)
+	values = values[:len(t.cols)]
+	if err := tx.guard.verify(t, values, tag); err != nil {
+		return nil, err
+	}
+	tx.trust(t, values)
+	return values, nil
+}
+
+// writeTagged runs a statement that stores the tag too: what the row will be is known.
+func (tx *Tx) writeTagged(ctx context.Context, keys *seal.RowKeys, p *plan, before, args []any) (int64, error) {
+	t := p.write
+	if p.before != "" && before == nil {
+		return 0, nil // there is no such row to change
+	}
+	args = slices.Clone(args)
+	if p.first != "" {
+		rows, err := tx.read(ctx, p.first, args[:p.firstArgs], 1)
+		if err != nil {
+			return 0, err
+		}
+		if len(rows) != 1 {
+			return 0, fmt.Errorf("store: %d rows for the order of creation", len(rows))
+		}
+		args = append(args, rows[0][0])
+	}
+	values := make([]any, len(t.cols))
+	copy(values, before)
+	for i, c := range t.cols {
+		s, ok := p.sets[c]
+		if !ok {
+			continue
+		}
+		var err error
+		switch s.arg {
+		case 0:
+			values[i] = s.value
+		case firstNumber:
+			values[i] = args[len(args)-1]
+		default:
+			if values[i], err = driver.DefaultParameterConverter.ConvertValue(args[s.arg-1]); err != nil {
+				return 0, err
+			}
 		}
 	}
-	return nil
+	message, err := t.message(values)
+	if err != nil {
+		return 0, err
+	}
+	res, err := tx.session.exec(ctx, p.text, append(args, keys.Tag(message)))
+	if err != nil {
+		return 0, tx.session.translate(err)
+	}
+	n, err := res.RowsAffected()
+	if n == 1 {
+		tx.trust(t, values)
+	}
+	return n, err
 }
 
 // read gives all rows of a statement, n columns each.

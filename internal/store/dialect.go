@@ -27,16 +27,16 @@ type dialect struct {
 	// clock asks the one clock of all processes, in milliseconds since 1970. SQLite
 	// is used by one process, which has its own.
 	clock string
-	// columns lists table and column of the whole schema.
+	// columns lists table, column and whether it has a default, of the whole schema.
 	columns string
 }
 
 var (
 	sqliteDialect = dialect{goose: goose.DialectSQLite3, migrations: "migrations/sqlite",
-		columns: "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'"}
+		columns: "SELECT m.name, c.name, c.dflt_value IS NOT NULL FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'"}
 	postgresDialect = dialect{goose: goose.DialectPostgres, migrations: "migrations/postgres", skipLocked: " FOR UPDATE SKIP LOCKED", forUpdate: " FOR UPDATE",
 		clock:   "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
-		columns: "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"}
+		columns: "SELECT table_name, column_name, column_default IS NOT NULL FROM information_schema.columns WHERE table_schema = current_schema()"}
 )
 
 // newest is the number of the last migration.

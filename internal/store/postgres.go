@@ -219,7 +219,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	t := &Tx{session: postgresTx{tx, ctx, e.damaged}, faults: e.faults, guard: e.guard, verified: map[string]bool{}}
+	t := &Tx{session: postgresTx{tx, ctx, e.damaged}, faults: e.faults, guard: e.guard, verified: map[string][]any{}}
 	if err := t.run(fn); err != nil {
 		if conflict(t.failed) { // whatever fn made of it
 			return t.failed

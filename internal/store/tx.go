@@ -17,8 +17,9 @@ type Tx struct {
 	session session
 	faults  Faults
 	guard   *protection
-	// verified are the rows that are known to be authentic, by name; nil: nothing is written.
-	verified map[string]bool
+	// verified are the rows that are known to be authentic, by name, and what they are; nil: nothing
+	// is written.
+	verified map[string][]any
 	touched  fresh.Areas // by what was written
 	// failed is the first error that the database itself gave. After it the
 	// transaction can only be rolled back, whatever its function returns.

@@ -158,7 +158,7 @@ func (w *writer) one(r *request) (ran bool, err error) {
 		r.err = err
 		return true, fmt.Errorf("store: savepoint: %w", err)
 	}
-	tx := &Tx{session: w.conn, faults: w.faults, guard: w.guard, verified: map[string]bool{}}
+	tx := &Tx{session: w.conn, faults: w.faults, guard: w.guard, verified: map[string][]any{}}
 	select {
 	case <-w.stop:
 		return false, w.conn.control("RELEASE one")
