@@ -21,10 +21,11 @@ import (
 // import of ours. "*" allows everything that is not an adapter or the wiring.
 var layers = map[string][]string{
 	// words
-	"object": {},
-	"fault":  {},
-	"fips":   {},
-	"guid":   {"fips"},
+	"object":   {},
+	"fault":    {},
+	"fips":     {},
+	"guid":     {"fips"},
+	"spelling": {},
 	// codecs
 	"pki":        {"fips"},
 	"pkcs12":     {"fips", "pkcs12/ber", "pkcs12/rc2"},
@@ -56,7 +57,7 @@ var layers = map[string][]string{
 	"secret":      {"object", "fault", "fresh", "seal", "vault", "audit", "access", "backup", "lifecycle", "outbox", "compute"},
 	"issuance":    {"fips", "object", "fault", "pki", "seal", "hsm"},
 	"certificate": {"fips", "object", "fault", "pki", "bundle", "seal", "hsm", "vault", "audit", "access", "jobs", "backup", "lifecycle", "outbox", "key", "secret", "issuance", "compute"},
-	"management":  {"object", "fault", "vault", "audit", "access"},
+	"management":  {"object", "fault", "spelling", "vault", "audit", "access"},
 	// frame of the doors
 	"budget":   {},
 	"compute":  {},
@@ -69,7 +70,7 @@ var layers = map[string][]string{
 	"admin":             {"*"},
 	"issuer/selfsigned": {"issuance", "seal"},
 	// wiring
-	"config":     {"fips", "guid", "seal", "vault"},
+	"config":     {"fips", "guid", "seal", "spelling", "vault"},
 	"servercert": {"seal"},
 }
 

@@ -35,7 +35,7 @@ type auditVerifyCmd struct {
 func (c *auditVerifyCmd) Run(ctx context.Context, s streams) error {
 	check := audit.Check{Files: c.Files, Since: c.Since, Progress: progressTo(s)}
 	if len(c.Files) == 0 {
-		settings, err := c.load()
+		settings, err := c.open(s)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func keptHead(ctx context.Context, settings *config.Config, s streams) (h audit.
 type auditAcceptCmd struct{ configFlag }
 
 func (c *auditAcceptCmd) Run(ctx context.Context, s streams) error {
-	settings, err := c.load()
+	settings, err := c.open(s)
 	if err != nil {
 		return err
 	}

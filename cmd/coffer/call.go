@@ -60,7 +60,7 @@ func operator() string {
 // with finds the operator's door and hands it to fn: the running server's, or
 // one in this process when no server runs.
 func (f configFlag) with(ctx context.Context, s streams, fn func(caller) error) error {
-	settings, err := f.load()
+	settings, err := f.open(s)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -57,11 +59,6 @@ func (f vaultFlags) find(s streams) (vaultFlags, error) {
 	if f.CAFile == "" {
 		f.CAFile = f.env["CA_FILE"]
 	}
-	u, err := url.Parse(f.VaultURL)
-	if err != nil {
-		return f, fmt.Errorf("%s: %w", path, err)
-	}
-	f.direct = net.JoinHostPort("127.0.0.1", u.Port())
 	fmt.Fprintf(s.err, "coffer: using the development vault %s of %s\n", f.VaultURL, path)
 	return f, nil
 }
@@ -114,14 +111,27 @@ func httpClient(caFile, direct string) (*http.Client, error) {
 		}
 		t.TLSClientConfig.RootCAs = pool
 	}
-	if direct != "" {
-		t.Proxy = nil
-		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, network, direct)
+	t.Proxy = func(r *http.Request) (*url.URL, error) {
+		if direct != "" || loopback(r.URL.Host) != r.URL.Host {
+			return nil, nil
 		}
+		return http.ProxyFromEnvironment(r)
+	}
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, network, cmp.Or(direct, loopback(address)))
 	}
 	return &http.Client{Transport: t}, nil
+}
+
+// loopback is the address to dial: names below localhost mean this machine (RFC 6761,
+// section 6.3), and not every resolver knows it.
+func loopback(address string) string {
+	host, port, _ := strings.Cut(address, ":")
+	if !strings.HasSuffix(strings.ToLower(host), ".localhost") {
+		return address
+	}
+	return "localhost:" + cmp.Or(port, "443")
 }
 
 // sentence is what an error says to a person. The SDK's own text is the whole

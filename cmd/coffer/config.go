@@ -24,7 +24,7 @@ func (c *configAcceptCmd) Help() string {
 }
 
 func (c *configAcceptCmd) Run(ctx context.Context, s streams) error {
-	settings, err := c.load()
+	settings, err := c.open(s)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ func environment(settings *config.Config, address net.Addr, caFile, bundle strin
 	}
 	return []variable{
 		{"VAULT_URL", "https://" + devVault + "." + devSuffix + ":" + port},
+		{"AZURE_KEYVAULT_NAME", devVault}, // what samples put before .vault.azure.net
 		{"CA_FILE", caFile},
 		{"SSL_CERT_FILE", bundle},
 		{"REQUESTS_CA_BUNDLE", bundle},
@@ -99,8 +100,7 @@ type envCmd struct {
 
 // Help shows how the command is used.
 func (envCmd) Help() string {
-	return `For the environment of this shell: eval "$(coffer env)"; coffer env --shell fish | source; ` +
-		`coffer env --shell powershell | Out-String | Invoke-Expression. What it prints holds secrets.`
+	return "What it prints holds secrets."
 }
 
 func (c *envCmd) Run(s streams) error {

@@ -39,6 +39,25 @@ func TestEnvironmentPastesIntoAShell(t *testing.T) {
 	}
 }
 
+func TestNamesBelowLocalhostAreThisMachine(t *testing.T) {
+	for address, want := range map[string]string{
+		"dev.vault.localhost:8443": "localhost:8443", "Dev.LOCALHOST": "localhost:443",
+		"localhost:1": "localhost:1", "xlocalhost:1": "xlocalhost:1", "localhost.example.net:1": "localhost.example.net:1", "[::1]:1": "[::1]:1",
+	} {
+		if got := loopback(address); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+}
+
+func TestVersionIsThatOfTheBuild(t *testing.T) {
+	defer func(before string) { release = before }(release)
+	release = "1.2.3"
+	if got := version(); !strings.HasPrefix(got, "1.2.3 ") || !strings.Contains(got, "go1.") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestDurationsTakeDays(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90d": 90 * 24 * time.Hour, "1d12h": 36 * time.Hour, "12h": 12 * time.Hour, "0d5m": 5 * time.Minute,

@@ -53,6 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "coffer:", err)
 		return 1
 	}
+	showExamples(parser.Model)
 	parsed, err := parser.Parse(args)
 	if exit >= 0 {
 		return exit // --help has been shown

@@ -37,7 +37,7 @@ func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"appears": appears, "mode": mode, "source": source, "keys": keys, "keep": keep,
+			"appears": appears, "mode": mode, "source": source, "keys": keys, "keep": keep, "keepline": keepLine,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -96,6 +96,11 @@ func keys(ts *testscript.TestScript, _ bool, args []string) {
 	if d := cmp.Diff(args[1:], got); d != "" {
 		ts.Fatalf("members (-want +got)\n%s", d)
 	}
+}
+
+// keepLine stores a file in a variable: keepline VARIABLE stdout
+func keepLine(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 }
 
 // keep stores a member of a JSON object, or of the named object of a list, in a

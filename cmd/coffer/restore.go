@@ -19,7 +19,7 @@ type restoreCmd struct {
 }
 
 func (c *restoreCmd) Run(ctx context.Context, s streams) error {
-	settings, err := c.load()
+	settings, err := c.open(s)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,31 @@ import (
 
 // configFlag finds the configuration of an existing vault.
 type configFlag struct {
-	Config string `short:"c" help:"Configuration file." type:"path" default:"coffer-data/coffer.yaml" env:"COFFER_CONFIG"`
+	Config string `short:"c" help:"Configuration file (default: $$COFFER_CONFIG, then coffer-data/coffer.yaml)." type:"path" placeholder:"FILE"`
+
+	found string // where it was found, if nobody named it here
+}
+
+// AfterApply finds the configuration where the command line names none.
+func (f *configFlag) AfterApply() error {
+	if f.Config != "" {
+		return nil
+	}
+	f.Config, f.found = os.Getenv("COFFER_CONFIG"), "$COFFER_CONFIG"
+	if f.Config == "" {
+		f.Config, f.found = filepath.Join(defaultData, config.FileName), "this folder"
+	}
+	return nil
+}
+
+// open is load for the commands of an operator, who is told which vault it is where
+// the command line does not say so.
+func (f configFlag) open(s streams) (*config.Config, error) {
+	c, err := f.load()
+	if err == nil && f.found != "" {
+		fmt.Fprintf(s.err, "coffer: the vault of %s, found by %s\n", f.Config, f.found)
+	}
+	return c, err
 }
 
 func (f configFlag) load() (*config.Config, error) {
@@ -76,7 +101,7 @@ func (c *serveCmd) serve(ctx context.Context, settings *config.Config, log *slog
 	hangups, stop := context.WithCancel(ctx)
 	defer stop()
 	reopenOnHangup(hangups, d, log)
-	log.Info("serving", "address", d.Address().String(), "vaults", settings.VaultURL("{vault}", d.Address().String()), "version", version())
+	log.Info("serving", "address", d.Address().String(), "vaults", settings.VaultURL("{vault}", d.Address().String()), "version", version(), "config", c.Config)
 	return errors.Join(d.Serve(ctx), d.Close())
 }
 
@@ -255,14 +280,17 @@ func (versionCmd) Run(s streams) error {
 	return nil
 }
 
-// version is the module's version and the commit it was built from, as far as
-// the toolchain recorded them.
+// release is the version of a build that knows it: -ldflags "-X main.release=1.2.3".
+var release string
+
+// version is the release or the module's version, and the commit it was built from, as
+// far as the toolchain recorded them.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	v := info.Main.Version
+	v := cmp.Or(release, info.Main.Version)
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			v += " " + s.Value

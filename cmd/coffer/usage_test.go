@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -35,6 +36,42 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		if !strings.HasPrefix(out.String(), "Usage: coffer "+strings.Join(words, " ")) || len(strings.Split(out.String(), "\n\n")) < 3 {
 			t.Errorf("%v --help explains nothing:\n%s", words, &out)
 		}
+	}
+}
+
+func TestEveryCommandHasExamplesThatParse(t *testing.T) {
+	parser, err := kong.New(&commands{}, kong.BindTo(t.Context(), (*context.Context)(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, words := range leaves(t) {
+		name := strings.Join(words, " ")
+		if len(examples[name]) == 0 {
+			t.Errorf("%s has no example", name)
+			continue
+		}
+		seen++
+		for _, line := range examples[name] {
+			call := regexp.MustCompile(`coffer [^)|]*`).FindString(line)
+			var args []string
+			for _, m := range regexp.MustCompile(`"([^"]*)"|(\S+)`).FindAllStringSubmatch(strings.TrimSuffix(call, `)"`), -1) {
+				args = append(args, m[1]+m[2])
+			}
+			_, err := parser.Parse(args[1:])
+			// Files of the examples are not here.
+			if err != nil && !strings.Contains(err.Error(), "no such file") {
+				t.Errorf("%s: %v", line, err)
+			}
+		}
+		var out, errs bytes.Buffer
+		run(t.Context(), append(words, "--help"), &out, &errs)
+		if !strings.Contains(out.String(), "\n    "+examples[name][0]+"\n") {
+			t.Errorf("%s --help does not show %s:\n%s", name, examples[name][0], &out)
+		}
+	}
+	if seen != len(examples) {
+		t.Errorf("%d of %d examples are of a command that there is", seen, len(examples))
 	}
 }
 

@@ -37,17 +37,14 @@ func (c *vaultCreateCmd) Run(ctx context.Context, s streams) error {
 
 // tellHowToUse says where clients find a new vault, and that nobody may use it yet.
 func (c *vaultCreateCmd) tellHowToUse(s streams, v admin.VaultView) {
-	settings, err := c.load()
-	if err != nil {
-		return // it was just used
-	}
-	host := strings.ToLower(v.Name) + "." + settings.Suffix
-	fmt.Fprintf(s.out, "\nClients reach it at %s. Nobody may use it yet; to let an identity in:\n", settings.VaultURL(v.Name, settings.Listen))
+	fmt.Fprintf(s.out, "\nClients reach it at %s. Nobody may use it yet; to let an identity in:\n", v.URL)
 	if v.Model == "rbac" {
 		fmt.Fprintf(s.out, "  coffer access assign 'Key Vault Administrator' IDENTITY --vault %s\n", v.Name)
 	} else {
 		fmt.Fprintf(s.out, "  coffer access set %s IDENTITY --certificates all --keys all --secrets all\n", v.Name)
 	}
+	host := strings.TrimPrefix(v.URL, "https://")
+	host, _, _ = strings.Cut(host, ":")
 	if _, err := net.LookupHost(host); err != nil {
 		fmt.Fprintf(s.out, "%s does not resolve here: it needs a DNS record, or for a vault on this machine this line in /etc/hosts:\n  127.0.0.1 %s\n", host, host)
 	}
@@ -59,9 +56,9 @@ func (c *vaultListCmd) Run(ctx context.Context, s streams) error {
 	return ask(ctx, s, c.operatorFlags, admin.VaultList, admin.None{}, func(s streams, list []admin.VaultView) {
 		var rows []string
 		for _, v := range list {
-			rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%d\t%t", v.Name, v.Model, v.Location, v.RetentionDays, v.PurgeProtection))
+			rows = append(rows, fmt.Sprintf("%s\t%s\t%s\t%d\t%t\t%s", v.Name, v.Model, v.Location, v.RetentionDays, v.PurgeProtection, v.URL))
 		}
-		table(s, "NAME\tMODEL\tLOCATION\tRETENTION\tPURGE PROTECTION", rows)
+		table(s, "NAME\tMODEL\tLOCATION\tRETENTION\tPURGE PROTECTION\tADDRESS", rows)
 	})
 }
 
@@ -76,6 +73,7 @@ func (c *vaultShowCmd) Run(ctx context.Context, s streams) error {
 
 func showVault(s streams, v admin.VaultView) {
 	table(s, "vault\t"+v.Name, []string{
+		"address\t" + v.URL,
 		"id\t" + v.ID, "tenant\t" + v.TenantID, "location\t" + v.Location, "sku\t" + v.SKU, "model\t" + v.Model,
 		fmt.Sprintf("retention\t%d days", v.RetentionDays), fmt.Sprintf("purge protection\t%t", v.PurgeProtection),
 		fmt.Sprintf("public access\t%t", v.PublicAccess), fmt.Sprintf("firewall\tdeny=%t %s", v.DefaultDeny, strings.Join(v.IPRules, " ")),

@@ -124,6 +124,14 @@ func BuiltinRoles() []Role {
 	return roles
 }
 
+// RoleNames are the names of the built-in roles.
+func RoleNames() (names []string) {
+	for _, r := range builtin {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // RoleByID finds a built-in role by its GUID, or by a role definition id that
 // ends in it.
 func RoleByID(id string) (Role, bool) {

@@ -98,7 +98,8 @@ type VaultChange struct {
 // VaultView is a vault as shown.
 type VaultView struct {
 	Name            string       `json:"name"`
-	ID              string       `json:"id"` // of the resource
+	ID              string       `json:"id"`  // of the resource
+	URL             string       `json:"url"` // where clients reach it
 	TenantID        string       `json:"tenantId"`
 	Location        string       `json:"location"`
 	SKU             string       `json:"sku"`
@@ -331,9 +332,9 @@ type ToFile struct {
 	Path string `json:"path"`
 }
 
-func viewVault(v *vault.Vault) VaultView {
+func (s *Service) viewVault(v *vault.Vault) VaultView {
 	view := VaultView{
-		Name: v.Name, ID: v.ResourceID(), TenantID: v.TenantID, Location: v.Location, SKU: string(v.SKU), Model: "policy",
+		Name: v.Name, ID: v.ResourceID(), URL: s.cfg.URL(v), TenantID: v.TenantID, Location: v.Location, SKU: string(v.SKU), Model: "policy",
 		RetentionDays: v.RetentionDays, PurgeProtection: v.PurgeProtection,
 		DefaultDeny: v.Network.DefaultDeny, PublicAccess: !v.Network.PublicAccessDisabled, IPRules: orEmpty(v.Network.IPRules),
 		Policies: []PolicyView{}, Created: v.Created,

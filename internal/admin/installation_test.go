@@ -102,6 +102,7 @@ func newInstallation(t *testing.T) *installation {
 		Management: rules,
 		Directory:  dir,
 		Tokens:     tokens,
+		URL:        func(v *vault.Vault) string { return "https://" + v.Key() + ".example.net" },
 		Gate:       access.NewGate(access.GateConfig{TenantID: tenant}), Recorder: access.NewRecorder(records),
 		Rotate: func(context.Context, access.Grant, bool) (Rotated, error) {
 			return Rotated{RootKey: "0123456789abcdef", DataKeys: 3}, nil

@@ -17,6 +17,7 @@ import (
 	"coffer/internal/management"
 	"coffer/internal/object"
 	"coffer/internal/token"
+	"coffer/internal/vault"
 )
 
 // Config is what a Service is made of; every field is required.
@@ -26,6 +27,9 @@ type Config struct {
 	Tokens     *token.Service
 	Gate       *access.Gate
 	Recorder   *access.Recorder
+
+	// URL is where clients reach a vault.
+	URL func(*vault.Vault) string
 
 	// Rotate makes a new root key and wraps every data key with it.
 	Rotate func(ctx context.Context, g access.Grant, forgetOld bool) (Rotated, error)

@@ -26,33 +26,33 @@ func (in VaultChange) target(context.Context, *Service) (access.Target, error) {
 func (in Policy) target(context.Context, *Service) (access.Target, error) { return onVault(in.Vault) }
 
 func (s *Service) createVault(ctx context.Context, g access.Grant, in NewVault) (VaultView, error) {
-	return viewed(s.cfg.Management.CreateVault(ctx, g, management.NewVault{
+	return s.viewed(s.cfg.Management.CreateVault(ctx, g, management.NewVault{
 		Location: in.Location, SKU: vault.SKU(in.SKU), RBAC: in.RBAC, RetentionDays: in.RetentionDays, PurgeProtection: in.PurgeProtection,
 	}))
 }
 
-func viewed(v *vault.Vault, err error) (VaultView, error) {
+func (s *Service) viewed(v *vault.Vault, err error) (VaultView, error) {
 	if err != nil {
 		return VaultView{}, err
 	}
-	return viewVault(v), nil
+	return s.viewVault(v), nil
 }
 
 func (s *Service) listVaults(ctx context.Context, g access.Grant, _ None) ([]VaultView, error) {
 	list, err := s.cfg.Management.Vaults(ctx, g)
 	views := []VaultView{}
 	for _, v := range list {
-		views = append(views, viewVault(v))
+		views = append(views, s.viewVault(v))
 	}
 	return views, err
 }
 
 func (s *Service) showVault(ctx context.Context, g access.Grant, _ ByName) (VaultView, error) {
-	return viewed(s.cfg.Management.Vault(ctx, g))
+	return s.viewed(s.cfg.Management.Vault(ctx, g))
 }
 
 func (s *Service) updateVault(ctx context.Context, g access.Grant, in VaultChange) (VaultView, error) {
-	return viewed(s.cfg.Management.UpdateVault(ctx, g, management.VaultChange{
+	return s.viewed(s.cfg.Management.UpdateVault(ctx, g, management.VaultChange{
 		SKU: (*vault.SKU)(in.SKU), RBAC: in.RBAC, PurgeProtection: in.PurgeProtection,
 		PublicNetworkAccess: in.PublicNetworkAccess, DefaultDeny: in.DefaultDeny, IPRules: in.IPRules,
 	}))
@@ -67,7 +67,7 @@ func (s *Service) setPolicy(ctx context.Context, g access.Grant, in Policy) (Vau
 	if err != nil {
 		return VaultView{}, err
 	}
-	return viewed(s.cfg.Management.SetAccessPolicy(ctx, g, vault.AccessPolicy{
+	return s.viewed(s.cfg.Management.SetAccessPolicy(ctx, g, vault.AccessPolicy{
 		ObjectID: id, ApplicationID: in.ApplicationID, Certificates: in.Certificates, Keys: in.Keys, Secrets: in.Secrets,
 	}))
 }
@@ -77,7 +77,7 @@ func (s *Service) removePolicy(ctx context.Context, g access.Grant, in Policy) (
 	if err != nil {
 		return VaultView{}, err
 	}
-	return viewed(s.cfg.Management.RemoveAccessPolicy(ctx, g, id, in.ApplicationID))
+	return s.viewed(s.cfg.Management.RemoveAccessPolicy(ctx, g, id, in.ApplicationID))
 }
 
 // objectID is the object id that the text means: a principal of the directory,

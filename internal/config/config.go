@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"coffer/internal/seal"
+	"coffer/internal/spelling"
 )
 
 // Config is every setting. The comment of a field says what zero means; paths
@@ -90,7 +92,7 @@ func (c *Config) decode(raw []byte) (errs []error, err error) {
 	err = dec.Decode(c)
 	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
 		for _, text := range types.Errors {
-			errs = append(errs, errors.New("  "+unknownField.ReplaceAllString(text, "the key '$1' is unknown")))
+			errs = append(errs, errors.New("  "+unknownKey(text)))
 		}
 	} else if err != nil && !errors.Is(err, io.EOF) { // an empty file lacks everything
 		return nil, err
@@ -101,8 +103,38 @@ func (c *Config) decode(raw []byte) (errs []error, err error) {
 	return errs, nil
 }
 
-// unknownField is what the decoder says of a key that Config does not have.
-var unknownField = regexp.MustCompile(`field (.*) not found in type .*`)
+// unknownField is what the decoder says of a key that one of our types does not have.
+var unknownField = regexp.MustCompile(`field (.*) not found in type config\.(.*)`)
+
+// unknownKey says in our words what the decoder says of an unknown key, with the key
+// that was probably meant. Other texts stay as they are.
+func unknownKey(text string) string {
+	m := unknownField.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	said := "the key '" + m[1] + "' is unknown." + spelling.Suggest(m[1], keysOf(reflect.TypeFor[Config](), m[2]))
+	return strings.TrimSuffix(strings.Replace(text, m[0], said, 1), ".")
+}
+
+// keysOf are the keys that the type of that name has, looked for in t and in what t
+// holds.
+func keysOf(t reflect.Type, name string) (keys []string) {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range t.Fields() {
+		if key, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); t.Name() != name {
+			keys = append(keys, keysOf(f.Type, name)...)
+		} else if key != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
 
 // Save writes a configuration that does not exist yet (fs.ErrExist). It is there
 // whole or not at all.

@@ -132,6 +132,7 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	text := `listen: nowhere
 colour: blue
+lisen: x
 suffix: localhost
 tenant: x
 audit: {paht: x, max_megabytes: many}
@@ -148,9 +149,10 @@ log: {level: loud}
 	want := []string{
 		path + ":",
 		"line 2: the key 'colour' is unknown",
-		"line 5: the key 'paht' is unknown",
-		"line 5: cannot unmarshal !!str `many` into int",
-		`line 6: "soon" is not a duration such as 1s or 250ms`,
+		"line 3: the key 'lisen' is unknown. Did you mean 'listen'?",
+		"line 6: the key 'paht' is unknown. Did you mean 'path'?",
+		"line 6: cannot unmarshal !!str `many` into int",
+		`line 7: "soon" is not a duration such as 1s or 250ms`,
 		"listen: must be host:port, such as 127.0.0.1:8443 or :443",
 		"suffix: needs a dot: clients check that a vault's host ends in it",
 		"tenant: must be a GUID; coffer init makes one",

@@ -151,9 +151,10 @@ func (d *Daemon) assemble(address string) error {
 	assignments := access.NewAssignments(store.For[access.Tx]{DB: d.db}, rights)
 	d.recorder = access.NewRecorder(d.audit)
 	d.gate = access.NewGate(access.GateConfig{Rules: assignments, TenantID: d.settings.Tenant, Trusted: func(c access.Caller) bool { return d.settings.Trusts(c.ObjectID) }})
+	vaultURL := func(v *vault.Vault) string { return d.settings.VaultURL(v.Key(), address) }
 	d.background = access.NewBackground(access.BackgroundConfig{
 		Gate: d.gate, Recorder: d.recorder, Vault: d.vaultByID, Now: d.now, Logger: d.log,
-		URL: func(v *vault.Vault) string { return d.settings.VaultURL(v.Key(), address) },
+		URL: vaultURL,
 	})
 	if err := d.domain(); err != nil {
 		return err
@@ -168,7 +169,7 @@ func (d *Daemon) assemble(address string) error {
 	}
 	d.well = d.checks()
 	d.admin = admin.New(admin.Config{
-		Management: resources, Directory: who.dir, Tokens: who.tokens, Gate: d.gate, Recorder: d.recorder,
+		Management: resources, Directory: who.dir, Tokens: who.tokens, Gate: d.gate, Recorder: d.recorder, URL: vaultURL,
 		Rotate: d.rotate, RotateDataKeys: d.rotateDataKeys, DataKeys: d.dataKeys, Backup: d.backup, AuditHead: d.auditHead, CA: d.caSteps(), Jobs: d.failedJobs, RetryJob: d.retryJob, Health: d.health,
 		Now: d.now, Logger: d.log,
 	})

@@ -8,6 +8,7 @@ import (
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/object"
+	"coffer/internal/spelling"
 )
 
 // Assign stores the role assignment that the grant is for, at its scope; a vault in
@@ -19,7 +20,7 @@ func (s *Service) Assign(ctx context.Context, g access.Grant, role string) (acce
 	g.Attempt().Concerns("roleAssignments/" + a.ID)
 	r, ok := access.RoleByName(role)
 	if !ok {
-		return access.Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "role", Msg: "There is no role '" + role + "'."}
+		return access.Assignment{}, &fault.Error{Kind: fault.Invalid, Field: "role", Msg: "There is no role '" + role + "'." + spelling.Suggest(role, access.RoleNames())}
 	}
 	a.RoleID = r.ID
 	if err := checkScope(a.Scope); err != nil {

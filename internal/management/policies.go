@@ -2,11 +2,13 @@ package management
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"coffer/internal/access"
 	"coffer/internal/fault"
 	"coffer/internal/object"
+	"coffer/internal/spelling"
 	"coffer/internal/vault"
 )
 
@@ -48,18 +50,18 @@ func checkPolicy(p vault.AccessPolicy) error {
 		family object.Family
 		words  []string
 	}{{object.Certificates, p.Certificates}, {object.Keys, p.Keys}, {object.Secrets, p.Secrets}} {
-		known := map[string]bool{"all": true}
+		known := []string{"all"}
 		for _, a := range access.Actions() {
 			if a.Family() == group.family {
 				for _, w := range a.Permissions() {
-					known[strings.ToLower(w)] = true
+					known = append(known, strings.ToLower(w))
 				}
 			}
 		}
 		for _, w := range group.words {
-			if !known[strings.ToLower(w)] {
+			if !slices.Contains(known, strings.ToLower(w)) {
 				field := string(group.family)
-				return &fault.Error{Kind: fault.Invalid, Field: field, Msg: "'" + w + "' is not a permission of " + field + "."}
+				return &fault.Error{Kind: fault.Invalid, Field: field, Msg: "'" + w + "' is not a permission of " + field + "." + spelling.Suggest(w, known)}
 			}
 		}
 	}
