@@ -49,6 +49,8 @@ func TestRightsEndAtOnce(t *testing.T) {
 	wants("disabled", http.StatusUnauthorized)
 	signsIn("disabled", http.StatusBadRequest) // AADSTS7000112
 	f.coffer("identity", "enable", "web")
+	wants("enabled again, with a token of before", http.StatusUnauthorized)
+	token = p.signIn(web.ClientID, secret)
 	wants("enabled again", http.StatusOK)
 
 	f.coffer("vault", "update", "main", "--rbac", "--yes")

@@ -163,6 +163,7 @@ func TestRecordsTellWhatChanged(t *testing.T) {
 	before := kids()
 	do(TokenKeyRotate, None{})
 	rotated := kids()
+	slices.Sort(rotated)
 	is("rotate the key of tokens", `IdentityTokenKeyRotate before={"signingKeys":{"ids":[`+before[0]+`]}} signingKeys={"ids":[`+strings.Join(rotated, ",")+`]}`)
 	do(TokenKeysRevoke, KeyIDs{})
 	is("revoke the keys of tokens", `IdentityTokenKeyRevoke before={"signingKeys":{"ids":[`+strings.Join(rotated, ",")+`]}} signingKeys={"ids":[`+kids()[0]+`]}`)

@@ -24,6 +24,7 @@ type Cache[K comparable, V any] struct {
 
 type entry[V any] struct {
 	value   V
+	busy    bool      // a commit was under way when the reading began
 	commits uint64    // when the reading began
 	at      time.Time // when the reading began; not set where this process is alone
 }
@@ -72,7 +73,10 @@ func (c *Cache[K, V]) Reread(k K, read func() (V, error)) (V, error) {
 // begin is an entry without its value, made before the read: what is committed
 // meanwhile counts.
 func (c *Cache[K, V]) begin() entry[V] {
-	e := entry[V]{commits: c.source.Commits.of(c.areas)}
+	// First whether one is under way, then how many there were: one that ends in between
+	// has been counted.
+	e := entry[V]{busy: c.source.Commits.committing(c.areas)}
+	e.commits = c.source.Commits.of(c.areas)
 	if !c.source.Commits.alone {
 		e.at = c.source.Now()
 	}
@@ -89,7 +93,7 @@ func (c *Cache[K, V]) read(k K, e entry[V], read func() (V, error)) (V, error) {
 
 // usable is the rule.
 func (c *Cache[K, V]) usable(e, now entry[V]) bool {
-	if e.commits != now.commits {
+	if now.busy || e.commits != now.commits {
 		return false
 	}
 	age := now.at.Sub(e.at)

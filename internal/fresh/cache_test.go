@@ -127,6 +127,26 @@ func TestNothingIsKept(t *testing.T) {
 	}
 }
 
+// A commit can be read before the one who commits has counted it: who has seen it must not
+// be given what was kept before it.
+func TestNobodyGoesBackBehindACommitThatWasRead(t *testing.T) {
+	c := fresh.NewCommits(true)
+	r := newReads(fresh.Source{Commits: c})
+	r.get("a")
+	c.Begin(fresh.Vaults)
+	if r.get("a") {
+		t.Error("read again for a commit elsewhere")
+	}
+	c.Begin(fresh.Objects)
+	if !r.get("a") || !r.get("a") {
+		t.Error("what is kept is used while a commit to its area is under way")
+	}
+	c.End(fresh.Objects)
+	if !r.get("a") || r.get("a") {
+		t.Error("after the commit it is read once")
+	}
+}
+
 // What is read while somebody commits may be of before the commit.
 func TestAReadThatACommitOvertookIsNotKept(t *testing.T) {
 	c := fresh.NewCommits(true)

@@ -24,6 +24,7 @@ const (
 type Commits struct {
 	alone  bool
 	counts [bits]atomic.Uint64
+	busy   [bits]atomic.Int32 // commits under way
 }
 
 // NewCommits begins to count. alone tells that no other process commits to the
@@ -38,6 +39,34 @@ func (c *Commits) Grow(touched Areas) {
 			c.counts[n].Add(1)
 		}
 	}
+}
+
+// Begin says that a commit is under way. From some moment before End its effect can be
+// read: who has read it, and then asks for what is kept, must not get what was there before.
+func (c *Commits) Begin(touched Areas) { c.change(touched, 1) }
+
+// End is Grow for a commit that Begin told of.
+func (c *Commits) End(touched Areas) {
+	c.Grow(touched)
+	c.change(touched, -1)
+}
+
+func (c *Commits) change(touched Areas, by int32) {
+	for n := range c.busy {
+		if touched&(1<<n) != 0 {
+			c.busy[n].Add(by)
+		}
+	}
+}
+
+// committing tells whether a commit to any of the areas is under way.
+func (c *Commits) committing(a Areas) bool {
+	for n := range c.busy {
+		if a&(1<<n) != 0 && c.busy[n].Load() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // of is how many commits touched any of the areas. The counters only grow: two equal

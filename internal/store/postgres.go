@@ -232,8 +232,9 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(*Tx) error) error 
 	if err := ctx.Err(); err != nil { // nothing is committed yet
 		return whyEnded(ctx, err)
 	}
+	e.commits.Begin(t.touched)
 	err = tx.Commit()
-	e.commits.Grow(t.touched) // also when it is not known whether it happened
+	e.commits.End(t.touched) // also when it is not known whether it happened
 	if _, told := errors.AsType[*pgconn.PgError](err); told {
 		return fmt.Errorf("store: committing: %w", err)
 	}

@@ -32,7 +32,7 @@ type writer struct {
 	stop   chan struct{} // closed to end run
 	done   chan struct{} // closed when run has ended
 
-	commits *fresh.Commits // grow before anyone is answered
+	commits *fresh.Commits // told before and after each commit, and before anyone is answered
 	touched fresh.Areas    // by the group that is running
 }
 
@@ -184,8 +184,9 @@ func (w *writer) commit() error {
 		w.rollback()
 		return fmt.Errorf("store: committing: %w", err)
 	}
+	w.commits.Begin(w.touched)
 	err := w.conn.control("COMMIT")
-	w.commits.Grow(w.touched) // also when it is not known whether it happened
+	w.commits.End(w.touched) // also when it is not known whether it happened
 	if err != nil {
 		w.rollback()
 		return unanswered(err) // the log may hold it, and be replayed

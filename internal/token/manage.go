@@ -62,6 +62,8 @@ func (s *Service) replace(ctx context.Context, g access.Grant, drop func(*Signin
 	s.making.Lock()
 	defer s.making.Unlock()
 	before, after, err := s.makeKey(ctx, drop)
+	slices.Sort(before) // two that were made in one second have no other order
+	slices.Sort(after)
 	g.Attempt().DescribeBefore(audit.Details{SigningKeys: &audit.SigningKeysProperties{IDs: before}})
 	g.Attempt().Describe(audit.Details{SigningKeys: &audit.SigningKeysProperties{IDs: after}})
 	return err
