@@ -55,6 +55,7 @@ func Run(t *testing.T, place func(testing.TB) store.Config) {
 		{"a view writes nothing", readOnly},
 		{"a failing update leaves nothing and harms no other", neighbours},
 		{"updates see one another", counter},
+		{"rules over several rows hold for two at one time", overRows},
 		{"a panic stays with its caller", panics},
 		{"a cancelled caller changes nothing", cancelled},
 		{"a closed database says so", closed},
