@@ -69,6 +69,7 @@ type Details struct {
 	Policy      *PolicyProperties      `json:"certificatePolicyProperties,omitempty"`
 	Issuer      *IssuerProperties      `json:"certificateIssuerProperties,omitempty"`
 	Request     *RequestProperties     `json:"certificateRequestProperties,omitempty"`
+	Differences *DifferenceProperties  `json:"certificateDifferences,omitempty"`
 
 	Vault             *VaultProperties   `json:"vaultProperties,omitempty"`
 	Network           *NetworkProperties `json:"networkAcls,omitempty"`
@@ -96,6 +97,7 @@ func (t *Details) Merge(d Details) {
 	take(&t.Policy, d.Policy)
 	take(&t.Issuer, d.Issuer)
 	take(&t.Request, d.Request)
+	take(&t.Differences, d.Differences)
 	take(&t.Vault, d.Vault)
 	take(&t.Network, d.Network)
 	take(&t.RetentionDays, d.RetentionDays)
@@ -140,6 +142,13 @@ type CertificateProperties struct {
 	NBF     int64  `json:"nbf"` // seconds since 1970
 	EXP     int64  `json:"exp"` // seconds since 1970
 	Enabled bool   `json:"enabled"`
+}
+
+// DifferenceProperties describe how a certificate differs from what its policy ordered,
+// in words.
+type DifferenceProperties struct {
+	Wider    []string `json:"wider,omitempty"`
+	Narrower []string `json:"narrower,omitempty"`
 }
 
 // PolicyProperties describe a certificate policy.

@@ -29,6 +29,7 @@ type inputs struct {
 	leafAt   int                // where the leaf stood in the input
 	private  *key.Private
 	preserve bool
+	rootless bool // the secret leaves roots out (contract issuers.md, 1.4)
 	enabled  bool
 	tags     object.Tags
 	created  time.Time
@@ -40,6 +41,7 @@ type newVersion struct {
 	certificate *Version
 	key         *key.Version
 	secret      *secret.Version
+	differences issuance.Differences // from what its policy ordered
 }
 
 // Bounds of a version.
@@ -109,11 +111,15 @@ func (s *Service) write(p inputs) (*written, error) {
 	if !p.preserve {
 		p.others, p.leafAt = pki.SortChain(p.leaf, p.others)[1:], 0
 	}
+	var served [][]byte
 	chain := make([][]byte, len(p.others))
 	for i, c := range p.others {
 		chain[i] = c.Raw
+		if !p.rootless || !c.SelfIssued() {
+			served = append(served, c.Raw)
+		}
 	}
-	value, err := s.secretValue(p, chain)
+	value, err := s.secretValue(p, served)
 	if err == nil && len(value) > maxSecret {
 		err = errTooLong
 	}

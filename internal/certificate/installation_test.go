@@ -15,6 +15,7 @@ import (
 
 	"coffer/internal/access"
 	"coffer/internal/access/accesstest"
+	"coffer/internal/audit"
 	"coffer/internal/certificate"
 	"coffer/internal/fault"
 	"coffer/internal/fresh"
@@ -51,7 +52,8 @@ type installation struct {
 	wakes     atomic.Int64
 
 	mu       sync.Mutex
-	enrolled []issuance.Operation // guarded by mu
+	enrolled []issuance.Operation          // guarded by mu
+	differed []*audit.DifferenceProperties // guarded by mu; of each of them
 }
 
 type issuerFunc func(issuance.Order) (issuance.Answer, error)
@@ -105,12 +107,12 @@ func newInstallationIn(t testing.TB, place func(testing.TB) store.Config, change
 			return nil, errors.New("the provider is away")
 		})},
 		Wake: func() { w.wakes.Add(1) },
-		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
-			return func(op *issuance.Operation, err error) {
+		Record: func(*issuance.Operation, string) (func(*issuance.Operation, *audit.DifferenceProperties, error), error) {
+			return func(op *issuance.Operation, differences *audit.DifferenceProperties, err error) {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				if err == nil {
-					w.enrolled = append(w.enrolled, *op)
+					w.enrolled, w.differed = append(w.enrolled, *op), append(w.differed, differences)
 				}
 			}, nil
 		},

@@ -48,7 +48,7 @@ func (s *Service) drop(ctx context.Context, j jobs.Job) error {
 // a failure or cancellation a caller may still merge (contract certificates.md,
 // 8.7 rule 2).
 func (s *Service) end(ctx context.Context, j jobs.Job, op *issuance.Operation, to issuance.Status, why *issuance.OperationError) error {
-	return s.recorded(op, j, func() (ended *issuance.Operation, err error) {
+	return s.recorded(op, j, issuance.Differences{}, func() (ended *issuance.Operation, err error) {
 		err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 			cur, err := stillPending(ctx, tx, op)
 			if err != nil {
@@ -73,7 +73,7 @@ func (s *Service) end(ctx context.Context, j jobs.Job, op *issuance.Operation, t
 // cancellation that came while the issuer worked came too late: the operation
 // ends completed, with the request noted.
 func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operation, built *newVersion) error {
-	return s.recorded(op, j, func() (ended *issuance.Operation, err error) {
+	err := s.recorded(op, j, built.differences, func() (ended *issuance.Operation, err error) {
 		err = s.cfg.DB.Update(ctx, func(tx Tx) error {
 			cur, err := stillPending(ctx, tx, op)
 			if err != nil {
@@ -102,6 +102,11 @@ func (s *Service) complete(ctx context.Context, j jobs.Job, op *issuance.Operati
 		})
 		return ended, err
 	})
+	if d := built.differences; err == nil && len(d.Wider)+len(d.Narrower) > 0 {
+		s.cfg.Logger.WarnContext(ctx, "a certificate is not quite as its policy ordered", "vault", op.Vault, "name", op.Name,
+			"issuer", op.Spec.Name, "operation", op.RequestID, "wider", d.Wider, "narrower", d.Narrower)
+	}
+	return err
 }
 
 // with is the new version with that attribute on all three, and those tags.
@@ -109,7 +114,7 @@ func (n *newVersion) with(enabled bool, tags object.Tags) *newVersion {
 	c, k, sec := *n.certificate, *n.key, *n.secret
 	c.Attributes.Enabled, k.Attributes.Enabled, sec.Attributes.Enabled = enabled, enabled, enabled
 	c.Tags = tags
-	return &newVersion{&c, &k, &sec}
+	return &newVersion{certificate: &c, key: &k, secret: &sec}
 }
 
 // finish marks an operation completed; its key lives in the key version now.
@@ -129,13 +134,13 @@ func stillPending(ctx context.Context, tx Tx, op *issuance.Operation) (*issuance
 }
 
 // recorded runs what ends an operation, with its intent on record before and its
-// outcome after.
-func (s *Service) recorded(op *issuance.Operation, j jobs.Job, end func() (*issuance.Operation, error)) error {
+// outcome after, with how the certificate differs from its order.
+func (s *Service) recorded(op *issuance.Operation, j jobs.Job, d issuance.Differences, end func() (*issuance.Operation, error)) error {
 	done, err := s.cfg.Record(op, j.ID)
 	if err != nil {
 		return fmt.Errorf("recording the end of the operation of %s: %w", op.Name, err)
 	}
 	ended, err := end()
-	done(ended, err)
+	done(ended, differenceProperties(d), err)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"coffer/internal/bundle"
@@ -89,9 +90,22 @@ type material struct {
 	leafAt int
 }
 
-// match finds the certificate of the key among certs: that at hint if it fits,
-// else the first that does. field is the member that held them.
+// match finds the certificate of the key among certs, which field held; it must not
+// have expired.
 func match(field string, certs []*pki.Certificate, public crypto.PublicKey, hint int, now time.Time) (*material, error) {
+	m := pick(certs, public, hint)
+	if m == nil {
+		return nil, invalid(field, msgMismatch)
+	}
+	if now.After(m.leaf.NotAfter) {
+		return nil, invalid(field, msgExpired)
+	}
+	return m, nil
+}
+
+// pick finds the certificate of the key among certs: that at hint if it fits, else the
+// first that does; nil when none does.
+func pick(certs []*pki.Certificate, public crypto.PublicKey, hint int) *material {
 	at := -1
 	for i, c := range certs {
 		if c.PublicKey != nil && pki.PublicEqual(c.PublicKey, public) && (at < 0 || i == hint) {
@@ -99,7 +113,7 @@ func match(field string, certs []*pki.Certificate, public crypto.PublicKey, hint
 		}
 	}
 	if at < 0 {
-		return nil, invalid(field, msgMismatch)
+		return nil
 	}
 	m := &material{leaf: certs[at]}
 	for i, c := range certs {
@@ -110,8 +124,17 @@ func match(field string, certs []*pki.Certificate, public crypto.PublicKey, hint
 			m.leafAt = len(m.others)
 		}
 	}
-	if now.After(m.leaf.NotAfter) {
-		return nil, invalid(field, msgExpired)
+	return m
+}
+
+// only is the material with no others than those of chain, which are among them, in
+// their order.
+func (m *material) only(chain []*pki.Certificate) *material {
+	before := 0
+	for _, c := range m.others[:m.leafAt] {
+		if slices.Contains(chain, c) {
+			before++
+		}
 	}
-	return m, nil
+	return &material{leaf: m.leaf, others: chain, leafAt: before}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"coffer/internal/access"
+	"coffer/internal/audit"
 	"coffer/internal/bundle"
 	"coffer/internal/compute"
 	"coffer/internal/fault"
@@ -85,6 +86,7 @@ func (s *Service) Merge(ctx context.Context, g access.Grant, p MergeParams) (*Bu
 		return nil, err
 	}
 	describe(g, out.Version)
+	g.Attempt().Describe(audit.Details{Differences: differenceProperties(built.differences)})
 	return out, nil
 }
 
@@ -129,5 +131,13 @@ func (s *Service) merged(ctx context.Context, op *issuance.Operation, p MergePar
 		vault:  op.Vault, name: op.Name, policy: op.Policy, leaf: m.leaf, others: m.others, leafAt: m.leafAt,
 		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: now,
 	})
-	return built, buildError("x5c", err)
+	if err != nil {
+		return nil, buildError("x5c", err)
+	}
+	// A merge refuses none of it (contract certificates.md, 8.7 rule 4): it goes on record.
+	built.differences, err = compute.Do(ctx, s.cfg.Workers, caller, func() (issuance.Differences, error) {
+		_, d := issuance.Compare(op.Policy, m.leaf, m.others, now)
+		return d, nil
+	})
+	return built, err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"coffer/internal/compute"
 	"coffer/internal/issuance"
 	"coffer/internal/jobs"
 	"coffer/internal/object"
@@ -167,19 +168,59 @@ func (s *Service) received(ctx context.Context, op *issuance.Operation, issued i
 	if err != nil {
 		return nil, nil, err
 	}
-	certs, err := parseCertificates(append([][]byte{issued.Leaf}, issued.Chain...))
-	if err != nil || !pki.PublicEqual(certs[0].PublicKey, private.Signer.Public()) {
-		return nil, &issuance.OperationError{Code: issuance.IssuerError,
-			Message: "The issuer delivered a certificate that is not for the requested key."}, nil
+	type answer struct {
+		m           *material
+		differences issuance.Differences
+		failure     *issuance.OperationError
+	}
+	got, err := compute.Do(ctx, s.cfg.Workers, "", func() (a answer, err error) {
+		a.m, a.differences, a.failure = accepted(op, issued, s.now())
+		return a, nil
+	})
+	if err != nil || got.failure != nil {
+		return nil, got.failure, err
 	}
 	built, err = s.build(ctx, inputs{
-		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: certs[0], others: certs[1:],
-		private: private, preserve: op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: s.now(),
+		vault: op.Vault, name: op.Name, policy: op.Policy, leaf: got.m.leaf, others: got.m.others, leafAt: got.m.leafAt,
+		private: private, preserve: op.PreserveOrder, rootless: !op.PreserveOrder, enabled: op.Enabled, tags: op.Tags, created: s.now(),
 	})
 	if errors.Is(err, errTooLong) {
-		return nil, &issuance.OperationError{Code: issuance.IssuerError, Message: "The issuer delivered certificates that are too long."}, nil
+		return nil, longChain(), nil
 	}
-	return built, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	built.differences = got.differences
+	return built, nil, nil
+}
+
+func longChain() *issuance.OperationError {
+	return &issuance.OperationError{Code: issuance.IssuerError, Message: "The issuer delivered certificates that are too long."}
+}
+
+// accepted finds the certificate for the requested key in what an issuer delivered, in
+// whatever order, and compares it with what was ordered. Signatures are verified: it
+// takes milliseconds, and longer for a chain that was made to.
+func accepted(op *issuance.Operation, issued issuance.Issued, now time.Time) (*material, issuance.Differences, *issuance.OperationError) {
+	var none issuance.Differences
+	if len(issued.Chain) >= maxCertificates {
+		return nil, none, longChain()
+	}
+	public, err := pki.ParsePublic(op.Public)
+	var certs []*pki.Certificate
+	if err == nil {
+		certs, err = parseCertificates(append([][]byte{issued.Leaf}, issued.Chain...))
+	}
+	if err != nil {
+		return nil, none, &issuance.OperationError{Code: issuance.IssuerError,
+			Message: "The issuer delivered something that is not for the requested key: " + err.Error() + "."}
+	}
+	m := pick(certs, public, -1)
+	if m == nil {
+		m = &material{leaf: certs[0], others: certs[1:]} // to be refused
+	}
+	chain, differences, failure := issuance.Accept(op.Policy, public, m.leaf, m.others, now)
+	return m.only(chain), differences, failure
 }
 
 // issuer finds who makes the certificate, with its settings opened, or why nobody

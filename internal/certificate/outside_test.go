@@ -105,7 +105,8 @@ func (a *authority) sign(t testing.TB, public crypto.PublicKey, change ...func(*
 	return cert
 }
 
-// certify signs what a CSR asks for.
+// certify signs for the key of a CSR, with the extended key usages of a policy that
+// does not speak of them.
 func (a *authority) certify(t testing.TB, csr []byte, change ...func(*x509.Certificate)) *x509.Certificate {
 	t.Helper()
 	request, err := x509.ParseCertificateRequest(csr)
@@ -115,7 +116,10 @@ func (a *authority) certify(t testing.TB, csr []byte, change ...func(*x509.Certi
 	if err := request.CheckSignature(); err != nil {
 		t.Fatal(err)
 	}
-	return a.sign(t, request.PublicKey, change...)
+	usages := func(c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	}
+	return a.sign(t, request.PublicKey, append([]func(*x509.Certificate){usages}, change...)...)
 }
 
 func x5c(certs ...*x509.Certificate) (out []string) {

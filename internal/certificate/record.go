@@ -3,6 +3,7 @@ package certificate
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 
 	"coffer/internal/access"
 	"coffer/internal/audit"
@@ -30,6 +31,15 @@ func describe(g access.Grant, v *Version) {
 		Subject: leaf.Subject(), SHA1: hex.EncodeToString(byName[:]), SHA256: hex.EncodeToString(byContent[:]),
 		NBF: leaf.NotBefore.Unix(), EXP: leaf.NotAfter.Unix(), Enabled: v.Attributes.Enabled,
 	}})
+}
+
+// differenceProperties says how a certificate differs from what its policy ordered;
+// nil: it does not.
+func differenceProperties(d issuance.Differences) *audit.DifferenceProperties {
+	if len(d.Refused)+len(d.Wider)+len(d.Narrower) == 0 {
+		return nil
+	}
+	return &audit.DifferenceProperties{Wider: slices.Concat(d.Refused, d.Wider), Narrower: d.Narrower}
 }
 
 func describePolicy(g access.Grant, p *issuance.Policy) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"coffer/internal/audit"
 	"coffer/internal/compute"
 	"coffer/internal/fault"
 	"coffer/internal/issuance"
@@ -64,9 +65,10 @@ type Config struct {
 	Outbox *outbox.Outbox
 
 	// Record puts on record that background work is about to end an operation. What
-	// it returns is called with the operation as it ended, or with why it did not.
+	// it returns is called with the operation as it ended and how the certificate
+	// differs from its order (nil: it does not), or with why it did not end.
 	// Its error keeps the operation from ending: it is tried again.
-	Record func(op *issuance.Operation, jobID string) (done func(ended *issuance.Operation, err error), err error)
+	Record func(op *issuance.Operation, jobID string) (done func(*issuance.Operation, *audit.DifferenceProperties, error), err error)
 }
 
 // Service holds the rules of certificates. Every exported method that serves a

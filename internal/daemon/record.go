@@ -24,17 +24,17 @@ func (d *Daemon) vaultByID(ctx context.Context, id object.VaultID) (v *vault.Vau
 
 // recordEnrollment is the record of the end of a pending operation, its intent
 // durable before the end.
-func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) (func(*issuance.Operation, error), error) {
+func (d *Daemon) recordEnrollment(op *issuance.Operation, job string) (func(*issuance.Operation, *audit.DifferenceProperties, error), error) {
 	g, err := d.background.Begin(context.Background(), op.Vault, access.CertificateEnroll, op.Name, job)
 	if err != nil {
 		return nil, err
 	}
-	return func(ended *issuance.Operation, err error) {
+	return func(ended *issuance.Operation, differences *audit.DifferenceProperties, err error) {
 		o := access.Outcome(http.StatusOK, err)
 		if err == nil {
 			g.Attempt().Describe(audit.Details{Request: &audit.RequestProperties{
 				Status: string(ended.Status), RequestID: ended.RequestID, CancellationRequested: ended.CancellationRequested,
-			}})
+			}, Differences: differences})
 			if ended.Error != nil {
 				o = audit.Outcome{Status: http.StatusInternalServerError, ErrorCode: ended.Error.Code, Message: ended.Error.Message}
 			}

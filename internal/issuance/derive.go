@@ -137,22 +137,16 @@ func contradicts(p *Policy, x *X509Patch, leaf *pki.Certificate) error {
 		c, _ := pki.CanonicalKeyUsage(w)
 		usage = append(usage, c)
 	}
-	for _, l := range []struct {
-		member      string
-		given, have []string
-		canonical   func(string) string
-	}{
-		{"sans.emails", want.Emails, have.Emails, strings.ToLower},
-		{"sans.dns_names", want.DNSNames, have.DNSNames, strings.ToLower},
-		{"sans.upns", want.UPNs, have.UPNs, strings.ToLower},
-		{"sans.uris", want.URIs, have.URIs, func(s string) string { return strings.TrimSuffix(s, "/") }},
-		{"sans.ipAddresses", want.IPAddresses, have.IPAddresses, canonicalIP},
-		{"ekus", x.EKUs, p.X509.EKUs, nil},
-		{"key_usage", usage, p.X509.KeyUsage, nil},
-	} {
-		if len(l.given) > 0 && !sameSet(l.given, l.have, l.canonical) {
-			return contradiction("x509_props." + l.member)
+	for _, l := range nameLists {
+		if given := l.of(&want); len(given) > 0 && !sameSet(given, l.of(&have), l.canonical) {
+			return contradiction("x509_props.sans." + l.member)
 		}
+	}
+	if len(x.EKUs) > 0 && !sameSet(x.EKUs, p.X509.EKUs, nil) {
+		return contradiction("x509_props.ekus")
+	}
+	if len(usage) > 0 && !sameSet(usage, p.X509.KeyUsage, nil) {
+		return contradiction("x509_props.key_usage")
 	}
 	if x.CA != nil && *x.CA != p.X509.CA {
 		return contradiction("x509_props.basic_constraints.ca")
@@ -163,6 +157,20 @@ func contradicts(p *Policy, x *X509Patch, leaf *pki.Certificate) error {
 	return nil
 }
 
+// nameLists are the lists of alternative names, with the form in which their names
+// compare; nil: as they are.
+var nameLists = []struct {
+	member    string
+	of        func(*SANs) []string
+	canonical func(string) string
+}{
+	{"emails", func(s *SANs) []string { return s.Emails }, strings.ToLower},
+	{"dns_names", func(s *SANs) []string { return s.DNSNames }, strings.ToLower},
+	{"upns", func(s *SANs) []string { return s.UPNs }, strings.ToLower},
+	{"uris", func(s *SANs) []string { return s.URIs }, func(s string) string { return strings.TrimSuffix(s, "/") }},
+	{"ipAddresses", func(s *SANs) []string { return s.IPAddresses }, canonicalIP},
+}
+
 func canonicalIP(s string) string {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return a.Unmap().String()
@@ -170,18 +178,20 @@ func canonicalIP(s string) string {
 	return s
 }
 
-func sameSet(a, b []string, canonical func(string) string) bool {
-	norm := func(in []string) []string {
-		out := slices.Clone(in)
-		if canonical != nil {
-			for i := range out {
-				out[i] = canonical(out[i])
-			}
+func sameSet(a, b []string, form func(string) string) bool {
+	return slices.Equal(canonical(a, form), canonical(b, form))
+}
+
+// canonical is a list as a set of names in the form in which they compare: sorted.
+func canonical(list []string, form func(string) string) []string {
+	out := slices.Clone(list)
+	if form != nil {
+		for i := range out {
+			out[i] = form(out[i])
 		}
-		slices.Sort(out)
-		return slices.Compact(out)
 	}
-	return slices.Equal(norm(a), norm(b))
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func orEmpty(s []string) []string {

@@ -118,10 +118,12 @@ type Pending struct {
 	Look time.Time
 }
 
-// Issued is the answer of an order that is done.
+// Issued is the answer of an order that is done: DER, as the authority gave it. The
+// certificate for the key of the request is looked for in all of it, and what is not
+// as ordered ends the operation (Accept). At most 100 in all.
 type Issued struct {
-	Leaf  []byte   // DER, for the key of the request
-	Chain [][]byte // DER, in the order the issuer gave it, without the leaf
+	Leaf  []byte
+	Chain [][]byte // in any order
 }
 
 // OrderCancelled is the answer of an order that was cancelled, by the vault or by

@@ -153,8 +153,8 @@ func newInstallationWith(t testing.TB, keys certificate.Keys) *installation {
 	w.rules = certificate.Config{
 		DB: store.For[certificate.Tx]{DB: w.db}, Sealer: sealer, Keys: keys, Now: clock, Logger: w.logger, Device: w.hsm,
 		Issuers: map[string]issuance.Issuer{"self": selfsigned.Issuer{}},
-		Record: func(*issuance.Operation, string) (func(*issuance.Operation, error), error) {
-			return func(*issuance.Operation, error) {}, nil
+		Record: func(*issuance.Operation, string) (func(*issuance.Operation, *audit.DifferenceProperties, error), error) {
+			return func(*issuance.Operation, *audit.DifferenceProperties, error) {}, nil
 		},
 	}
 	if w.certificates, err = certificate.NewService(w.rules); err != nil {

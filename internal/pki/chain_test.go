@@ -1,10 +1,16 @@
 package pki_test
 
 import (
+	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"strings"
 	"testing"
@@ -159,5 +165,56 @@ func TestCheckSignatureByOfOpenSSL(t *testing.T) {
 		if err := c.CheckSignatureBy(c); (err == nil) != tc.ok {
 			t.Errorf("%s %v: %v", specName(tc.spec), tc.args, err)
 		}
+	}
+}
+
+// Authorities sign with keys that the vault does not hold itself.
+func TestCheckIssuedBy(t *testing.T) {
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaOf := func(bits int) *rsa.PrivateKey {
+		k, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	p224, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := func() *x509.Certificate {
+		return &x509.Certificate{SerialNumber: big.NewInt(1), Subject: named("authority")}
+	}
+	for name, c := range map[string]struct {
+		key crypto.Signer
+		ok  bool
+	}{
+		"Ed25519": {edwards, true}, "RSA of 2056 bits": {rsaOf(2056), true}, "RSA of 1024 bits": {rsaOf(1024), false},
+		"P-256": {keyFor(t, p256), true}, "P-224": {p224, false},
+	} {
+		issuer := issue(t, template(), template(), c.key.Public(), c.key)
+		leaf := issue(t, template(), template(), keyFor(t, p384).Public(), c.key)
+		err := leaf.CheckIssuedBy(issuer)
+		if (err == nil) != c.ok || !c.ok && !errors.Is(err, pki.ErrKeyType) {
+			t.Errorf("%s: %v", name, err)
+		}
+		spoilt := bytes.Clone(leaf.Raw)
+		spoilt[len(spoilt)-1] ^= 1
+		if p, err := pki.ParseCertificate(spoilt); err == nil && p.CheckIssuedBy(issuer) == nil {
+			t.Errorf("%s: a spoilt signature verifies", name)
+		}
+		other := issue(t, template(), template(), keyFor(t, p384).Public(), keyFor(t, p384))
+		if other.CheckIssuedBy(issuer) == nil {
+			t.Errorf("%s: it vouches for what another signed", name)
+		}
+	}
+	// A key that would take long to compute with is not tried.
+	long := &rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 9000), 0, 1), E: 65537}
+	issuer := issue(t, template(), template(), long, keyFor(t, p256))
+	if err := issue(t, template(), template(), long, rsaOf(2056)).CheckIssuedBy(issuer); !errors.Is(err, pki.ErrKeyType) {
+		t.Errorf("RSA of 9000 bits: %v", err)
 	}
 }

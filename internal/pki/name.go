@@ -40,8 +40,10 @@ type attributeType struct {
 // ub-name of RFC 5280, the largest of its bounds.
 const maxValue = 32768
 
+var oidCommonName = mustOID("2.5.4.3")
+
 var attributeTypes = []attributeType{
-	{mustOID("2.5.4.3"), []string{"CN"}, directory, 64},
+	{oidCommonName, []string{"CN"}, directory, 64},
 	{mustOID("2.5.4.11"), []string{"OU"}, directory, 64},
 	{mustOID("2.5.4.10"), []string{"O"}, directory, 64},
 	{mustOID("2.5.4.7"), []string{"L"}, directory, 128},
@@ -152,36 +154,71 @@ func isPrintable(s string) bool {
 // type's OID and # with the hexadecimal DER of the value; ParseName refuses
 // that form, so such a name is shown but never issued by mistake.
 func FormatName(der []byte) (string, error) {
+	var rdns []string
+	err := readName(der, func(attributes []attribute) {
+		texts := make([]string, len(attributes))
+		for i, a := range attributes {
+			texts[i] = formatAttribute(a.id, a.value)
+		}
+		rdns = append(rdns, strings.Join(texts, " + "))
+	})
+	if err != nil {
+		return "", err
+	}
+	slices.Reverse(rdns)
+	return strings.Join(rdns, ", "), nil
+}
+
+// CommonNames are the texts of the CN attributes of a name in DER, in its order;
+// none of a malformed name.
+func CommonNames(der []byte) (names []string) {
+	err := readName(der, func(attributes []attribute) {
+		for _, a := range attributes {
+			if text, ok := decodeText(a.value); ok && a.id == oidCommonName {
+				names = append(names, text)
+			}
+		}
+	})
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// attribute is a part of a relative distinguished name.
+type attribute struct {
+	id    oid
+	value cryptobyte.String // the element
+}
+
+// readName calls each with every relative distinguished name that says something.
+func readName(der []byte, each func([]attribute)) error {
 	input := cryptobyte.String(der)
 	var name cryptobyte.String
 	if !input.ReadASN1(&name, asn1.SEQUENCE) || !input.Empty() {
-		return "", errors.New("malformed name")
+		return errors.New("malformed name")
 	}
-	var rdns []string
 	for !name.Empty() {
 		var set cryptobyte.String
 		if !name.ReadASN1(&set, asn1.SET) {
-			return "", errors.New("malformed relative distinguished name")
+			return errors.New("malformed relative distinguished name")
 		}
 		if set.Empty() { // against X.501, but CAs have made some: it says nothing
 			continue
 		}
-		var attributes []string
+		var attributes []attribute
 		for !set.Empty() {
-			var attribute, value cryptobyte.String
-			var id oid
-			if !set.ReadASN1(&attribute, asn1.SEQUENCE) || !readOID(&attribute, &id) ||
-				!attribute.ReadAnyASN1Element(&value, nil) || !attribute.Empty() {
-				return "", errors.New("malformed attribute in a name")
+			var one cryptobyte.String
+			var a attribute
+			if !set.ReadASN1(&one, asn1.SEQUENCE) || !readOID(&one, &a.id) ||
+				!one.ReadAnyASN1Element(&a.value, nil) || !one.Empty() {
+				return errors.New("malformed attribute in a name")
 			}
-			attributes = append(attributes, formatAttribute(id, value))
+			attributes = append(attributes, a)
 		}
-		rdns = append(rdns, strings.Join(attributes, " + "))
+		each(attributes)
 	}
-	for i, j := 0, len(rdns)-1; i < j; i, j = i+1, j-1 {
-		rdns[i], rdns[j] = rdns[j], rdns[i]
-	}
-	return strings.Join(rdns, ", "), nil
+	return nil
 }
 
 func formatAttribute(id oid, element cryptobyte.String) string {

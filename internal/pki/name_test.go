@@ -289,3 +289,22 @@ func FuzzParseName(f *testing.F) {
 		}
 	})
 }
+
+func TestCommonNames(t *testing.T) {
+	for text, want := range map[string][]string{
+		"CN=a": {"a"}, "O=x": nil, "": nil, `CN="a, b" + OU=c, O=d, CN=e`: {"e", "a, b"}, "OID.2.5.4.3=é": {"é"},
+	} {
+		der, err := pki.ParseName(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pki.CommonNames(der); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", text, got)
+		}
+		spoilt := append(der, 5, 0) // NULL, where a name has a SET
+		spoilt[1] += 2
+		if got := pki.CommonNames(spoilt); got != nil {
+			t.Errorf("%s and more: %q", text, got)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type Grants struct {
 	gate       *access.Gate
 	recorder   *access.Recorder
 	background *access.Background
+	path       string // of the audit log
 
 	mu      sync.Mutex   // held while a background attempt is begun
 	current *vault.Vault // guarded by mu; of that attempt
@@ -35,7 +37,8 @@ func New(t testing.TB) *Grants { return Over(t, all{}) }
 // Over gives grants by the rules of a source.
 func Over(t testing.TB, rules access.RuleSource) *Grants {
 	t.Helper()
-	log, err := audit.Open(audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	log, err := audit.Open(audit.Config{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,13 +47,23 @@ func Over(t testing.TB, rules access.RuleSource) *Grants {
 			t.Error(err)
 		}
 	})
-	g := &Grants{t: t, gate: access.NewGate(access.GateConfig{Rules: rules}), recorder: access.NewRecorder(log)}
+	g := &Grants{t: t, path: path, gate: access.NewGate(access.GateConfig{Rules: rules}), recorder: access.NewRecorder(log)}
 	g.background = access.NewBackground(access.BackgroundConfig{
 		Gate: g.gate, Recorder: g.recorder, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		Vault: func(context.Context, object.VaultID) (*vault.Vault, error) { return g.current, nil },
 		URL:   func(v *vault.Vault) string { return "https://" + v.Key() + ".vault.test" },
 	})
 	return g
+}
+
+// Recorded is the text of the audit log.
+func (g *Grants) Recorded() string {
+	g.t.Helper()
+	text, err := os.ReadFile(g.path)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Give is a grant for an action on an object of a vault: of the vault's own work to
