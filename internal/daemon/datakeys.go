@@ -115,6 +115,10 @@ func (d *Daemon) careForDataKeys(ctx context.Context, j jobs.Job) error {
 	if err != nil {
 		return err
 	}
+	// The rows of everything hang on one key: the others do not wait for it.
+	ofRows := func(k seal.DataKey) bool { return k.Scope == seal.Rows }
+	last := slices.DeleteFunc(slices.Clone(keys), func(k seal.DataKey) bool { return !ofRows(k) })
+	keys = append(slices.DeleteFunc(keys, ofRows), last...)
 	now := d.now()
 	next := now.Add(dataKeysPeriod)
 	var failed []error

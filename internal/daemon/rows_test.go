@@ -3,6 +3,7 @@ package daemon
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -31,6 +32,11 @@ func TestRowKeyIsReplaced(t *testing.T) {
 	d.sealer.Limits = quick
 	for _, name := range []string{"a", "b"} {
 		if err := put(t.Context(), d, v.ID, object.MustName(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 120 { // more than one batch
+		if err := put(t.Context(), d, v.ID, object.MustName(fmt.Sprint("more-", i))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -115,9 +115,12 @@ type Tx interface {
 	// CountSealed counts the boxes of a scope that a key has sealed; all of the scope
 	// when id is "".
 	CountSealed(ctx context.Context, scope, id string) (int64, error)
-	// TagAgain makes the tags anew of at most limit rows that a key has tagged, with the current
-	// key, and tells how many there were. A row whose tag is wrong is an error.
-	TagAgain(ctx context.Context, id string, limit int) (int, error)
+	// TaggedUnder lists at most limit rows that a key has tagged, those behind a row, in an
+	// order of its own.
+	TaggedUnder(ctx context.Context, id string, after Row, limit int) ([]Row, error)
+	// TagAgain makes the tags of rows anew with the current key; those that are gone it leaves
+	// out. A row whose tag is wrong is an error.
+	TagAgain(ctx context.Context, rows []Row) error
 	// ReplaceBox stores a box in the place of another one; object.ErrChanged when that
 	// is not there any more.
 	ReplaceBox(ctx context.Context, s Stored, by Box) error

@@ -37,6 +37,12 @@ type RowKeys struct {
 	stale   bool // a tag named a key that is not among them
 }
 
+// Row names a row that has a tag; the zero Row is before all.
+type Row struct {
+	Table string
+	Key   []string // the values of its primary key
+}
+
 // TagSize is the size of a tag, in bytes.
 const TagSize = keyIDBytes + sha256.Size
 

@@ -155,13 +155,24 @@ func (s *Sealer) tagAgain(ctx context.Context, k DataKey) error {
 	if err := s.refreshRowKeys(ctx, true); err != nil {
 		return err
 	}
-	for n := 1; n > 0; {
-		err := s.db.Update(ctx, func(tx Tx) (err error) {
-			n, err = tx.TagAgain(ctx, k.ID, sealedBatch)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("authenticating again the rows that key %s has tagged: %w", k.ID, err)
+	for moved := true; moved; { // while the key is not closed, others may tag with it
+		moved = false
+		for after := (Row{}); ; {
+			var batch []Row
+			err := s.db.View(ctx, func(tx Tx) (err error) {
+				batch, err = tx.TaggedUnder(ctx, k.ID, after, sealedBatch)
+				return err
+			})
+			if err == nil && len(batch) > 0 {
+				err = s.db.Update(ctx, func(tx Tx) error { return tx.TagAgain(ctx, batch) })
+			}
+			if err != nil {
+				return fmt.Errorf("authenticating again the rows that key %s has tagged: %w", k.ID, err)
+			}
+			if len(batch) == 0 {
+				break
+			}
+			after, moved = batch[len(batch)-1], true
 		}
 	}
 	return nil

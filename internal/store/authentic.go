@@ -153,8 +153,8 @@ type plan struct {
 	reads []*protectedTable // of a SELECT: whose columns and tag come after those that were asked for
 	each  bool              // a row that fails is left out, and the others are given
 	write *protectedTable
-	// before reads the row that a write changes, by its primary key; "": it makes a new one.
-	before string
+	// changes tells that a write changes a row, or may, whose primary key is its first arguments.
+	changes bool
 	// refused is why it is not run: which row it changes could not be told, to verify it first.
 	refused error
 	// sets are what an INSERT or UPDATE stores in the columns that it names; text then takes the tag
@@ -219,13 +219,13 @@ func (p *protection) planWrite(query, verb string, t *protectedTable) *plan {
 	w := &plan{text: query + " RETURNING " + strings.Join(t.cols, ", "), write: t}
 	switch {
 	case strings.EqualFold(verb, "UPDATE"):
-		w.before = t.selectRow()
+		w.changes = true
 		if !strings.Contains(strings.Join(strings.Fields(query), " "), "WHERE "+t.where(1)) {
 			w.refused = fmt.Errorf("store: an update of %s does not begin its WHERE with %s", t.name, t.where(1))
 		}
 		w.planUpdate(query)
 	case strings.Contains(query, "DO UPDATE"):
-		w.before = t.selectRow()
+		w.changes = true
 	default:
 		w.planInsert(query)
 	}
@@ -551,8 +551,8 @@ func (tx *Tx) write(ctx context.Context, p *plan, args []any) (n int64, err erro
 		return 0, errNoKeys
 	}
 	var before []any
-	if p.before != "" {
-		if before, err = tx.verifyBefore(ctx, p, args[:len(t.key)]); err != nil {
+	if p.changes {
+		if before, err = tx.verifyBefore(ctx, t, args[:len(t.key)]); err != nil {
 			return 0, err
 		}
 	}
@@ -589,12 +589,11 @@ func (tx *Tx) tag(ctx context.Context, keys *seal.RowKeys, t *protectedTable, va
 // verifyBefore verifies the row that is to be changed: what somebody else made of it must
 // not get a tag.
 // It gives what the row is; nil when there is none.
-func (tx *Tx) verifyBefore(ctx context.Context, p *plan, key []any) ([]any, error) {
-	t := p.write
+func (tx *Tx) verifyBefore(ctx context.Context, t *protectedTable, key []any) ([]any, error) {
 	if known := tx.verified[t.rowOf(key)]; known != nil {
 		return known, nil
 	}
-	rows, err := tx.read(ctx, p.before, key, len(t.cols)+1)
+	rows, err := tx.read(ctx, t.selectRow(), key, len(t.cols)+1)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -611,7 +610,7 @@ func (tx *Tx) verifyBefore(ctx context.Context, p *plan, key []any) ([]any, erro
 // writeTagged runs a statement that stores the tag too: what the row will be is known.
 func (tx *Tx) writeTagged(ctx context.Context, keys *seal.RowKeys, p *plan, before, args []any) (int64, error) {
 	t := p.write
-	if p.before != "" && before == nil {
+	if p.changes && before == nil {
 		return 0, nil // there is no such row to change
 	}
 	args = slices.Clone(args)

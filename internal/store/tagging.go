@@ -8,7 +8,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+
+	"coffer/internal/seal"
 )
 
 // tagBatch is how many rows get a tag in one transaction.
@@ -27,45 +30,101 @@ func (t *protectedTable) allRows() string {
 	return unverified + " the tag is looked at by who asks */ SELECT " + strings.Join(t.cols, ", ") + ", tag FROM " + t.name
 }
 
-// TagAgain implements seal.Tx.
-func (tx *Tx) TagAgain(ctx context.Context, id string, limit int) (sum int, err error) {
+// TaggedUnder implements seal.Tx: table by table, by primary key. It is for a view: the
+// transactions that write are not held up by what it reads.
+func (tx *Tx) TaggedUnder(ctx context.Context, id string, after seal.Row, limit int) (list []seal.Row, err error) {
 	key, err := hex.DecodeString(id)
 	if err != nil {
-		return 0, fmt.Errorf("store: bad data key id %q", id)
+		return nil, fmt.Errorf("store: bad data key id %q", id)
 	}
 	for _, name := range tx.guard.protectedNames() {
-		if sum == limit {
+		if name < after.Table {
+			continue
+		}
+		t := tx.guard.tables[name]
+		args, behind := []any{key, limit - len(list)}, ""
+		if name == after.Table {
+			behind = " AND (" + strings.Join(t.key, ", ") + ") > (" + parameterList(3, len(t.key)) + ")"
+			for _, v := range after.Key {
+				args = append(args, v)
+			}
+		}
+		query := unverified + " each is verified before it is tagged again */ SELECT " + strings.Join(t.key, ", ") + " FROM " + name +
+			" WHERE substr(tag, 1, 8) = $1" + behind + " ORDER BY " + strings.Join(t.key, ", ") + " LIMIT $2"
+		rows, err := tx.read(ctx, query, args, len(t.key))
+		if err != nil {
+			return nil, tx.fail("reading", err)
+		}
+		for _, values := range rows {
+			r := seal.Row{Table: name}
+			for _, v := range values {
+				text, ok := v.(string)
+				if !ok {
+					return nil, fmt.Errorf("store: a key of %s is no text", name)
+				}
+				r.Key = append(r.Key, text)
+			}
+			list = append(list, r)
+		}
+		if len(list) == limit {
 			break
 		}
-		n, err := tx.tagSome(ctx, tx.guard.tables[name], "substr(tag, 1, 8) = $2", true, limit-sum, key)
-		if err != nil {
-			return sum, err
-		}
-		sum += n
 	}
-	return sum, nil
+	return list, nil
 }
 
-// tagSome gives tags to at most limit rows where a condition holds, and tells to how many.
-func (tx *Tx) tagSome(ctx context.Context, t *protectedTable, where string, tagged bool, limit int, args ...any) (int, error) {
+// parameterList is "$3, $4" for two parameters from the third on.
+func parameterList(first, n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = "$" + strconv.Itoa(first+i)
+	}
+	return strings.Join(list, ", ")
+}
+
+// TagAgain implements seal.Tx.
+func (tx *Tx) TagAgain(ctx context.Context, rows []seal.Row) error {
+	keys := tx.guard.keys.Load()
+	if keys == nil {
+		return errNoKeys
+	}
+	for _, r := range rows {
+		t := tx.guard.tables[r.Table]
+		if t == nil || len(r.Key) != len(t.key) {
+			return fmt.Errorf("store: %q has no rows with a tag", r.Table)
+		}
+		key := make([]any, len(r.Key))
+		for i, v := range r.Key {
+			key[i] = v
+		}
+		values, err := tx.verifyBefore(ctx, t, key)
+		if err != nil {
+			return tx.fail("TagAgain", err)
+		}
+		if values == nil {
+			continue
+		}
+		if err := tx.tag(ctx, keys, t, values); err != nil {
+			return tx.fail("TagAgain", err)
+		}
+	}
+	return nil
+}
+
+// tagSome gives tags to at most limit rows where a condition holds, whatever they say, and tells
+// to how many.
+func (tx *Tx) tagSome(ctx context.Context, t *protectedTable, where string, limit int) (int, error) {
 	keys := tx.guard.keys.Load()
 	if keys == nil {
 		return 0, errNoKeys
 	}
-	rows, err := tx.read(ctx, t.someRows(where), append([]any{limit}, args...), len(t.cols)+1)
+	rows, err := tx.read(ctx, t.someRows(where), []any{limit}, len(t.cols)+1)
 	if err != nil {
 		return 0, tx.fail("reading", err)
 	}
 	for _, values := range rows {
-		tag, _ := values[len(t.cols)].([]byte)
-		values = values[:len(t.cols)]
-		if tagged {
-			if err := tx.guard.verify(t, values, tag); err != nil {
-				return 0, err
-			}
-		}
-		if err := tx.tag(ctx, keys, t, values); err != nil {
-			return 0, tx.fail("TagAgain", err)
+		if err := tx.tag(ctx, keys, t, values[:len(t.cols)]); err != nil {
+			return 0, tx.fail("Vouch", err)
 		}
 	}
 	return len(rows), nil
@@ -211,7 +270,7 @@ func (db *DB) Vouch(ctx context.Context, progress func(rows int)) error {
 						return err
 					}
 				}
-				n, err = tx.tagSome(ctx, tx.guard.tables[name], untagged[name == versionsTable], false, tagBatch)
+				n, err = tx.tagSome(ctx, tx.guard.tables[name], untagged[name == versionsTable], tagBatch)
 				return err
 			})
 			if err != nil {
