@@ -84,8 +84,19 @@ type DataKey struct {
 	Kept bool
 }
 
+// RowTx is what the key that authenticates rows needs of one open transaction.
+type RowTx interface {
+	// TaggedUnder lists at most limit rows that a key has tagged, those behind a row, in an
+	// order of its own.
+	TaggedUnder(ctx context.Context, id string, after Row, limit int) ([]Row, error)
+	// TagAgain makes the tags of rows anew with the current key; those that are gone it leaves
+	// out. A row whose tag is wrong is an error.
+	TagAgain(ctx context.Context, rows []Row) error
+}
+
 // Tx is what sealing needs of one open transaction.
 type Tx interface {
+	RowTx
 	// DataKeys lists the data keys of a scope, oldest first; of all scopes when
 	// scope is "".
 	DataKeys(ctx context.Context, scope string) ([]DataKey, error)
@@ -115,12 +126,6 @@ type Tx interface {
 	// CountSealed counts the boxes of a scope that a key has sealed; all of the scope
 	// when id is "".
 	CountSealed(ctx context.Context, scope, id string) (int64, error)
-	// TaggedUnder lists at most limit rows that a key has tagged, those behind a row, in an
-	// order of its own.
-	TaggedUnder(ctx context.Context, id string, after Row, limit int) ([]Row, error)
-	// TagAgain makes the tags of rows anew with the current key; those that are gone it leaves
-	// out. A row whose tag is wrong is an error.
-	TagAgain(ctx context.Context, rows []Row) error
 	// ReplaceBox stores a box in the place of another one; object.ErrChanged when that
 	// is not there any more.
 	ReplaceBox(ctx context.Context, s Stored, by Box) error
